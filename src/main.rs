@@ -1,0 +1,2 @@
+//! The `latimer` program.
+fn main() {}
