@@ -1,1 +1,4 @@
 //! Latimer.
+pub mod bounds;
+pub mod diag;
+pub mod yaml;
