@@ -1,0 +1,154 @@
+//! Bodies: trees of places.
+
+use crate::mapping::compile::{Compiler, Position};
+use crate::mapping::model::{Body, BodyKind, Key, MediaType, Member, Place, Shape};
+use crate::mapping::syntax::{self, BodyTree, Tree};
+
+/// Places that one body may have.
+const PLACES_MAX: usize = 1_000;
+
+impl Compiler<'_> {
+    /// The forms that one body may take, each with its media types.
+    pub(super) fn bodies(&mut self, bodies: &syntax::Bodies) -> Vec<Body> {
+        let json = bodies.list.iter().find_map(|body| match &body.tree {
+            BodyTree::Json(tree) => Some(tree),
+            BodyTree::Xml { .. } | BodyTree::Text(_) | BodyTree::Form(_) => None,
+        });
+        let mut compiled: Vec<Body> =
+            bodies.list.iter().filter_map(|body| self.body(body, json)).collect();
+        self.media_types(bodies, &mut compiled);
+        compiled
+    }
+
+    fn media_types(&mut self, bodies: &syntax::Bodies, compiled: &mut [Body]) {
+        for accepted in &bodies.accepts {
+            let name = accepted.text.to_ascii_lowercase();
+            let single = compiled.len() == 1;
+            match compiled.iter_mut().find(|body| single || body.kind.holds(&name)) {
+                Some(body) => body.media_types.push(MediaType(name)),
+                None => {
+                    let message = format!("no body here is read under `{name}`");
+                    self.findings.error("M001", accepted.span, message, "add a body of that kind");
+                }
+            }
+        }
+        let Some(written) = &bodies.media_type else { return };
+        for body in compiled {
+            if written.text == "none" {
+                body.typed = false;
+            } else {
+                body.media_types = vec![MediaType(written.text.to_ascii_lowercase())];
+            }
+        }
+    }
+
+    fn body(&mut self, body: &syntax::Body, json: Option<&Tree>) -> Option<Body> {
+        let mut places = Vec::new();
+        let (kind, shape) = match &body.tree {
+            BodyTree::Json(tree) => {
+                (BodyKind::Json, self.shape(tree, Position::Json, "json", "", &mut places)?)
+            }
+            BodyTree::Xml { root, tree } => {
+                let Some(tree) = tree.as_ref().or(json) else {
+                    let message = "`like: json` without a `json:` body beside it";
+                    self.findings.error("M001", body.span, message, "");
+                    return None;
+                };
+                let kind = BodyKind::Xml {
+                    root: root.text.clone(),
+                    namespaces: self.namespaces.clone(),
+                };
+                (kind, self.shape(tree, Position::Xml, "xml", "", &mut places)?)
+            }
+            BodyTree::Text(value) => {
+                places.push(self.place(value, Position::Text, "text".to_owned(), "body")?);
+                (BodyKind::Text, Shape::Place(0))
+            }
+            BodyTree::Form(entries) => {
+                let named = self.named_places(entries, Position::Form, "form");
+                let members = named.into_iter().map(|named| {
+                    let key = Key::fixed(&named.name.to_string());
+                    let shape = Shape::Place(u16::try_from(places.len()).unwrap_or(u16::MAX));
+                    places.push(named.place);
+                    Member { key, shape }
+                });
+                (BodyKind::Form, Shape::Object { members: members.collect(), has_holes: true })
+            }
+        };
+        if places.len() > PLACES_MAX {
+            let message = format!("a body of more than {PLACES_MAX} places");
+            self.findings.error("M001", body.span, message, "");
+            return None;
+        }
+        let at = self.at(body.span);
+        Some(Body { kind, media_types: Vec::new(), typed: true, shape, places, at })
+    }
+
+    fn shape(
+        &mut self,
+        tree: &Tree,
+        position: Position,
+        path: &str,
+        member: &str,
+        places: &mut Vec<Place>,
+    ) -> Option<Shape> {
+        match tree {
+            Tree::Object(members, _) => {
+                let members: Vec<Member> = members
+                    .iter()
+                    .filter_map(|member| self.member(member, position, path, places))
+                    .collect();
+                let has_holes = members.iter().any(|member| member.shape.has_holes(places));
+                Some(Shape::Object { members, has_holes })
+            }
+            Tree::List(items, _) => {
+                let items: Vec<Shape> = items
+                    .iter()
+                    .enumerate()
+                    .filter_map(|(index, item)| {
+                        let path = format!("{path}[{index}]");
+                        self.shape(item, position, &path, member, places)
+                    })
+                    .collect();
+                let has_holes = items.iter().any(|item| item.has_holes(places));
+                Some(Shape::List { items, has_holes })
+            }
+            Tree::Value(value) => {
+                let place = self.place(value, position, path.to_owned(), member)?;
+                places.push(place);
+                Some(Shape::Place(u16::try_from(places.len() - 1).ok()?))
+            }
+        }
+    }
+
+    fn member(
+        &mut self,
+        member: &syntax::Member,
+        position: Position,
+        path: &str,
+        places: &mut Vec<Place>,
+    ) -> Option<Member> {
+        let key = match member.key.literal() {
+            Some(name) => Key::fixed(name),
+            None => Key::Pattern(self.pattern(&member.key, Position::Inner, false)),
+        };
+        let name = match &key {
+            Key::Fixed { name, .. } => name.to_string(),
+            Key::Pattern(pattern) => pattern.to_string(),
+        };
+        let separator = if path.contains(' ') { "." } else { " " };
+        let path = format!("{path}{separator}{name}");
+        let shape = self.shape(&member.tree, position, &path, &name, places)?;
+        Some(Member { key, shape })
+    }
+}
+
+impl Key {
+    /// A name as it is.
+    fn fixed(name: &str) -> Self {
+        let mut json = Vec::with_capacity(name.len() + 3);
+        crate::codec::json::write_text(&mut json, name);
+        json.push(b':');
+        Self::Fixed { name: name.into(), json: json.into() }
+    }
+}

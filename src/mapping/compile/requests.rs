@@ -1,0 +1,257 @@
+//! Operations: their requests, answers and steps.
+
+use std::sync::Arc;
+
+use crate::diag::Diagnostic;
+use crate::mapping::compile::{Compiler, Message, Position, Scope};
+use crate::mapping::model::{
+    Content, FaultMap, Operation, Part, Request, Slot, Step, Success, Type,
+};
+use crate::mapping::syntax::{self, Literal, Named, Template};
+use crate::value::{Fault, FieldId};
+
+impl Compiler<'_> {
+    /// Compiles one operation; `None` if the vocabulary has none of that name.
+    pub(super) fn operation(
+        &mut self,
+        operation: &syntax::Operation,
+        shared: Option<&Arc<FaultMap>>,
+    ) -> Option<Operation> {
+        let name = &operation.name;
+        let Some(id) = self.vocabulary.operation(&name.text) else {
+            let message = format!("the vocabulary has no operation named `{}`", name.text);
+            let known: Vec<&str> =
+                self.vocabulary.operations.iter().map(|known| known.name.as_str()).collect();
+            self.findings.unknown("M002", name.span, message, &name.text, known);
+            return None;
+        };
+        self.scope = Scope { operation: Some(id), ..Scope::default() };
+        self.set_message(Message::Request);
+        let steps = operation.steps.iter().filter_map(|step| self.step(step)).collect();
+        let request = operation.request.as_ref().and_then(|request| self.request(request));
+        self.scope.parts.clear();
+        self.set_message(Message::Answer);
+        let success = operation.success.as_ref().map(|success| self.success(success));
+        let raw_names = std::mem::take(&mut self.scope.raw_names);
+        let faults = match (&operation.faults, shared) {
+            (Some(faults), _) => Arc::new(self.fault_map(faults)),
+            (None, Some(shared)) => Arc::clone(shared),
+            (None, None) => {
+                let message = format!("the operation `{}` has no `faults:`", name.text);
+                let label = "give it its own, or put `faults:` at the top of the file for all";
+                self.findings.error("M001", name.span, message, label);
+                Arc::new(self.empty_faults())
+            }
+        };
+        self.check_poll(operation.poll.as_ref());
+        Some(Operation {
+            id,
+            name: name.text.clone(),
+            kind: self.vocabulary.operations[id].kind,
+            request: request?,
+            success: success?,
+            faults,
+            steps,
+            raw_names,
+            at: self.at(name.span),
+        })
+    }
+
+    fn request(&mut self, request: &syntax::Request) -> Option<Request> {
+        let parts = self.parts(&request.parts);
+        let line = request.line.as_ref()?;
+        self.note_unverified(request.unverified, line.span, "request");
+        let method = http::Method::from_bytes(line.method.text.as_bytes()).ok()?;
+        Some(Request {
+            method,
+            segments: self.segments(&line.path),
+            query: self.named_places(&request.query, Position::Query, "query"),
+            headers: self.named_places(&request.headers, Position::Header, "header"),
+            cookies: self.named_places(&request.cookies, Position::Cookie, "cookie"),
+            bodies: self.bodies(&request.bodies),
+            type_required: !request.bodies.accepts.is_empty(),
+            select: request.select.clone(),
+            parts,
+            at: self.at(line.span),
+        })
+    }
+
+    /// `parts: {ticket: "<project>#<number>"}`; the names become known to the request.
+    fn parts(&mut self, declared: &[(Named, Template)]) -> Vec<Part> {
+        let mut parts = Vec::new();
+        for (field, template) in declared {
+            let operation = self.operation_def();
+            let Some(index) = operation.and_then(|known| known.request_field(&field.text)) else {
+                let message = format!("no field named `{}` to split", field.text);
+                let known: Vec<String> = operation
+                    .map(|known| known.request.iter().map(|field| field.name.clone()).collect())
+                    .unwrap_or_default();
+                let known = known.iter().map(String::as_str);
+                self.findings.unknown("M002", field.span, message, &field.text, known);
+                continue;
+            };
+            let names: Vec<String> = template.holes().map(|hole| hole.name.text.clone()).collect();
+            self.scope.parts.extend(names.iter().cloned());
+            let pattern = self.pattern(template, Position::Inner, true);
+            parts.push(Part { field: index, pattern, names });
+        }
+        parts
+    }
+
+    fn success(&mut self, success: &syntax::Success) -> Success {
+        self.note_unverified(success.unverified, success.span, "success");
+        let gives = success
+            .gives
+            .iter()
+            .filter_map(|(field, value)| self.gives(field, value))
+            .collect();
+        Success {
+            codes: success.codes.iter().map(|(code, _)| *code).collect(),
+            headers: self.named_places(&success.headers, Position::Header, "header"),
+            bodies: self.bodies(&success.bodies),
+            gives,
+            at: self.at(success.span),
+        }
+    }
+
+    /// `gives: {status: request.status}`, or a literal.
+    fn gives(&mut self, field: &Named, value: &Named) -> Option<(FieldId, Content)> {
+        let operation = self.operation_def()?;
+        let Some(index) = operation.answer_field(&field.text) else {
+            let message = format!("the answer has no field named `{}`", field.text);
+            let known: Vec<String> =
+                operation.answer.iter().map(|field| field.name.clone()).collect();
+            let known = known.iter().map(String::as_str);
+            self.findings.unknown("M002", field.span, message, &field.text, known);
+            return None;
+        };
+        let kind = operation.answer[usize::from(index)].kind;
+        let Some(name) = value.text.strip_prefix("request.") else {
+            return Some((index, Content::Literal(Literal::text(&value.text))));
+        };
+        let Some(source) = operation.request_field(name) else {
+            let message = format!("the request has no field named `{name}`");
+            let known: Vec<String> =
+                operation.request.iter().map(|field| field.name.clone()).collect();
+            let known = known.iter().map(String::as_str);
+            self.findings.unknown("M002", value.span, message, name, known);
+            return None;
+        };
+        let hole = crate::mapping::model::Hole {
+            slot: Slot::Request(source),
+            name: value.text.clone(),
+            kind,
+            table: None,
+            codec: None,
+            or: crate::mapping::model::OrElse::Absent,
+            format: None,
+            in_path: false,
+            at: self.at(value.span),
+        };
+        Some((index, Content::Hole(hole)))
+    }
+
+    fn step(&mut self, step: &syntax::Step) -> Option<Step> {
+        let line = step.line.as_ref()?;
+        let method = http::Method::from_bytes(line.method.text.as_bytes()).ok()?;
+        if !method.is_safe() {
+            let message = format!("a step with `{method}`");
+            let label = "a step looks something up: it is a GET, and may be repeated";
+            self.findings.error("M000", line.method.span, message, label);
+        }
+        let segments = self.segments(&line.path);
+        let list = step.list.as_ref().and_then(|path| self.json_path(path));
+        let conditions = step
+            .conditions
+            .iter()
+            .map(|(path, text)| (member_path(path), self.pattern(text, Position::Inner, false)))
+            .collect();
+        let take: Vec<(String, Vec<String>)> =
+            step.take.iter().map(|(name, path)| (name.text.clone(), member_path(path))).collect();
+        let none = step.none.as_ref().and_then(|name| self.fault(name));
+        let names = take.iter().map(|(name, _)| name.clone()).collect();
+        self.scope.steps.push((step.name.text.clone(), names));
+        Some(Step {
+            name: step.name.text.clone(),
+            method,
+            segments,
+            list: list?,
+            conditions,
+            take,
+            none: none.unwrap_or(Fault::InvalidRequest),
+            at: self.at(step.name.span),
+        })
+    }
+
+    fn check_poll(&mut self, poll: Option<&syntax::Poll>) {
+        let Some(poll) = poll else { return };
+        if let Some(path) = &poll.at {
+            self.json_path(path);
+        }
+        if let Some(every) = &poll.every
+            && !is_duration(&every.text)
+        {
+            let message = format!("`{}` is no duration", every.text);
+            self.findings.error("M001", every.span, message, "such as 1s or 500ms");
+        }
+    }
+
+    /// Checks `session:`, which runs with the log-ins of a later version.
+    pub(super) fn limits_and_session(&mut self, file: &syntax::File) {
+        let Some(session) = &file.session else { return };
+        for (request, kind) in [
+            (&session.log_in, "log_in"),
+            (&session.log_out, "log_out"),
+            (&session.renew, "renew"),
+        ] {
+            let Some(request) = request else { continue };
+            let id = self.vocabulary.operations.iter().position(|known| known.name == kind);
+            self.scope = Scope { operation: id, ..Scope::default() };
+            self.set_message(Message::Request);
+            self.request(request);
+        }
+        self.scope = Scope::default();
+        for (_, kind, name) in &session.takes {
+            if kind.text == "json" {
+                self.json_path(name);
+            }
+        }
+        if let Some(lives) = &session.lives {
+            let (length, form) = lives.text.split_once(' ').unwrap_or((&lives.text, ""));
+            if !is_duration(length) || !matches!(form, "fixed" | "sliding") {
+                let message = format!("`{}` does not say how long a session lives", lives.text);
+                let label = "such as `2h fixed` or `90m sliding`";
+                self.findings.error("M001", lives.span, message, label);
+            }
+        }
+        for (key, value) in session.expired.iter().flatten() {
+            let known = ["http", "native", "text", "when", "on"];
+            if !known.contains(&key.text.as_str()) {
+                let message = format!("unknown key `{}` in `expired`", key.text);
+                self.findings.unknown("M001", key.span, message, &key.text, known);
+            } else if key.text == "when" {
+                self.json_path(value);
+            } else if key.text == "on" && value.text != "poll" {
+                let finding = Diagnostic::error("M001", self.at(value.span), "`on:` takes `poll`");
+                self.findings.list.push(finding);
+            }
+        }
+    }
+
+    /// The type of a field by its name, for checks of settings.
+    pub(super) fn is_text(kind: Type) -> bool {
+        matches!(kind, Type::Id | Type::Text)
+    }
+}
+
+fn member_path(path: &Named) -> Vec<String> {
+    path.text.split('.').map(str::to_owned).collect()
+}
+
+fn is_duration(text: &str) -> bool {
+    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+    let unit = &text[digits.len()..];
+    !digits.is_empty()
+        && digits.bytes().all(|byte| byte.is_ascii_digit())
+        && matches!(unit, "ms" | "s" | "m" | "h")
+}

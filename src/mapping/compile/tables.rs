@@ -1,0 +1,150 @@
+//! Tables: which words a wire text stands for, and what a row carries besides.
+
+use std::sync::Arc;
+
+use crate::diag::{Diagnostic, Location, SourceFile, Span};
+use crate::mapping::compile::{Compiler, Message, Position, TableOverride};
+use crate::mapping::model::{Content, Table, TableRow};
+use crate::mapping::syntax;
+use crate::value::WordId;
+
+impl Compiler<'_> {
+    /// Compiles the file's tables, each replaced where the configuration says so.
+    pub(super) fn tables(&mut self, declared: &[syntax::Table], overrides: &[TableOverride]) {
+        for replaced in overrides {
+            let name = &replaced.table.name;
+            if !declared.iter().any(|table| table.name.text == name.text) {
+                let at = Location { file: Arc::clone(&replaced.source), span: name.span };
+                let message = format!("the mapping has no table named `{}`", name.text);
+                let known = declared.iter().map(|table| table.name.text.as_str());
+                let finding = Diagnostic::error("M003", at, message).suggest(&name.text, known);
+                self.findings.list.push(finding);
+            }
+        }
+        let mut chosen = Vec::new();
+        for table in declared {
+            let replaced =
+                overrides.iter().find(|replaced| replaced.table.name.text == table.name.text);
+            let (table, source) = match replaced {
+                Some(replaced) => (&replaced.table, Arc::clone(&replaced.source)),
+                None => (table, Arc::clone(&self.findings.file)),
+            };
+            chosen.push((table, Arc::clone(&source)));
+            let words = self.table_words(table, &source);
+            self.tables.push(words);
+        }
+        // A second pass: the members of a row may name fields, settings and other tables.
+        for (index, (table, _)) in chosen.into_iter().enumerate() {
+            self.table_members(index, table);
+        }
+    }
+
+    fn table_words(&mut self, table: &syntax::Table, source: &Arc<SourceFile>) -> Table {
+        let here = |span: Span| Location { file: Arc::clone(source), span };
+        let word_type = self.word_type_of(table);
+        let words = self.vocabulary.types.get(word_type).map_or(0, |kind| kind.words.len());
+        let name = table.name.text.clone();
+        let mut compiled =
+            Table::new(name, word_type, words, table.ignore_case, here(table.name.span));
+        for row in &table.rows {
+            for (member, _) in &row.with {
+                if !compiled.members.contains(&member.text) {
+                    compiled.members.push(member.text.clone());
+                }
+            }
+        }
+        for row in &table.rows {
+            let reads =
+                row.means.reads.as_ref().and_then(|word| self.word(word, word_type, source));
+            let exact = row.means.exact;
+            let writes = row.means.writes.iter().enumerate().filter_map(|(index, word)| {
+                let known_already = index == 0 && exact == 1;
+                let id = if known_already { reads } else { self.word(word, word_type, source) };
+                Some((id?, index >= exact))
+            });
+            let writes = writes.collect();
+            self.note_unverified(
+                row.unverified,
+                row.wire.span,
+                format!("table {}: {}", table.name.text, row.wire.text),
+            );
+            compiled.push(TableRow {
+                wire: row.wire.text.clone(),
+                reads,
+                writes,
+                with: vec![None; compiled.members.len()],
+                at: here(row.wire.span),
+            });
+        }
+        compiled
+    }
+
+    /// The type whose words the table's rows name: the first type that has most of them.
+    fn word_type_of(&self, table: &syntax::Table) -> usize {
+        let named = |words: &[String]| {
+            table
+                .rows
+                .iter()
+                .flat_map(|row| row.means.reads.iter().chain(&row.means.writes))
+                .filter(|word| words.contains(&word.text))
+                .count()
+        };
+        let types = self.vocabulary.types.iter().enumerate();
+        types
+            .max_by_key(|(index, kind)| (named(&kind.words), usize::MAX - index))
+            .map_or(0, |(index, _)| index)
+    }
+
+    fn word(
+        &mut self,
+        word: &syntax::Named,
+        word_type: usize,
+        source: &Arc<SourceFile>,
+    ) -> Option<WordId> {
+        let kind = self.vocabulary.types.get(word_type);
+        let index = kind
+            .and_then(|kind| kind.words.iter().position(|known| *known == word.text))
+            .and_then(|index| WordId::try_from(index).ok());
+        if index.is_none() {
+            let at = Location { file: Arc::clone(source), span: word.span };
+            let message = format!("no word named `{}` in the vocabulary", word.text);
+            let known = kind.map(|kind| kind.words.as_slice()).unwrap_or_default();
+            let known = known.iter().map(String::as_str);
+            self.findings.list.push(Diagnostic::error("M002", at, message).suggest(&word.text, known));
+        }
+        index
+    }
+
+    fn table_members(&mut self, index: usize, table: &syntax::Table) {
+        // Members are written into requests, so they speak of a request's fields. Which operation
+        // that is, the first one with every field decides.
+        for (row_index, row) in table.rows.iter().enumerate() {
+            for (name, value) in &row.with {
+                let member = self.tables[index].members.iter().position(|m| *m == name.text);
+                let content = self.member_content(value);
+                if let (Some(member), Some(row)) =
+                    (member, self.tables[index].rows.get_mut(row_index))
+                {
+                    row.with[member] = content;
+                }
+            }
+        }
+    }
+
+    fn member_content(&mut self, value: &syntax::PlaceValue) -> Option<Content> {
+        let before = self.findings.list.len();
+        let operations = 0..self.vocabulary.operations.len().max(1);
+        for operation in operations {
+            self.findings.list.truncate(before);
+            self.scope.operation = Some(operation);
+            self.set_message(Message::Request);
+            let content = self.content(value, Position::With);
+            if self.findings.list.len() == before {
+                self.scope.operation = None;
+                return content.map(|(_, content)| content);
+            }
+        }
+        self.scope.operation = None;
+        None
+    }
+}

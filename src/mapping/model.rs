@@ -1,0 +1,211 @@
+//! A mapping ready to run: names are indices, paths are split, tables are indexed.
+//!
+//! [`compile`](super::compile) makes these from the [`syntax`](super::syntax); [`run`](super::run)
+//! reads and writes messages with them. Nothing here knows YAML; every part keeps the
+//! [`Location`] that set it, so that `explain` can name the line.
+
+mod answer;
+mod pattern;
+mod shape;
+mod table;
+mod vocabulary;
+
+use std::sync::Arc;
+
+use regex::Regex;
+
+pub use answer::{FaultMap, FaultRow, JsonPath, Success};
+pub use pattern::{Content, Hole, OrElse, Pattern, Piece, Place, Slot};
+pub use shape::{Body, BodyKind, Key, MediaType, Member, Shape};
+pub use table::{Table, TableRow};
+pub use vocabulary::{
+    Field, GatewayField, OperationDef, OperationKind, Type, Vocabulary, WordType,
+};
+
+use crate::diag::{Location, SourceFile};
+use crate::mapping::syntax;
+
+/// One vendor's mapping.
+#[derive(Debug)]
+pub struct Mapping {
+    /// The vendor's name.
+    pub vendor: String,
+    /// The vendor's name as people say it.
+    pub title: String,
+    /// The file that it was read from.
+    pub source: Arc<SourceFile>,
+    /// The file as written, kept for its examples and for replacing tables.
+    pub file: Arc<syntax::File>,
+    /// What an upstream or a route fills in; a setting's index is its [`SettingId`](crate::value::SettingId).
+    pub settings: Vec<Setting>,
+    /// What values look like.
+    pub formats: Vec<Format>,
+    /// Prefixes of the client's side; at least the empty one.
+    pub prefixes: Vec<String>,
+    /// Wire texts and words.
+    pub tables: Vec<Table>,
+    /// The operations that this vendor has.
+    pub operations: Vec<Operation>,
+    /// Faults of calls before their operation is known.
+    pub faults: Arc<FaultMap>,
+    /// How an upstream tells its limits, and a client learns of ours.
+    pub limits: Vec<Place>,
+    /// What no page attests: a place and what stands there.
+    pub unverified: Vec<(Location, String)>,
+}
+
+/// A setting's declaration.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    /// Its name without `$`.
+    pub name: String,
+    /// Its type.
+    pub kind: Type,
+    /// Where it is declared.
+    pub at: Location,
+}
+
+/// What a value of a field looks like.
+#[derive(Clone, Debug)]
+pub struct Format {
+    /// The field's name.
+    pub name: String,
+    /// The anchored expression.
+    pub regex: Regex,
+    /// The expression as written.
+    pub text: String,
+    /// Where it stands.
+    pub at: Location,
+}
+
+/// One operation of the vocabulary, as this vendor has it.
+#[derive(Debug)]
+pub struct Operation {
+    /// Its index in the vocabulary.
+    pub id: usize,
+    /// Its name.
+    pub name: String,
+    /// What it does.
+    pub kind: OperationKind,
+    /// Its request.
+    pub request: Request,
+    /// Its answer.
+    pub success: Success,
+    /// Its faults.
+    pub faults: Arc<FaultMap>,
+    /// Look-ups before the call.
+    pub steps: Vec<Step>,
+    /// The names of its `raw.` holes; a name's index is its [`RawId`](crate::value::RawId).
+    pub raw_names: Vec<String>,
+    /// Where it stands.
+    pub at: Location,
+}
+
+/// A request's shape, to be read or written.
+#[derive(Debug)]
+pub struct Request {
+    /// The verb.
+    pub method: http::Method,
+    /// The path's segments, without prefix.
+    pub segments: Vec<Pattern>,
+    /// Query parameters.
+    pub query: Vec<Named>,
+    /// Header fields.
+    pub headers: Vec<Named>,
+    /// Cookies.
+    pub cookies: Vec<Named>,
+    /// The body's forms, the written one first; empty for no body.
+    pub bodies: Vec<Body>,
+    /// True if `accepts:` names the media types, and one of them must be there.
+    pub type_required: bool,
+    /// What tells this operation from others on its line.
+    pub select: Option<syntax::Select>,
+    /// Fields that are split over several places.
+    pub parts: Vec<Part>,
+    /// Where the line stands.
+    pub at: Location,
+}
+
+/// A place with a name: a header, a cookie, a query parameter.
+#[derive(Clone, Debug)]
+pub struct Named {
+    /// The name; holes in it are settings.
+    pub name: Pattern,
+    /// The place.
+    pub place: Place,
+}
+
+/// A field that is split over several places.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// The field.
+    pub field: u8,
+    /// How its parts make it.
+    pub pattern: Pattern,
+    /// The names of the parts in the order of the pattern; a part's index is its position here.
+    pub names: Vec<String>,
+}
+
+/// A look-up before the call.
+#[derive(Debug)]
+pub struct Step {
+    /// The name under which its values are known.
+    pub name: String,
+    /// The verb.
+    pub method: http::Method,
+    /// The path's segments.
+    pub segments: Vec<Pattern>,
+    /// The list to search.
+    pub list: JsonPath,
+    /// Member paths with the text that they must equal.
+    pub conditions: Vec<(Vec<String>, Pattern)>,
+    /// Names with the member paths that they take.
+    pub take: Vec<(String, Vec<String>)>,
+    /// The fault if nothing is found.
+    pub none: crate::value::Fault,
+    /// Where it stands.
+    pub at: Location,
+}
+
+impl Mapping {
+    /// The operation of a vocabulary index.
+    pub fn operation(&self, id: usize) -> Option<&Operation> {
+        self.operations.iter().find(|operation| operation.id == id)
+    }
+
+    /// The index of a setting.
+    pub fn setting(&self, name: &str) -> Option<u8> {
+        let index = self.settings.iter().position(|setting| setting.name == name)?;
+        u8::try_from(index).ok()
+    }
+}
+
+impl Request {
+    /// Every place outside the path, with the kind of place that it is.
+    pub fn places(&self) -> impl Iterator<Item = &Place> {
+        let named = [&self.query, &self.headers, &self.cookies];
+        named
+            .into_iter()
+            .flatten()
+            .map(|named| &named.place)
+            .chain(self.bodies.iter().flat_map(|body| &body.places))
+    }
+
+    /// Every hole of the request, the path's first.
+    pub fn holes(&self) -> impl Iterator<Item = &Hole> {
+        self.segments
+            .iter()
+            .flat_map(Pattern::holes)
+            .chain(self.places().flat_map(|place| place.content.holes()))
+    }
+
+    /// The path as a pattern for people: `/tickets/<ticket>/status`.
+    pub fn path_pattern(&self) -> String {
+        let mut path = String::new();
+        for segment in &self.segments {
+            path.push('/');
+            path.push_str(&segment.to_string());
+        }
+        if path.is_empty() { "/".to_owned() } else { path }
+    }
+}

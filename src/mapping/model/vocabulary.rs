@@ -1,0 +1,218 @@
+//! What all mappings speak of: types, operations, fields, words, texts of faults.
+
+use std::sync::Arc;
+
+use crate::diag::SourceFile;
+use crate::mapping::model::Pattern;
+use crate::value::{Fault, SecretId, WordId};
+
+/// The vocabulary.
+#[derive(Debug)]
+pub struct Vocabulary {
+    /// The file that it was read from.
+    pub source: Arc<SourceFile>,
+    /// Types whose values are words.
+    pub types: Vec<WordType>,
+    /// The operations.
+    pub operations: Vec<OperationDef>,
+    /// Names of the secrets; a name's index is its [`SecretId`].
+    pub secrets: Vec<String>,
+    /// The gateway's fields that mappings may use.
+    pub gateway: Vec<GatewayField>,
+    /// Default text per fault, by [`Fault::index`].
+    pub texts: Vec<Option<Pattern>>,
+}
+
+/// A type whose values are words.
+#[derive(Clone, Debug)]
+pub struct WordType {
+    /// Its name.
+    pub name: String,
+    /// Its words; a word's index is its [`WordId`].
+    pub words: Vec<String>,
+    /// Where each word stands.
+    pub at: Vec<crate::diag::Location>,
+}
+
+/// An operation of the vocabulary.
+#[derive(Clone, Debug)]
+pub struct OperationDef {
+    /// Its name.
+    pub name: String,
+    /// What it does.
+    pub kind: OperationKind,
+    /// Fields of the request.
+    pub request: Vec<Field>,
+    /// Fields of the answer.
+    pub answer: Vec<Field>,
+}
+
+/// What an operation does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OperationKind {
+    /// It changes something: its outcome may be unknown.
+    Write,
+    /// It changes nothing and may be repeated.
+    Read,
+    /// It begins a session.
+    LogIn,
+    /// It ends a session.
+    LogOut,
+    /// It prolongs a session.
+    Renew,
+}
+
+/// A field of a request or an answer.
+#[derive(Clone, Debug)]
+pub struct Field {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub kind: Type,
+    /// True if it must be there.
+    pub required: bool,
+}
+
+/// The types of values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Type {
+    /// Names one thing in its system.
+    Id,
+    /// Any text.
+    Text,
+    /// A whole number.
+    Int,
+    /// A point in time, to the second.
+    Time,
+    /// True or false.
+    Bool,
+    /// A word: index of the [`WordType`].
+    Word(usize),
+    /// A secret.
+    Secret,
+    /// Any JSON.
+    Raw,
+}
+
+macro_rules! gateway_fields {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal : $kind:expr,)*) => {
+        /// What the gateway fills in.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum GatewayField {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl GatewayField {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The name that mappings use.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// The value's type.
+            pub const fn kind(self) -> Type {
+                match self { $(Self::$variant => $kind,)* }
+            }
+        }
+    };
+}
+
+gateway_fields! {
+    /// The status code of the answer.
+    Http = "http": Type::Int,
+    /// The vendor's own code of the fault's row.
+    Native = "native": Type::Text,
+    /// The text of the fault.
+    Message = "message": Type::Text,
+    /// The client's own name of the member that is wrong.
+    Field = "field": Type::Text,
+    /// Why the request cannot be read.
+    Reason = "reason": Type::Text,
+    /// The path that the client asked for.
+    Path = "path": Type::Text,
+    /// The call's id.
+    Call = "call": Type::Text,
+    /// The methods that the path has.
+    Allow = "allow": Type::Text,
+    /// Calls that are left.
+    RateRemaining = "rate.remaining": Type::Int,
+    /// When the limit is whole again.
+    RateReset = "rate.reset": Type::Time,
+    /// Seconds to wait.
+    RetryAfter = "retry_after": Type::Int,
+}
+
+impl OperationKind {
+    /// All kinds with the names that the vocabulary uses.
+    pub const ALL: [(&'static str, Self); 5] = [
+        ("write", Self::Write),
+        ("read", Self::Read),
+        ("log_in", Self::LogIn),
+        ("log_out", Self::LogOut),
+        ("renew", Self::Renew),
+    ];
+
+    /// The kind of that name.
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind)
+    }
+}
+
+impl Vocabulary {
+    /// The index of a secret.
+    pub fn secret(&self, name: &str) -> Option<SecretId> {
+        let index = self.secrets.iter().position(|secret| secret == name)?;
+        SecretId::try_from(index).ok()
+    }
+
+    /// The word's name.
+    pub fn word(&self, word_type: usize, word: WordId) -> &str {
+        self.types
+            .get(word_type)
+            .and_then(|kind| kind.words.get(usize::from(word)))
+            .map_or("?", String::as_str)
+    }
+
+    /// The text of a fault, or of the nearest parent that has one.
+    pub fn text(&self, fault: Fault) -> Option<&Pattern> {
+        fault.lineage().find_map(|fault| self.texts.get(fault.index())?.as_ref())
+    }
+
+    /// The index of an operation.
+    pub fn operation(&self, name: &str) -> Option<usize> {
+        self.operations.iter().position(|operation| operation.name == name)
+    }
+
+    /// The type of that name: one of the language's own, or a word type.
+    pub fn type_by_name(&self, name: &str) -> Option<Type> {
+        match name {
+            "id" => Some(Type::Id),
+            "text" => Some(Type::Text),
+            "int" => Some(Type::Int),
+            "time" => Some(Type::Time),
+            "bool" => Some(Type::Bool),
+            "secret" => Some(Type::Secret),
+            "raw" => Some(Type::Raw),
+            name => self.types.iter().position(|kind| kind.name == name).map(Type::Word),
+        }
+    }
+}
+
+impl OperationDef {
+    /// The index of a request's field.
+    pub fn request_field(&self, name: &str) -> Option<u8> {
+        position(&self.request, name)
+    }
+
+    /// The index of an answer's field.
+    pub fn answer_field(&self, name: &str) -> Option<u8> {
+        position(&self.answer, name)
+    }
+}
+
+fn position(fields: &[Field], name: &str) -> Option<u8> {
+    let index = fields.iter().position(|field| field.name == name)?;
+    u8::try_from(index).ok()
+}

@@ -1,0 +1,170 @@
+//! Reading and writing messages with a compiled mapping.
+//!
+//! Pure functions: bytes and heads in, records and messages out. No clock, no socket, no lock; the
+//! stages of a call, `explain`, the examples and the laws all run these same functions.
+//!
+//! ```text
+//! client bytes ──read_request──▶ Record ──write_request──▶ upstream bytes
+//! client bytes ◀──write_answer── Record ◀──read_answer──── upstream bytes
+//!              ◀──write_fault─── Fault  ◀┘
+//! ```
+
+mod answer;
+mod capture;
+mod negotiate;
+mod read;
+mod render;
+mod step;
+mod write;
+
+use std::borrow::Cow;
+
+pub use answer::{AnswerHead, Mismatch, Reading, read_answer};
+pub use negotiate::{acceptable, choose_body, media_type, preferred};
+pub use read::{Presented, ReadOptions, RequestHead, fits_path, read_request, read_secrets, selects};
+pub use render::{Rendered, render_content};
+pub use step::{read_step, write_step};
+pub use write::{
+    FaultText, Outgoing, RequestParts, WrittenAnswer, limit_headers, write_answer, write_fault,
+    write_request,
+};
+
+use crate::mapping::model::{GatewayField, Mapping, Vocabulary};
+use crate::secret::Secret;
+use crate::value::{Fault, Record, SecretId, SettingId};
+
+/// Values of a mapping's settings, by index.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings(Vec<Option<Box<str>>>);
+
+/// Secrets for an upstream, by index.
+#[derive(Debug, Default)]
+pub struct Secrets(Vec<Option<Secret>>);
+
+/// What the gateway fills into answers.
+#[derive(Clone, Debug, Default)]
+pub struct Gateway<'a> {
+    /// Status code of the answer.
+    pub http: u16,
+    /// The path that the client asked for, decoded and cut.
+    pub path: &'a str,
+    /// The call's id.
+    pub call: &'a str,
+    /// The methods that the path has.
+    pub allow: &'a str,
+    /// The client's own name of the member that is wrong.
+    pub field: &'a str,
+    /// Why the request cannot be read.
+    pub reason: &'a str,
+    /// Calls that are left.
+    pub rate_remaining: Option<u64>,
+    /// When the limit is whole again, as `YYYY-MM-DDTHH:MM:SSZ`.
+    pub rate_reset: Option<&'a str>,
+    /// Seconds to wait.
+    pub retry_after: Option<u64>,
+}
+
+/// Why a message cannot be read or written, in the client's terms.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The canonical fault.
+    pub fault: Fault,
+    /// The message's own name of the member that is wrong; empty for the whole message.
+    pub field: String,
+    /// Why, in words that hold nothing of the message.
+    pub reason: Cow<'static, str>,
+}
+
+/// Everything that a hole's value may come from when a message is written.
+#[derive(Clone, Copy, Debug)]
+pub struct Sources<'a> {
+    /// The vocabulary.
+    pub vocabulary: &'a Vocabulary,
+    /// The mapping that is written.
+    pub mapping: &'a Mapping,
+    /// Its settings.
+    pub settings: &'a Settings,
+    /// The record that is written.
+    pub record: &'a Record<'a>,
+    /// The request, when an answer is written.
+    pub request: Option<&'a Record<'a>>,
+    /// Secrets, when a request is written.
+    pub secrets: Option<&'a Secrets>,
+    /// What the gateway fills in.
+    pub gateway: &'a Gateway<'a>,
+    /// Values of the steps.
+    pub steps: &'a [Vec<String>],
+    /// Values of split fields, by part.
+    pub parts: &'a [String],
+}
+
+impl Settings {
+    /// Settings of a mapping out of names and values; names that the mapping does not have are left out.
+    pub fn of<'v>(mapping: &Mapping, values: impl IntoIterator<Item = (&'v str, &'v str)>) -> Self {
+        let mut settings = vec![None; mapping.settings.len()];
+        for (name, value) in values {
+            if let Some(index) = mapping.setting(name) {
+                settings[usize::from(index)] = Some(value.into());
+            }
+        }
+        Self(settings)
+    }
+
+    /// A setting's value, if it is set.
+    pub fn get(&self, setting: SettingId) -> Option<&str> {
+        self.0.get(usize::from(setting))?.as_deref()
+    }
+}
+
+impl Secrets {
+    /// Secrets out of names and values; names that the vocabulary does not have are left out.
+    pub fn of(vocabulary: &Vocabulary, values: impl IntoIterator<Item = (String, Secret)>) -> Self {
+        let mut secrets: Vec<Option<Secret>> = vocabulary.secrets.iter().map(|_| None).collect();
+        for (name, value) in values {
+            if let Some(index) = vocabulary.secret(&name) {
+                secrets[usize::from(index)] = Some(value);
+            }
+        }
+        Self(secrets)
+    }
+
+    /// A secret, if it is there.
+    pub fn get(&self, secret: SecretId) -> Option<&Secret> {
+        self.0.get(usize::from(secret))?.as_ref()
+    }
+}
+
+impl Gateway<'_> {
+    /// The field's text, if it is known. `native` and `message` belong to the fault at hand.
+    pub fn text(&self, field: GatewayField) -> Option<Cow<'_, str>> {
+        let filled = |text: &'_ str| (!text.is_empty()).then(|| Cow::Owned(text.to_owned()));
+        match field {
+            GatewayField::Http => Some(Cow::Owned(self.http.to_string())),
+            GatewayField::Native | GatewayField::Message => None,
+            GatewayField::Field => filled(self.field),
+            GatewayField::Reason => filled(self.reason),
+            GatewayField::Path => filled(self.path),
+            GatewayField::Call => filled(self.call),
+            GatewayField::Allow => filled(self.allow),
+            GatewayField::RateRemaining => {
+                self.rate_remaining.map(|left| Cow::Owned(left.to_string()))
+            }
+            GatewayField::RateReset => self.rate_reset.map(Cow::Borrowed),
+            GatewayField::RetryAfter => {
+                self.retry_after.map(|seconds| Cow::Owned(seconds.to_string()))
+            }
+        }
+    }
+}
+
+impl Refusal {
+    /// A refusal of the whole message.
+    pub fn whole(fault: Fault, reason: impl Into<Cow<'static, str>>) -> Self {
+        Self { fault, field: String::new(), reason: reason.into() }
+    }
+
+    /// A refusal because of one member.
+    pub fn member(fault: Fault, field: &str, reason: impl Into<Cow<'static, str>>) -> Self {
+        Self { fault, field: field.to_owned(), reason: reason.into() }
+    }
+}
