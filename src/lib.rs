@@ -1,1 +1,4 @@
 //! Latimer.
+
+pub mod codec;
+pub mod mapping;
