@@ -11,8 +11,11 @@
 //! stand there is an error with its place. Every reader is bounded in depth, takes time linear in the
 //! body's length, and returns an error, never a panic, for any input.
 
+pub mod form;
 pub mod json;
 mod names;
+pub mod percent;
+pub mod xml;
 
 /// How many containers may stand inside each other, the outermost counted, in a body of any kind.
 pub const DEPTH_MAX: usize = 128;
