@@ -52,7 +52,7 @@ pub struct FormPairs<'a> {
     form: &'a [u8],
     at: usize,
     names: NameStack<'a>,
-    seen: Seen<'a>,
+    seen: Seen,
 }
 
 impl<'a> FormPairs<'a> {
@@ -75,7 +75,7 @@ impl<'a> FormPairs<'a> {
         };
         let name = decode(name)?;
         let value = decode(value)?;
-        if !self.names.insert(&mut self.seen, &name) {
+        if !self.names.insert(&mut self.seen, name.clone()) {
             return Err(FormErrorKind::DuplicateName);
         }
         Ok((name, value))

@@ -15,52 +15,66 @@ const LINEAR_MAX: usize = 16;
 #[derive(Debug, Default)]
 pub(super) struct NameStack<'a> {
     names: Vec<Cow<'a, str>>,
+    /// Those of the objects that have many, the innermost last. The standard hasher is keyed at random, so
+    /// a client cannot prepare collisions.
+    sets: Vec<HashSet<Cow<'a, str>>>,
 }
 
 /// One object's part of the stack.
 #[derive(Debug)]
-pub(super) struct Seen<'a> {
+pub(super) struct Seen {
     start: usize,
     /// One bit per fingerprint seen: a clear bit proves that a name is new without comparing it.
     fingerprints: u64,
-    /// The standard hasher is keyed at random, so a client cannot prepare collisions.
-    many: Option<Box<HashSet<Cow<'a, str>>>>,
+    /// Whether the names have moved into a set of their own.
+    is_set: bool,
 }
 
 impl<'a> NameStack<'a> {
     /// Begins an object inside those that are open.
-    pub(super) fn open(&self) -> Seen<'a> {
+    #[inline]
+    pub(super) fn open(&self) -> Seen {
         Seen {
             start: self.names.len(),
             fingerprints: 0,
-            many: None,
+            is_set: false,
         }
     }
 
     /// Forgets the object's names.
-    pub(super) fn close(&mut self, seen: &Seen<'a>) {
+    #[inline]
+    pub(super) fn close(&mut self, seen: &Seen) {
         self.names.truncate(seen.start);
+        if seen.is_set {
+            self.sets.pop();
+        }
     }
 
     /// Whether `name` is new in the object; from now on it is not.
-    pub(super) fn insert(&mut self, seen: &mut Seen<'a>, name: &Cow<'a, str>) -> bool {
-        if let Some(many) = &mut seen.many {
-            return many.insert(name.clone());
+    #[inline]
+    pub(super) fn insert(&mut self, seen: &mut Seen, name: Cow<'a, str>) -> bool {
+        if seen.is_set {
+            return self.insert_in_set(name);
         }
-        let bit = 1 << fingerprint(name);
+        let bit = 1 << fingerprint(&name);
         let own = self.names.get(seen.start..).unwrap_or_default();
-        if seen.fingerprints & bit != 0 && own.contains(name) {
+        if seen.fingerprints & bit != 0 && own.contains(&name) {
             return false;
         }
         seen.fingerprints |= bit;
         if own.len() < LINEAR_MAX {
-            self.names.push(name.clone());
-        } else {
-            let mut many: HashSet<_> = self.names.drain(seen.start..).collect();
-            many.insert(name.clone());
-            seen.many = Some(Box::new(many));
+            self.names.push(name);
+            return true;
         }
-        true
+        seen.is_set = true;
+        self.sets.push(self.names.drain(seen.start..).collect());
+        self.insert_in_set(name)
+    }
+
+    #[cold]
+    fn insert_in_set(&mut self, name: Cow<'a, str>) -> bool {
+        let set = self.sets.last_mut();
+        set.is_some_and(|set| set.insert(name))
     }
 }
 
@@ -86,10 +100,10 @@ mod tests {
             let mut stack = NameStack::default();
             let mut seen = stack.open();
             for index in 0..size {
-                assert!(stack.insert(&mut seen, &Cow::Owned(format!("n{index}"))));
+                assert!(stack.insert(&mut seen, Cow::Owned(format!("n{index}"))));
             }
             for index in 0..size {
-                assert!(!stack.insert(&mut seen, &Cow::Owned(format!("n{index}"))));
+                assert!(!stack.insert(&mut seen, Cow::Owned(format!("n{index}"))));
             }
         }
     }
@@ -99,10 +113,10 @@ mod tests {
         let mut stack = NameStack::default();
         let name = Cow::Borrowed("a");
         let mut outer = stack.open();
-        assert!(stack.insert(&mut outer, &name));
+        assert!(stack.insert(&mut outer, name.clone()));
         let mut inner = stack.open();
-        assert!(stack.insert(&mut inner, &name));
+        assert!(stack.insert(&mut inner, name.clone()));
         stack.close(&inner);
-        assert!(!stack.insert(&mut outer, &name));
+        assert!(!stack.insert(&mut outer, name.clone()));
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! There are no document type declarations, so there are no entities but the five of XML itself. The
 //! parser bounds the number of nodes, but not how deep they nest, nor what one start tag may hold, and its
-//! time grows with the square or the cube of those. So the [shape](shape) of the body is
-//! measured first, in one pass and in no memory, and only what is within the limits is parsed.
+//! time grows with the square or the cube of those. So the shape of the body is measured first,
+//! in one pass, and only what is within the limits is parsed.
 //!
 //! ```
 //! use latimer::codec::xml::{Limits, XmlDocument};

@@ -17,14 +17,14 @@ pub struct JsonReader<'a> {
     depth: usize,
     names: NameStack<'a>,
     /// The containers open inside [`skip`](Self::skip), kept for their memory only.
-    skipped: Vec<Open<'a>>,
+    skipped: Vec<Open>,
 }
 
 /// A place between the members of an object; see [`JsonReader::key`].
 #[derive(Debug)]
-pub struct Object<'a> {
+pub struct Object {
     place: Place,
-    seen: Seen<'a>,
+    seen: Seen,
 }
 
 /// A place between the items of an array; see [`JsonReader::item`].
@@ -44,8 +44,8 @@ enum Place {
 }
 
 #[derive(Debug)]
-enum Open<'a> {
-    Object(Object<'a>),
+enum Open {
+    Object(Object),
     Array(Array),
 }
 
@@ -90,7 +90,7 @@ impl<'a> JsonReader<'a> {
 
     /// Enters the object that comes next; its members come from [`key`](Self::key).
     #[inline]
-    pub fn object(&mut self) -> Result<Object<'a>, JsonError> {
+    pub fn object(&mut self) -> Result<Object, JsonError> {
         self.enter(Kind::Object)?;
         Ok(Object {
             place: Place::Start,
@@ -111,9 +111,9 @@ impl<'a> JsonReader<'a> {
     ///
     /// The member's value must be read, or [skipped](Self::skip), before the next name is asked for.
     #[inline]
-    pub fn key(&mut self, object: &mut Object<'a>) -> Result<Option<Cow<'a, str>>, JsonError> {
+    pub fn key(&mut self, object: &mut Object) -> Result<Option<Cow<'a, str>>, JsonError> {
         while let Some((offset, name)) = self.name(object)? {
-            if self.names.insert(&mut object.seen, &name) {
+            if self.names.insert(&mut object.seen, name.clone()) {
                 return Ok(Some(name));
             }
             self.duplicate(offset)?;
@@ -209,12 +209,12 @@ impl<'a> JsonReader<'a> {
     }
 
     /// Whether another member follows in an object that is skipped; if so, its value comes next.
-    fn pass_key(&mut self, object: &mut Object<'a>) -> Result<bool, JsonError> {
+    fn pass_key(&mut self, object: &mut Object) -> Result<bool, JsonError> {
         let Some((offset, name)) = self.name(object)? else {
             return Ok(false);
         };
         if self.limits.duplicates == Duplicates::Refuse
-            && !self.names.insert(&mut object.seen, &name)
+            && !self.names.insert(&mut object.seen, name)
         {
             self.duplicate(offset)?;
         }
@@ -223,10 +223,7 @@ impl<'a> JsonReader<'a> {
 
     /// The next member's name with its place, whether or not it was seen before.
     #[inline]
-    fn name(
-        &mut self,
-        object: &mut Object<'a>,
-    ) -> Result<Option<(usize, Cow<'a, str>)>, JsonError> {
+    fn name(&mut self, object: &mut Object) -> Result<Option<(usize, Cow<'a, str>)>, JsonError> {
         let mut byte = self.lexer.next();
         match (object.place, byte) {
             (Place::Closed, _) => return Ok(None),
