@@ -1,2 +1,6 @@
 //! The mapping language: one YAML file per vendor, read in both directions.
+pub mod codecs;
+pub mod compile;
+pub mod model;
+pub mod run;
 pub mod syntax;

@@ -1,0 +1,82 @@
+//! Writing: texts, and raw values without their whitespace.
+
+use memchr::memchr2;
+
+use super::scan::plain_len;
+
+const HEXADECIMAL: &[u8; 16] = b"0123456789abcdef";
+
+/// Appends `text` as a JSON text. `/` and characters beyond ASCII stay as they are.
+pub fn write_text(out: &mut Vec<u8>, text: &str) {
+    let mut rest = text.as_bytes();
+    out.reserve(rest.len() + 2);
+    out.push(b'"');
+    loop {
+        let (plain, special) = rest.split_at(plain_len(rest));
+        out.extend_from_slice(plain);
+        let Some((&byte, behind)) = special.split_first() else {
+            break;
+        };
+        write_escape(out, byte);
+        rest = behind;
+    }
+    out.push(b'"');
+}
+
+/// Appends a raw JSON value, such as [`skip`](super::JsonReader::skip) returned, without the whitespace
+/// between its parts. Texts and numbers stay as they came.
+pub fn compact(raw: &str, out: &mut Vec<u8>) {
+    let mut rest = raw.as_bytes();
+    out.reserve(rest.len());
+    while let Some(&first) = rest.first() {
+        let length = match first {
+            b' ' | b'\n' | b'\r' | b'\t' => {
+                rest = &rest[1..];
+                continue;
+            }
+            b'"' => text_len(rest),
+            _ => run_len(rest),
+        };
+        let (kept, behind) = rest.split_at(length);
+        out.extend_from_slice(kept);
+        rest = behind;
+    }
+}
+
+fn write_escape(out: &mut Vec<u8>, byte: u8) {
+    let letter = match byte {
+        b'"' | b'\\' => byte,
+        0x08 => b'b',
+        b'\t' => b't',
+        b'\n' => b'n',
+        0x0c => b'f',
+        b'\r' => b'r',
+        _ => {
+            out.extend_from_slice(b"\\u00");
+            out.push(HEXADECIMAL[usize::from(byte >> 4)]);
+            out.push(HEXADECIMAL[usize::from(byte & 15)]);
+            return;
+        }
+    };
+    out.extend_from_slice(&[b'\\', letter]);
+}
+
+/// The length of the text at the start of `bytes`, with its quotation marks.
+fn text_len(bytes: &[u8]) -> usize {
+    let mut at = 1;
+    while let Some(found) = bytes.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
+        at += found;
+        if bytes[at] == b'"' {
+            return at + 1;
+        }
+        // A backslash covers the byte behind it, and that byte is never a part of a longer character.
+        at += 2;
+    }
+    bytes.len()
+}
+
+/// How many bytes come before the next whitespace or text.
+fn run_len(bytes: &[u8]) -> usize {
+    let ends = |byte: &u8| matches!(byte, b' ' | b'\n' | b'\r' | b'\t' | b'"');
+    bytes.iter().position(ends).unwrap_or(bytes.len())
+}
