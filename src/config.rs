@@ -148,7 +148,7 @@ pub fn load_text(
     let config = match merge::merge(&reader.shown, &root, &overrides) {
         Ok(merged) => checked(reader, &merged),
         Err(error) => {
-            let at = gateway::file_start(reader);
+            let at = reader.at(Span::default());
             reader.error(
                 codes::ENVIRONMENT,
                 &at,
@@ -168,7 +168,7 @@ pub fn load_text(
 
 /// Reads every part, whatever is wrong with the others.
 fn checked(reader: &mut Reader<'_>, merged: &tree::Item) -> Option<Config> {
-    let start = gateway::file_start(reader);
+    let start = reader.at(Span::default());
     let root = &reader.section(merged, "the file", &start, schema::ROOT)?;
     let listen = gateway::listen(reader, root);
     let config = Config {
@@ -222,7 +222,8 @@ impl fmt::Display for LoadError {
             Self::Findings(findings) => {
                 let errors =
                     findings.iter().filter(|one| one.severity == diag::Severity::Error).count();
-                write!(f, "the configuration has {errors} errors")
+                let plural = if errors == 1 { "" } else { "s" };
+                write!(f, "the configuration has {errors} error{plural}")
             }
         }
     }

@@ -59,8 +59,8 @@ fn one(reader: &mut Reader<'_>, entry: &Entry) -> Option<Consumer> {
 
 fn same_key(first: &Consumer, second: &Consumer) -> Diagnostic {
     let message =
-        format!("consumers `{}` and `{}` have one key", first.name.value, second.name.value);
+        format!("consumers `{}` and `{}` have the same key", first.name.value, second.name.value);
     Diagnostic::error(codes::CONFLICT, second.key.at.clone(), message)
         .label("give each consumer a key of its own: `latimer key new`")
-        .also(first.key.at.clone(), "the same key")
+        .also(first.key.at.clone(), "the key that it has too")
 }

@@ -115,7 +115,11 @@ pub(super) fn rate(text: &str) -> Result<Rate, Malformed> {
     let (digits, unit) = text.split_once('/').ok_or_else(malformed)?;
     let (_, seconds) = RATE_UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(malformed)?;
     whole(digits).ok_or_else(malformed)?;
-    Ok(Rate { count: count_to(COUNT_MAX)(digits)?, per: Duration::from_secs(*seconds) })
+    let count = count(digits).map_err(|_| {
+        let hint = format!("write `1/{unit}` to `{COUNT_MAX}/{unit}`");
+        Malformed::new(format!("{} is out of range", quote(text)), hint)
+    })?;
+    Ok(Rate { count, per: Duration::from_secs(*seconds) })
 }
 
 /// A whole number from 1 to what a rate or a burst may count.

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use super::form::{self, Cidr};
 use super::section::{Reader, Section};
-use super::tree::{Item, Kind, Spanned};
+use super::tree::{Kind, Spanned};
 use super::{codes, schema, secrets};
 use crate::bounds;
-use crate::diag::{Diagnostic, Location};
+use crate::diag::Diagnostic;
 use crate::secret::Secret;
 
 /// Where clients are served, unless `listen` says otherwise.
@@ -191,23 +191,12 @@ pub(super) fn mappings(reader: &mut Reader<'_>, root: &Section<'_>) -> Spanned<P
 
 /// `trusted_proxies`, ranges of addresses.
 pub(super) fn trusted_proxies(reader: &mut Reader<'_>, root: &Section<'_>) -> Vec<Cidr> {
-    list(reader, root.get("trusted_proxies"), "trusted_proxies")
+    reader
+        .list(root, "trusted_proxies")
         .iter()
         .filter_map(|item| reader.parsed(item, "trusted_proxies", Cidr::parse))
         .map(|range| range.value)
         .collect()
-}
-
-/// The items of a list; no key is an empty list, anything else an error.
-pub(super) fn list<'t>(reader: &mut Reader<'_>, item: Option<&'t Item>, key: &str) -> &'t [Item] {
-    let Some(item) = item else { return &[] };
-    match &item.kind {
-        Kind::List(items) => items,
-        Kind::Map(_) | Kind::Text(_) | Kind::Nothing => {
-            reader.wrong_kind(item, &format!("`{key}`"), "a list");
-            &[]
-        }
-    }
 }
 
 /// `drain`, the time for calls in flight at a stop.
@@ -224,9 +213,4 @@ pub(super) fn log(reader: &mut Reader<'_>, root: &Section<'_>) -> Log {
         format: reader.word(&section, "format", &formats, LogFormat::default()),
         access: reader.word(&section, "access", &access, Access::default()),
     }
-}
-
-/// The start of the file: where what the whole file lacks is reported.
-pub(super) fn file_start(reader: &Reader<'_>) -> Location {
-    reader.at(crate::diag::Span::default())
 }

@@ -39,10 +39,9 @@ pub(super) fn merge(
     root: &yaml::Node,
     overrides: &[Override],
 ) -> Result<Item, ConfigError> {
-    let file = match value_of(root).kind {
-        ValueKind::Table(table) => table,
-        // The reader says so: a file that is no map is merged with nothing.
-        _ => return Ok(Places { shown, overrides: BTreeMap::new() }.unmerged(root)),
+    let ValueKind::Table(file) = value_of(root).kind else {
+        // A file that is no map is merged with nothing; the reader will say what it is.
+        return Ok(Places { shown, overrides: BTreeMap::new() }.item(value_of(root), Some(root)));
     };
     let merged = config::Config::builder()
         .add_source(Side(file))
@@ -128,7 +127,11 @@ impl Places<'_> {
         for (name, node) in node.and_then(yaml::Node::entries).unwrap_or_default() {
             if let Some(value) = table.remove(&name.text) {
                 let name = Spanned::new(name.text.clone(), self.at(name.span));
-                entries.push(Entry { name, item: self.item(value, Some(node)) });
+                let mut item = self.item(value, Some(node));
+                if matches!(item.kind, Kind::Nothing) {
+                    item.at = name.at.clone(); // nothing has no place of its own
+                }
+                entries.push(Entry { name, item });
             }
         }
         let added: BTreeMap<String, Value> = table.into_iter().collect();
@@ -146,10 +149,6 @@ impl Places<'_> {
             Some(yaml::Kind::Map(_) | yaml::Kind::Scalar(_)) | None => &[],
         };
         values.into_iter().enumerate().map(|(at, value)| self.item(value, nodes.get(at))).collect()
-    }
-
-    fn unmerged(&self, node: &yaml::Node) -> Item {
-        self.item(value_of(node), Some(node))
     }
 
     fn at(&self, span: Span) -> Location {

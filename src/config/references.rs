@@ -1,29 +1,42 @@
 //! Checks between the parts of one file: names that must exist, and parts that nothing uses.
 //!
-//! They look at the names that the file has, not at what was read without fault, so that a broken upstream is
-//! reported once and not again by each route that leads to it.
+//! They look at the names that the file has, not at what was read without fault: a broken upstream is reported
+//! once and not again by each route that leads to it, and a broken route still has its names checked.
 
 use super::codes;
 use super::form::quote;
 use super::route::{Consumers, Route};
 use super::section::{Reader, Section};
-use super::tree::{Entry, Kind, Spanned};
-use crate::diag::Diagnostic;
+use super::tree::{Entry, Item, Kind, Spanned};
+use crate::diag::{self, Diagnostic};
 
-/// Reports names without a meaning and parts without a use.
+/// Reports names without a meaning; and if nothing else is wrong, parts without a use.
 pub(super) fn check(reader: &mut Reader<'_>, root: &Section<'_>, routes: &[Route]) {
     let (upstreams, consumers) = (names(root, "upstreams"), names(root, "consumers"));
-    for route in routes {
-        known(reader, "upstream", &route.upstream, &upstreams);
-        if let Consumers::Named(listed) = &route.consumers {
-            listed.iter().for_each(|name| known(reader, "consumer", name, &consumers));
+    for route in entries(root, "routes") {
+        // A file without upstreams is reported as such.
+        if let Some(item) = route.get("upstream")
+            && is_readable(root, "upstreams")
+            && root.get("upstreams").is_some()
+        {
+            known(reader, "upstream", item, &upstreams);
+        }
+        if let Some(Item { kind: Kind::List(items), .. }) = route.get("consumers")
+            && is_readable(root, "consumers")
+        {
+            items.iter().for_each(|item| known(reader, "consumer", item, &consumers));
         }
     }
-    // A route that was not read may use anything.
-    if names(root, "routes").len() == routes.len() {
+    // A part may seem unused only because a name that leads to it is wrong.
+    if !diag::has_errors(&reader.findings) {
         unused_upstreams(reader, &upstreams, routes);
         unused_consumers(reader, root, &consumers, routes);
     }
+}
+
+/// False for a part of the wrong kind, which is reported once as such.
+fn is_readable(root: &Section<'_>, key: &str) -> bool {
+    root.get(key).is_none_or(|item| matches!(item.kind, Kind::Map(_)))
 }
 
 fn names<'t>(root: &Section<'t>, key: &str) -> Vec<&'t Spanned<String>> {
@@ -37,16 +50,17 @@ fn entries<'t>(root: &Section<'t>, key: &str) -> &'t [Entry] {
     }
 }
 
-fn known(reader: &mut Reader<'_>, what: &str, name: &Spanned<String>, names: &[&Spanned<String>]) {
-    if names.iter().any(|known| known.value == name.value) {
+fn known(reader: &mut Reader<'_>, what: &str, item: &Item, names: &[&Spanned<String>]) {
+    let Kind::Text(name) = &item.kind else { return };
+    if name.is_empty() || names.iter().any(|known| known.value == *name) {
         return;
     }
-    let message = format!("there is no {what} {}", quote(&name.value));
-    let finding = Diagnostic::error(codes::UNKNOWN_NAME, name.at.clone(), message);
+    let message = format!("there is no {what} {}", quote(name));
+    let finding = Diagnostic::error(codes::UNKNOWN_NAME, item.at.clone(), message);
     let finding = if names.is_empty() {
         finding.label(format!("the file has no {what}s"))
     } else {
-        finding.suggest(&name.value, names.iter().map(|known| known.value.as_str()))
+        finding.suggest(name, names.iter().map(|known| known.value.as_str()))
     };
     reader.findings.push(finding);
 }
@@ -88,10 +102,8 @@ fn unused_consumers(
 /// A consumer that is switched off is kept on purpose.
 fn disabled(root: &Section<'_>, name: &str) -> bool {
     let entry = entries(root, "consumers").iter().find(|entry| entry.name.value == name);
-    let Some(Kind::Map(keys)) = entry.map(|entry| &entry.item.kind) else { return false };
-    keys.iter().any(|key| {
-        key.name.value == "disabled" && matches!(&key.item.kind, Kind::Text(text) if text == "true")
-    })
+    let value = entry.and_then(|entry| entry.get("disabled")).map(|item| &item.kind);
+    matches!(value, Some(Kind::Text(text)) if text == "true")
 }
 
 fn unused(reader: &mut Reader<'_>, what: &str, name: &Spanned<String>, label: &str) {

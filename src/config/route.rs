@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::form::{self, Rate, net, quote};
-use super::gateway::{TIMEOUT, list};
+use super::gateway::TIMEOUT;
 use super::section::{Reader, Section};
 use super::settings::{self, Setting};
 use super::tree::{Entry, Item, Kind, Spanned};
@@ -38,7 +38,7 @@ pub struct Route {
     pub deadline: Duration,
     /// Values of the client's settings, before the upstream's.
     pub settings: Vec<Setting>,
-    /// True for `dropped_fields: refuse`.
+    /// What happens to fields that the upstream cannot carry.
     pub dropped_fields: Policy,
     /// What happens to words that the target cannot say exactly.
     pub lossy_words: Policy,
@@ -173,9 +173,13 @@ fn consumers(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Consumers
             reader.error(codes::FORM, &item.at, message, HINT);
             None
         }
-        Kind::List(_) | Kind::Map(_) | Kind::Nothing => {
+        Kind::Map(_) | Kind::Nothing => {
+            reader.wrong_kind(item, "`consumers`", "`all` or a list");
+            None
+        }
+        Kind::List(items) => {
             let mut names: Vec<Spanned<String>> = Vec::new();
-            for item in list(reader, Some(item), "consumers") {
+            for item in items {
                 let Some(name) = reader.parsed(item, "consumers", form::text) else { continue };
                 if names.iter().any(|other| other.value == name.value) {
                     let message = format!("`consumers` names {} twice", quote(&name.value));
@@ -238,14 +242,14 @@ fn ticket(reader: &mut Reader<'_>, ids: &Section<'_>, item: &Item) -> Option<Ids
             None
         }
         Kind::Text(text) => {
-            let message = format!("`ticket`: {} is no way to carry ids over", quote(text));
+            let message = format!("`ids.ticket`: {} is no way to carry ids over", quote(text));
             reader.error(codes::FORM, &item.at, message, "write `same` or `{file: PATH}`");
             None
         }
         Kind::Map(_) | Kind::List(_) | Kind::Nothing => {
             let pairs = reader.subsection(ids, "ticket", schema::IDS_FILE)?;
             let file = reader.required(&pairs, "file", "add `file:` with the path of the pairs")?;
-            reader.path(file, "file").map(Ids::Pairs)
+            reader.path(file, &pairs.path("file")).map(Ids::Pairs)
         }
     }
 }

@@ -54,7 +54,11 @@ pub(super) fn read(
 ) -> Option<Spanned<Found>> {
     if let Kind::Text(_) = item.kind {
         let message = format!("`{key}` is a secret, and a secret does not stand in this file");
-        let label = "write `{env: NAME}` or `{file: PATH}` instead";
+        let label = if fields.iter().any(|field| field.name == "hash") {
+            "write `{env: NAME}`, `{file: PATH}` or `{hash: \"sha256:…\"}` instead"
+        } else {
+            "write `{env: NAME}` or `{file: PATH}` instead"
+        };
         reader.error(codes::SECRET, &item.at, message, label);
         return None;
     }
@@ -67,6 +71,8 @@ pub(super) fn read(
         [(source, item)] => {
             from(reader, source, item).map(|found| Spanned::new(found, item.at.clone()))
         }
+        // What stands there instead was just reported.
+        [] if !section.is_empty() => None,
         wrong => {
             let known: Vec<&str> = fields.iter().map(|field| field.name).collect();
             let message = match wrong {

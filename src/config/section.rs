@@ -35,6 +35,8 @@ pub(super) struct Section<'t> {
     pub(super) title: String,
     /// Where to point when something is missing.
     pub(super) at: Location,
+    /// What stands before a key's name in a message: `limit.`, or nothing in a part of its own.
+    prefix: String,
     entries: &'t [Entry],
 }
 
@@ -42,6 +44,16 @@ impl<'t> Section<'t> {
     /// The value under a key.
     pub(super) fn get(&self, key: &str) -> Option<&'t Item> {
         self.entries.iter().find(|entry| entry.name.value == key).map(|entry| &entry.item)
+    }
+
+    /// True if nothing stands in it, not even a key that is not known.
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// A key as a message names it.
+    pub(super) fn path(&self, key: &str) -> String {
+        format!("{}{key}", self.prefix)
     }
 
     /// A value of a key that is left out: its place is the section.
@@ -76,7 +88,7 @@ impl Reader<'_> {
         fields: &'static [Field],
     ) -> Option<Section<'t>> {
         let title = title.into();
-        let entries = self.entries(item, &title)?;
+        let entries = self.entries(item, &title, &such_as(fields))?;
         let known = || fields.iter().filter(|field| !field.later).map(|field| field.name);
         for entry in entries {
             match fields.iter().find(|field| field.name == entry.name.value) {
@@ -90,7 +102,7 @@ impl Reader<'_> {
                 }
             }
         }
-        Some(Section { title, at: at.clone(), entries })
+        Some(Section { title, at: at.clone(), prefix: String::new(), entries })
     }
 
     /// The section under a key of another one, if the key is there.
@@ -101,15 +113,17 @@ impl Reader<'_> {
         fields: &'static [Field],
     ) -> Option<Section<'t>> {
         let item = section.get(key)?;
-        self.section(item, format!("`{key}`"), &item.at, fields)
+        let path = section.path(key);
+        let below = self.section(item, format!("`{path}`"), &item.at, fields)?;
+        Some(Section { prefix: format!("{path}."), ..below })
     }
 
     /// The entries of a map; anything else is an error.
-    pub(super) fn entries<'t>(&mut self, item: &'t Item, title: &str) -> Option<&'t [Entry]> {
+    fn entries<'t>(&mut self, item: &'t Item, title: &str, wanted: &str) -> Option<&'t [Entry]> {
         match &item.kind {
             Kind::Map(entries) => Some(entries),
             Kind::List(_) | Kind::Text(_) | Kind::Nothing => {
-                self.wrong_kind(item, title, "a map");
+                self.wrong_kind(item, title, wanted);
                 None
             }
         }
@@ -117,12 +131,16 @@ impl Reader<'_> {
 
     /// Reports a value of the wrong kind.
     pub(super) fn wrong_kind(&mut self, item: &Item, title: &str, wanted: &str) {
-        let found = item.kind_name();
-        let label = match item.kind {
-            Kind::Nothing => format!("write {wanted}, or leave the key out"),
-            Kind::Map(_) | Kind::List(_) | Kind::Text(_) => format!("write {wanted} here"),
+        let (message, label) = match item.kind {
+            Kind::Nothing => {
+                (format!("{title} has no value"), format!("write {wanted}, or leave the key out"))
+            }
+            Kind::Map(_) | Kind::List(_) | Kind::Text(_) => {
+                let found = item.kind_name();
+                (format!("{title} is {found}"), format!("write {wanted} here"))
+            }
         };
-        self.error(codes::FORM, &item.at, format!("{title} is {found}, not {wanted}"), label);
+        self.error(codes::FORM, &item.at, message, label);
     }
 
     /// A text in its form.
@@ -152,7 +170,7 @@ impl Reader<'_> {
         key: &str,
         parse: impl FnOnce(&str) -> Result<T, Malformed>,
     ) -> Option<Spanned<T>> {
-        self.parsed(section.get(key)?, key, parse)
+        self.parsed(section.get(key)?, &section.path(key), parse)
     }
 
     /// The value under a key that must be there; the hint says what to write.
@@ -225,10 +243,23 @@ impl Reader<'_> {
         self.parsed(item, key, |text| form::text(text).map(|path| base.join(path)))
     }
 
+    /// The items of a list; none if the key is left out.
+    pub(super) fn list<'t>(&mut self, section: &Section<'t>, key: &str) -> &'t [Item] {
+        let Some(item) = section.get(key) else { return &[] };
+        match &item.kind {
+            Kind::List(items) => items,
+            Kind::Map(_) | Kind::Text(_) | Kind::Nothing => {
+                self.wrong_kind(item, &format!("`{key}`"), "a list");
+                &[]
+            }
+        }
+    }
+
     /// The entries of a map of the operator's own names, each name in its form.
     pub(super) fn named<'t>(&mut self, section: &Section<'t>, key: &str) -> Vec<&'t Entry> {
-        let Some(entries) =
-            section.get(key).and_then(|item| self.entries(item, &format!("`{key}`")))
+        let Some(entries) = section
+            .get(key)
+            .and_then(|item| self.entries(item, &format!("`{key}`"), "a map of names"))
         else {
             return Vec::new();
         };
@@ -241,6 +272,12 @@ impl Reader<'_> {
     }
 }
 
+/// A map as a message asks for it, with one of its keys.
+fn such_as(fields: &[Field]) -> String {
+    let key = fields.first().map_or("", |field| field.name);
+    format!("a map such as `{{{key}: …}}`")
+}
+
 /// The meaning of one of a few words.
 pub(super) fn one_of<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, Malformed> {
     if let Some((_, meaning)) = words.iter().find(|(word, _)| *word == text) {
@@ -250,9 +287,9 @@ pub(super) fn one_of<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, Malf
     let all: Vec<String> = known.iter().map(|word| format!("`{word}`")).collect();
     let hint = match diag::nearest(text, &known) {
         Some(word) => format!("did you mean `{word}`?"),
-        None => format!("write {}", all.join(" or ")),
+        None => format!("write one of {}", all.join(", ")),
     };
-    Err(Malformed::new(format!("{} is none of its words", quote(text)), hint))
+    Err(Malformed::new(format!("{} is not one of its values", quote(text)), hint))
 }
 
 fn out_of_range(text: &str, least: &str, most: &str) -> Malformed {

@@ -50,6 +50,14 @@ impl<T> Spanned<T> {
     }
 }
 
+impl Entry {
+    /// The value under a key, if this one is a map.
+    pub(super) fn get(&self, key: &str) -> Option<&Item> {
+        let Kind::Map(entries) = &self.item.kind else { return None };
+        entries.iter().find(|entry| entry.name.value == key).map(|entry| &entry.item)
+    }
+}
+
 impl Item {
     /// What an operator calls such a value.
     pub(super) fn kind_name(&self) -> &'static str {

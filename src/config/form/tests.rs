@@ -38,8 +38,8 @@ fn rates() {
     for text in ["", "25", "25/", "/s", "25/d", "25 / s", "-1/s", "2.5/s", "25/s/s"] {
         assert_eq!(found(rate(text)), format!("`{text}` is not a rate"));
     }
-    assert_eq!(found(rate("0/s")), "`0` is out of range");
-    assert_eq!(found(rate("1000001/s")), "`1000001` is out of range");
+    assert_eq!(found(rate("0/s")), "`0/s` is out of range");
+    assert_eq!(found(rate("1000001/s")), "`1000001/s` is out of range");
 }
 
 #[test]
