@@ -12,6 +12,15 @@ pub const FILE_DEPTH_MAX: usize = 64;
 /// Entries of a mapping or configuration file.
 pub const FILE_NODES_MAX: usize = 200_000;
 
+/// A file that holds a secret.
+pub const SECRET_BYTES_MAX: usize = 64 * 1024;
+/// A file of id pairs.
+pub const PAIRS_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// Pairs of one file.
+pub const PAIRS_MAX: usize = 1_000_000;
+/// Findings that are kept of one file of id pairs.
+pub const PAIRS_FINDINGS_MAX: usize = 20;
+
 /// Nesting of a message body, JSON or XML: this many levels are read, one more is refused.
 pub const BODY_DEPTH_MAX: usize = 128;
 /// Nodes of an XML body.

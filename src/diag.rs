@@ -17,8 +17,10 @@ use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 pub struct SourceFile {
     /// The path as it is shown to the author.
     pub name: String,
-    /// The whole text.
+    /// The whole text, or the excerpt that is kept of it.
     pub text: String,
+    /// The number of the text's first line: 1 unless it is an excerpt.
+    pub first_line: usize,
 }
 
 /// A range of bytes in a [`SourceFile`].
@@ -70,14 +72,23 @@ pub struct Diagnostic {
 impl SourceFile {
     /// Takes a text under the name that its author knows.
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Arc<Self> {
-        Arc::new(Self { name: name.into(), text: text.into() })
+        Self::excerpt(name, text, 1)
+    }
+
+    /// Takes a few lines of a file that is too large to keep, the first of them with its number.
+    pub fn excerpt(
+        name: impl Into<String>,
+        text: impl Into<String>,
+        first_line: usize,
+    ) -> Arc<Self> {
+        Arc::new(Self { name: name.into(), text: text.into(), first_line })
     }
 
     /// Line and column, both from 1, the column in characters.
     pub fn line_column(&self, offset: usize) -> (usize, usize) {
         let before = &self.text[..floor_boundary(&self.text, offset)];
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-        let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
+        let line = before.bytes().filter(|byte| *byte == b'\n').count() + self.first_line;
         (line, before[line_start..].chars().count() + 1)
     }
 }
@@ -267,7 +278,8 @@ fn snippet<'a>(
     finding: &'a Diagnostic,
     file: &'a Arc<SourceFile>,
 ) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
-    let mut snippet = Snippet::source(file.text.as_str()).path(file.name.as_str());
+    let mut snippet =
+        Snippet::source(file.text.as_str()).path(file.name.as_str()).line_start(file.first_line);
     if finding.at.file == *file {
         let span = AnnotationKind::Primary.span(finding.at.span.range(&file.text));
         snippet = snippet.annotation(match finding.label.as_str() {
@@ -327,6 +339,15 @@ mod tests {
     fn a_span_past_the_end_does_not_panic() {
         let finding = Diagnostic::warning("M101", at("é", 1, 99), "x");
         assert!(render(&finding, false).starts_with("warning[M101]: x"));
+    }
+
+    #[test]
+    fn an_excerpt_counts_from_its_own_line() {
+        let file = SourceFile::excerpt("pairs.csv", "a,b\n", 41);
+        let finding = Diagnostic::error("C010", Location { file, span: Span::new(2, 3) }, "m");
+        assert_eq!(finding.at.short(), "pairs.csv:41:3");
+        assert!(render(&finding, false).contains("pairs.csv:41:3\n"));
+        assert!(render(&finding, false).contains("41 | a,b\n"));
     }
 
     #[test]

@@ -1,0 +1,262 @@
+//! `routes:`, which API is answered by which upstream, for whom, and under which rules.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::form::{self, Rate, net, quote};
+use super::gateway::TIMEOUT;
+use super::section::{Reader, Section};
+use super::settings::{self, Setting};
+use super::tree::{Entry, Item, Kind, Spanned};
+use super::{codes, schema, upstream};
+use crate::bounds;
+
+/// The rate of a route that says none; its burst is the same number.
+pub const RATE: Rate = Rate { count: 25, per: Duration::from_secs(1) };
+
+/// A client's vendor and a place, and what happens to the calls that come there.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// Its name, with the place of the name.
+    pub name: Spanned<String>,
+    /// The mapping that the callers speak; whether there is one is checked later.
+    pub client: Spanned<String>,
+    /// The upstream's name.
+    pub upstream: Spanned<String>,
+    /// Who is let in.
+    pub consumers: Consumers,
+    /// The host that calls must name, in lower case and without port; none takes every host.
+    pub host: Option<Spanned<String>>,
+    /// The path that is stripped before the client's lines are tried: `/`, or segments without a slash at
+    /// the end.
+    pub path_prefix: Spanned<String>,
+    /// How much each consumer may call.
+    pub limit: Limit,
+    /// How ticket ids are carried over.
+    pub ids: Ids,
+    /// Time for one call, all in all.
+    pub deadline: Duration,
+    /// Values of the client's settings, before the upstream's.
+    pub settings: Vec<Setting>,
+    /// What happens to fields that the upstream cannot carry.
+    pub dropped_fields: Policy,
+    /// What happens to words that the target cannot say exactly.
+    pub lossy_words: Policy,
+    /// What happens to members of a body that the mapping does not name.
+    pub unknown_members: Policy,
+    /// Whose text a fault carries.
+    pub messages: Messages,
+    /// What happens to paths that the mapping does not know; forwarding wants the same vendor on both sides.
+    pub unmapped: Spanned<Unmapped>,
+}
+
+/// Who is let in by a route.
+#[derive(Clone, Debug)]
+pub enum Consumers {
+    /// Everybody with a key.
+    All,
+    /// These, by name.
+    Named(Vec<Spanned<String>>),
+}
+
+/// How much each consumer of a route may call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// As much as it likes.
+    None,
+    /// At most `burst + rate × t` in any time t.
+    Bucket {
+        /// What comes back over time.
+        rate: Rate,
+        /// What may be used at once.
+        burst: u32,
+    },
+}
+
+/// How ticket ids are carried over.
+#[derive(Clone, Debug)]
+pub enum Ids {
+    /// The client's id is the upstream's.
+    Same,
+    /// By a file of pairs, which [`pairs::load`](super::pairs::load) reads.
+    Pairs(Spanned<PathBuf>),
+}
+
+/// What happens to what cannot be carried over as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Policy {
+    /// It passes, is counted, and is reported where that is due.
+    Allow,
+    /// The call is refused.
+    Refuse,
+}
+
+/// Whose text a fault carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Messages {
+    /// The mapping's own.
+    Own,
+    /// The upstream's, cut and cleaned.
+    Upstream,
+}
+
+/// What happens to a path that the client's mapping does not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unmapped {
+    /// It is answered with a fault.
+    Refuse,
+    /// It goes to the upstream as it is.
+    Forward,
+}
+
+/// All routes whose keys are right, in the file's order.
+pub(super) fn read(reader: &mut Reader<'_>, root: &Section<'_>) -> Vec<Route> {
+    let Some(item) = reader.required(root, "routes", "add `routes:` with at least one route")
+    else {
+        return Vec::new();
+    };
+    let entries = reader.named(root, "routes");
+    if entries.is_empty() && matches!(item.kind, Kind::Map(_)) {
+        let message = "`routes` is empty, so nothing would be answered";
+        reader.error(codes::MISSING, &item.at, message, "add at least one route");
+    }
+    entries.into_iter().filter_map(|entry| one(reader, entry)).collect()
+}
+
+fn one(reader: &mut Reader<'_>, entry: &Entry) -> Option<Route> {
+    let title = format!("route {}", quote(&entry.name.value));
+    let section = &reader.section(&entry.item, title, &entry.name.at, schema::ROUTE)?;
+    let client = upstream::vendor(reader, section, "client", "the API that the callers speak");
+    let upstream = reader
+        .required(section, "upstream", "add `upstream:` with the name of the one that answers")
+        .and_then(|item| reader.parsed(item, "upstream", form::text));
+    let consumers = consumers(reader, section);
+    let (host, path_prefix) = place(reader, section);
+    let limit = limit(reader, section);
+    let ids = ids(reader, section);
+    let deadline = reader.duration(section, "deadline", TIMEOUT, bounds::DEADLINE);
+    let settings = settings::read(reader, section);
+    let allow = [("allow", Policy::Allow), ("refuse", Policy::Refuse)];
+    let report = [("report", Policy::Allow), ("refuse", Policy::Refuse)];
+    let messages = [("own", Messages::Own), ("upstream", Messages::Upstream)];
+    Some(Route {
+        dropped_fields: reader.word(section, "dropped_fields", &report, Policy::Allow),
+        lossy_words: reader.word(section, "lossy_words", &allow, Policy::Allow),
+        unknown_members: reader.word(section, "unknown_members", &allow, Policy::Allow),
+        messages: reader.word(section, "messages", &messages, Messages::Own),
+        unmapped: unmapped(reader, section),
+        name: entry.name.clone(),
+        client: client?,
+        upstream: upstream?,
+        consumers: consumers?,
+        host,
+        path_prefix,
+        limit,
+        ids: ids?,
+        deadline,
+        settings,
+    })
+}
+
+fn consumers(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Consumers> {
+    const HINT: &str = "write `all`, or a list of consumers such as `[acme]`";
+    let item = reader.required(section, "consumers", HINT)?;
+    match &item.kind {
+        Kind::Text(text) if text == "all" => Some(Consumers::All),
+        Kind::Text(text) => {
+            let message = format!("`consumers`: {} is neither `all` nor a list", quote(text));
+            reader.error(codes::FORM, &item.at, message, HINT);
+            None
+        }
+        Kind::List(items) if items.is_empty() => {
+            let message = "`consumers` is empty, so nobody could call the route";
+            reader.error(codes::FORM, &item.at, message, HINT);
+            None
+        }
+        Kind::Map(_) | Kind::Nothing => {
+            reader.wrong_kind(item, "`consumers`", "`all` or a list");
+            None
+        }
+        Kind::List(items) => {
+            let mut names: Vec<Spanned<String>> = Vec::new();
+            for item in items {
+                let Some(name) = reader.parsed(item, "consumers", form::text) else { continue };
+                if names.iter().any(|other| other.value == name.value) {
+                    let message = format!("`consumers` names {} twice", quote(&name.value));
+                    reader.error(codes::CONFLICT, &name.at, message, "once is enough");
+                }
+                names.push(name);
+            }
+            Some(Consumers::Named(names))
+        }
+    }
+}
+
+fn place(
+    reader: &mut Reader<'_>,
+    section: &Section<'_>,
+) -> (Option<Spanned<String>>, Spanned<String>) {
+    let everywhere = || section.default("/".to_owned());
+    let Some(place) = reader.subsection(section, "match", schema::MATCH) else {
+        return (None, everywhere());
+    };
+    let host = reader.leaf(&place, "host", net::route_host);
+    let prefix = reader.leaf(&place, "path_prefix", net::path_prefix);
+    (host, prefix.unwrap_or_else(everywhere))
+}
+
+fn limit(reader: &mut Reader<'_>, section: &Section<'_>) -> Limit {
+    let default = Limit::Bucket { rate: RATE, burst: RATE.count };
+    let Some(item) = section.get("limit") else { return default };
+    if let Kind::Text(text) = &item.kind {
+        if text == "none" {
+            return Limit::None;
+        }
+        let message = format!("`limit`: {} is neither `none` nor a limit", quote(text));
+        reader.error(codes::FORM, &item.at, message, "write `{rate: 25/s, burst: 25}` or `none`");
+        return default;
+    }
+    let Some(limit) = reader.subsection(section, "limit", schema::LIMIT) else { return default };
+    let rate = reader.leaf(&limit, "rate", form::rate).map_or(RATE, |rate| rate.value);
+    let burst = reader.leaf(&limit, "burst", form::count).map_or(rate.count, |burst| burst.value);
+    Limit::Bucket { rate, burst }
+}
+
+fn ids(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Ids> {
+    if section.get("ids").is_none() {
+        return Some(Ids::Same);
+    }
+    let ids = reader.subsection(section, "ids", schema::IDS)?;
+    match ids.get("ticket") {
+        None => Some(Ids::Same),
+        Some(item) => ticket(reader, &ids, item),
+    }
+}
+
+fn ticket(reader: &mut Reader<'_>, ids: &Section<'_>, item: &Item) -> Option<Ids> {
+    match &item.kind {
+        Kind::Text(text) if text == "same" => Some(Ids::Same),
+        Kind::Text(text) if text == "crosswalk" => {
+            let message = "`crosswalk` is not supported by this version";
+            reader.error(codes::UNSUPPORTED, &item.at, message, "write `same` or `{file: PATH}`");
+            None
+        }
+        Kind::Text(text) => {
+            let message = format!("`ids.ticket`: {} is no way to carry ids over", quote(text));
+            reader.error(codes::FORM, &item.at, message, "write `same` or `{file: PATH}`");
+            None
+        }
+        Kind::Map(_) | Kind::List(_) | Kind::Nothing => {
+            let pairs = reader.subsection(ids, "ticket", schema::IDS_FILE)?;
+            let file = reader.required(&pairs, "file", "add `file:` with the path of the pairs")?;
+            reader.path(file, &pairs.path("file")).map(Ids::Pairs)
+        }
+    }
+}
+
+fn unmapped(reader: &mut Reader<'_>, section: &Section<'_>) -> Spanned<Unmapped> {
+    let words = [("refuse", Unmapped::Refuse), ("forward", Unmapped::Forward)];
+    let value = reader.word(section, "unmapped", &words, Unmapped::Refuse);
+    let at = section.get("unmapped").map_or(&section.at, |item| &item.at);
+    Spanned::new(value, at.clone())
+}

@@ -1,0 +1,255 @@
+//! Every key of the configuration, once: the list that unknown keys and environment names are held against.
+//!
+//! A key whose feature this version does not have is here too, marked as later: it is known, its form is
+//! checked, and it is refused with a code of its own. What a key's value means is known by its reader only.
+
+/// What stands under a key.
+#[derive(Debug)]
+pub(super) enum Shape {
+    /// A text whose reader knows the form.
+    Leaf,
+    /// A map with these keys.
+    Map(&'static [Field]),
+    /// A text, or a map with these keys in its long form.
+    LeafOrMap(&'static [Field]),
+    /// A list of texts.
+    List,
+    /// A text, or a list of texts.
+    LeafOrList,
+    /// A map of the operator's own names, each with these keys; the text says what one of them is.
+    Named(&'static str, &'static [Field]),
+    /// A map of a vendor's settings, each a text.
+    Settings,
+    /// `{env: NAME}`, `{file: PATH}`, or with these keys.
+    Secret(&'static [Field]),
+    /// What another part of the program reads, or no part yet.
+    Opaque,
+    /// A text of a key that is not supported yet.
+    Later(Form),
+    /// A list of such.
+    LaterList(&'static Shape),
+}
+
+/// The form of a text whose key is not supported yet.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Form {
+    /// Not empty.
+    Text,
+    /// A path of a file.
+    Path,
+    /// A whole number from 1.
+    Count,
+    /// `25/s`.
+    Rate,
+    /// `http://…`.
+    Url,
+    /// One of these words.
+    Words(&'static [&'static str]),
+    /// A text that starts with one of these.
+    Starts(&'static [&'static str]),
+}
+
+/// A key and what stands under it.
+#[derive(Debug)]
+pub(super) struct Field {
+    pub(super) name: &'static str,
+    pub(super) shape: Shape,
+    /// True if this version knows the key and not its feature.
+    pub(super) later: bool,
+}
+
+impl Field {
+    const fn now(name: &'static str, shape: Shape) -> Self {
+        Self { name, shape, later: false }
+    }
+
+    const fn leaf(name: &'static str) -> Self {
+        Self::now(name, Shape::Leaf)
+    }
+
+    const fn later(name: &'static str, shape: Shape) -> Self {
+        Self { name, shape, later: true }
+    }
+}
+
+/// The keys of the file.
+pub(super) const ROOT: &[Field] = &[
+    Field::now("listen", Shape::LeafOrMap(LISTEN)),
+    Field::now("admin", Shape::Map(ADMIN)),
+    Field::leaf("mappings"),
+    Field::now("bounds", Shape::Map(BOUNDS)),
+    Field::now("trusted_proxies", Shape::List),
+    Field::now("upstreams", Shape::Named("upstream", UPSTREAM)),
+    Field::now("consumers", Shape::Named("consumer", CONSUMER)),
+    Field::now("routes", Shape::Named("route", ROUTE)),
+    Field::leaf("drain"),
+    Field::now("log", Shape::Map(LOG)),
+    Field::later("state", Shape::Later(Form::Starts(&["sqlite://", "postgres://"]))),
+    Field::later("limits", Shape::Map(LIMITS)),
+    Field::later("journal", Shape::Later(Form::Words(JOURNAL))),
+];
+
+/// The keys of the long form of `listen`.
+pub(super) const LISTEN: &[Field] = &[Field::leaf("addr"), Field::later("tls", Shape::Map(TLS))];
+
+const TLS: &[Field] = &[
+    Field::now("cert", Shape::Later(Form::Path)),
+    Field::now("key", Shape::Later(Form::Path)),
+    Field::now("client_ca", Shape::Later(Form::Path)),
+];
+
+/// The keys of `admin`.
+pub(super) const ADMIN: &[Field] =
+    &[Field::leaf("listen"), Field::now("token", Shape::Secret(SECRET))];
+
+/// The keys of `bounds`.
+pub(super) const BOUNDS: &[Field] = &[
+    Field::leaf("body_bytes_max"),
+    Field::leaf("head_bytes_max"),
+    Field::leaf("depth_max"),
+    Field::leaf("header_timeout"),
+    Field::leaf("body_timeout"),
+    Field::leaf("idle_timeout"),
+    Field::leaf("concurrency_max"),
+];
+
+/// The keys of an upstream.
+pub(super) const UPSTREAM: &[Field] = &[
+    Field::leaf("vendor"),
+    Field::leaf("url"),
+    Field::now("settings", Shape::Settings),
+    Field::now("credential", Shape::Map(CREDENTIAL)),
+    Field::leaf("reply_bytes_max"),
+    Field::leaf("connect_timeout"),
+    Field::now("tables", Shape::Opaque),
+    Field::leaf("plaintext"),
+    Field::later("urls", Shape::LaterList(&Shape::Later(Form::Url))),
+    Field::later("concurrency_max", Shape::Later(Form::Count)),
+    Field::later("retry_budget", Shape::Opaque),
+    Field::later("breaker", Shape::Opaque),
+    Field::later("health", Shape::Opaque),
+    Field::later("limit", Shape::Map(UPSTREAM_LIMIT)),
+    Field::later("ca", Shape::Later(Form::Path)),
+    Field::later("client_cert", Shape::Map(CLIENT_CERT)),
+];
+
+const UPSTREAM_LIMIT: &[Field] =
+    &[Field::now("rate", Shape::Later(Form::Rate)), Field::now("burst", Shape::Later(Form::Count))];
+
+const CLIENT_CERT: &[Field] =
+    &[Field::now("cert", Shape::Later(Form::Path)), Field::now("key", Shape::Later(Form::Path))];
+
+/// The keys of a credential.
+pub(super) const CREDENTIAL: &[Field] = &[
+    Field::now("token", Shape::Secret(SECRET)),
+    Field::now("user", Shape::Secret(SECRET)),
+    Field::now("csrf", Shape::Secret(SECRET)),
+    Field::now("session", Shape::Secret(SECRET)),
+    Field::now("password", Shape::Secret(SECRET)),
+];
+
+/// The keys of a secret.
+pub(super) const SECRET: &[Field] = &[Field::leaf("env"), Field::leaf("file")];
+
+/// The keys of a consumer's key.
+pub(super) const CONSUMER_KEY: &[Field] =
+    &[Field::leaf("env"), Field::leaf("file"), Field::leaf("hash")];
+
+/// The keys of a consumer.
+pub(super) const CONSUMER: &[Field] = &[
+    Field::now("key", Shape::Secret(CONSUMER_KEY)),
+    Field::now("settings", Shape::Settings),
+    Field::leaf("disabled"),
+    Field::later("keys", Shape::LaterList(&Shape::Secret(CONSUMER_KEY))),
+    Field::later("logins", Shape::LaterList(&Shape::Map(LOGIN))),
+    Field::later("credential", Shape::Map(CREDENTIAL)),
+];
+
+const LOGIN: &[Field] =
+    &[Field::now("user", Shape::Later(Form::Text)), Field::now("password", Shape::Secret(SECRET))];
+
+/// The keys of a route.
+pub(super) const ROUTE: &[Field] = &[
+    Field::leaf("client"),
+    Field::leaf("upstream"),
+    Field::now("consumers", Shape::LeafOrList),
+    Field::now("match", Shape::Map(MATCH)),
+    Field::now("limit", Shape::LeafOrMap(LIMIT)),
+    Field::now("ids", Shape::Map(IDS)),
+    Field::leaf("deadline"),
+    Field::now("settings", Shape::Settings),
+    Field::leaf("dropped_fields"),
+    Field::leaf("lossy_words"),
+    Field::leaf("unknown_members"),
+    Field::leaf("messages"),
+    Field::leaf("unmapped"),
+    Field::later("journal", Shape::Later(Form::Words(JOURNAL))),
+];
+
+/// The keys of a route's `match`.
+pub(super) const MATCH: &[Field] = &[Field::leaf("host"), Field::leaf("path_prefix")];
+
+/// The keys of a route's `limit`.
+pub(super) const LIMIT: &[Field] = &[Field::leaf("rate"), Field::leaf("burst")];
+
+/// The keys of a route's `ids`.
+pub(super) const IDS: &[Field] = &[
+    Field::now("ticket", Shape::LeafOrMap(IDS_FILE)),
+    Field::later("systems", Shape::Map(SYSTEMS)),
+];
+
+/// The keys of a file of pairs.
+pub(super) const IDS_FILE: &[Field] = &[Field::leaf("file")];
+
+const SYSTEMS: &[Field] = &[
+    Field::now("client", Shape::Later(Form::Text)),
+    Field::now("upstream", Shape::Later(Form::Text)),
+];
+
+/// The keys of `log`.
+pub(super) const LOG: &[Field] = &[Field::leaf("format"), Field::leaf("access")];
+
+const LIMITS: &[Field] =
+    &[Field::now("store", Shape::Later(Form::Starts(&["memory", "redis://"])))];
+
+const JOURNAL: &[&str] = &["off", "sampled", "full"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(fields: &[Field]) {
+        for (position, field) in fields.iter().enumerate() {
+            assert!(
+                fields[..position].iter().all(|other| other.name != field.name),
+                "{}",
+                field.name
+            );
+            let lower = |c: char| c.is_ascii_lowercase() || c == '_';
+            assert!(
+                field.name.chars().all(lower),
+                "{}: environment names are upper case",
+                field.name
+            );
+            assert!(!field.name.contains("__"), "{}: `__` separates keys", field.name);
+            match &field.shape {
+                Shape::Map(inner)
+                | Shape::LeafOrMap(inner)
+                | Shape::Named(_, inner)
+                | Shape::Secret(inner) => check(inner),
+                Shape::Leaf
+                | Shape::List
+                | Shape::LeafOrList
+                | Shape::Settings
+                | Shape::Opaque
+                | Shape::Later(_)
+                | Shape::LaterList(_) => {}
+            }
+        }
+    }
+
+    #[test]
+    fn keys_are_distinct_and_can_stand_in_an_environment_name() {
+        check(ROOT);
+    }
+}

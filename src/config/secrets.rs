@@ -1,0 +1,188 @@
+//! Secrets by reference: `{env: NAME}` or `{file: PATH}`, never the secret itself.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+use super::codes;
+use super::form::{self, quote};
+use super::schema::{self, Field};
+use super::section::{Reader, Section};
+use super::tree::{Item, Kind, Spanned};
+use crate::bounds;
+use crate::diag::{Diagnostic, Location};
+use crate::secret::{KeyHash, Secret, hash_key};
+
+/// What a reference leads to.
+pub(super) enum Found {
+    Text(Secret),
+    Hash(KeyHash),
+}
+
+impl Found {
+    /// The hash of a consumer's key.
+    pub(super) fn hash(&self) -> KeyHash {
+        match self {
+            Self::Text(secret) => hash_key(secret.expose()),
+            Self::Hash(hash) => *hash,
+        }
+    }
+}
+
+/// A secret under a key, if the key is there.
+pub(super) fn under(
+    reader: &mut Reader<'_>,
+    section: &Section<'_>,
+    key: &str,
+) -> Option<Spanned<Secret>> {
+    let found = read(reader, section.get(key)?, key, schema::SECRET)?;
+    match found.value {
+        Found::Text(secret) => Some(Spanned::new(secret, found.at)),
+        // `SECRET` has no `hash`, and a key that it has not is an error.
+        Found::Hash(_) => None,
+    }
+}
+
+/// A secret by reference; `fields` says whether a hash may stand in its place.
+pub(super) fn read(
+    reader: &mut Reader<'_>,
+    item: &Item,
+    key: &str,
+    fields: &'static [Field],
+) -> Option<Spanned<Found>> {
+    if let Kind::Text(_) = item.kind {
+        let message = format!("`{key}` is a secret, and a secret does not stand in this file");
+        let label = if fields.iter().any(|field| field.name == "hash") {
+            "write `{env: NAME}`, `{file: PATH}` or `{hash: \"sha256:…\"}` instead"
+        } else {
+            "write `{env: NAME}` or `{file: PATH}` instead"
+        };
+        reader.error(codes::SECRET, &item.at, message, label);
+        return None;
+    }
+    let section = reader.section(item, format!("`{key}`"), &item.at, fields)?;
+    let given: Vec<(&str, &Item)> = fields
+        .iter()
+        .filter_map(|field| section.get(field.name).map(|item| (field.name, item)))
+        .collect();
+    match given.as_slice() {
+        [(source, item)] => {
+            from(reader, source, item).map(|found| Spanned::new(found, item.at.clone()))
+        }
+        // What stands there instead was just reported.
+        [] if !section.is_empty() => None,
+        wrong => {
+            let known: Vec<&str> = fields.iter().map(|field| field.name).collect();
+            let message = match wrong {
+                [] => format!("`{key}` does not say where the secret is"),
+                [_, ..] => format!("`{key}` says twice where the secret is"),
+            };
+            let label = format!("write exactly one of `{}`", known.join("`, `"));
+            reader.error(codes::SECRET, &item.at, message, label);
+            None
+        }
+    }
+}
+
+fn from(reader: &mut Reader<'_>, source: &str, item: &Item) -> Option<Found> {
+    match source {
+        "env" => variable(reader, item).map(Found::Text),
+        "file" => file(reader, item).map(Found::Text),
+        _ => hash(reader, item).map(Found::Hash),
+    }
+}
+
+fn hash(reader: &mut Reader<'_>, item: &Item) -> Option<KeyHash> {
+    let Kind::Text(text) = &item.kind else {
+        reader.wrong_kind(item, "`hash`", "a text");
+        return None;
+    };
+    let hash = KeyHash::parse(text);
+    if hash.is_none() {
+        let label = "write `sha256:` and 64 hexadecimal digits; `latimer key hash` prints it";
+        reader.error(codes::SECRET, &item.at, "`hash` is not the hash of a key", label);
+    }
+    hash
+}
+
+fn variable(reader: &mut Reader<'_>, item: &Item) -> Option<Secret> {
+    let Kind::Text(name) = &item.kind else {
+        reader.wrong_kind(item, "`env`", "a text");
+        return None;
+    };
+    if !form::variable_name(name) {
+        // Not repeated: it may be the secret itself.
+        let label = "write the name of the variable that holds the secret";
+        reader.error(codes::SECRET, &item.at, "`env` is not the name of a variable", label);
+        return None;
+    }
+    let Some(value) = reader.environment.get(name) else {
+        let message = format!("the environment has no variable {}", quote(name));
+        reader.error(codes::SECRET, &item.at, message, "set it where the gateway is started");
+        return None;
+    };
+    usable(reader, &item.at, value, &format!("the variable {}", quote(name)))
+}
+
+fn file(reader: &mut Reader<'_>, item: &Item) -> Option<Secret> {
+    let path = reader.path(item, "file")?;
+    let (text, readable) = match read_file(&path.value) {
+        Ok(read) => read,
+        Err(error) => {
+            let message = format!("the file of the secret cannot be read: {error}");
+            reader.error(codes::SECRET, &item.at, message, "paths start at this file's folder");
+            return None;
+        }
+    };
+    if readable {
+        let message = "everybody on this machine can read the file of the secret";
+        let finding = Diagnostic::warning(codes::READABLE, item.at.clone(), message);
+        reader.findings.push(finding.label("take the rights of others away: `chmod o= FILE`"));
+    }
+    let secret = text.strip_suffix('\n').unwrap_or(&text);
+    let secret = if secret.len() < text.len() {
+        secret.strip_suffix('\r').unwrap_or(secret)
+    } else {
+        secret
+    };
+    usable(reader, &item.at, secret, "the file of the secret")
+}
+
+/// The file's text, and whether others may read it.
+fn read_file(path: &Path) -> std::io::Result<(Zeroizing<String>, bool)> {
+    let file = File::open(path)?;
+    let readable = others_may_read(&file.metadata()?);
+    let mut text = Zeroizing::new(String::new());
+    let limit = bounds::SECRET_BYTES_MAX as u64 + 1;
+    file.take(limit).read_to_string(&mut text)?;
+    if text.len() > bounds::SECRET_BYTES_MAX {
+        let message = format!("it has more than {} bytes", bounds::SECRET_BYTES_MAX);
+        return Err(std::io::Error::other(message));
+    }
+    Ok((text, readable))
+}
+
+#[cfg(unix)]
+fn others_may_read(metadata: &std::fs::Metadata) -> bool {
+    std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o004 != 0
+}
+
+#[cfg(not(unix))]
+fn others_may_read(_: &std::fs::Metadata) -> bool {
+    false
+}
+
+/// Refuses what can never be sent in a header.
+fn usable(reader: &mut Reader<'_>, at: &Location, text: &str, what: &str) -> Option<Secret> {
+    let wrong = if text.is_empty() {
+        "is empty"
+    } else if text.chars().any(char::is_control) {
+        "holds a line break or another control character"
+    } else {
+        return Some(Secret::new(text));
+    };
+    reader.error(codes::SECRET, at, format!("{what} {wrong}"), "no secret can be taken from here");
+    None
+}

@@ -1,0 +1,66 @@
+//! Keys that are known and whose feature this version does not have.
+//!
+//! They are refused, because an operator who writes `client_cert` and gets none must hear of it; their form is
+//! checked all the same, so that the file is right when the feature comes.
+
+use super::form::{self, Malformed, Url};
+use super::schema::{Field, Form, Shape};
+use super::section::{Reader, one_of};
+use super::tree::{Entry, Item, Kind};
+use super::{codes, secrets};
+
+/// Reports the key, and what is wrong below it.
+pub(super) fn refuse(reader: &mut Reader<'_>, field: &'static Field, entry: &Entry) {
+    let message = format!("`{}` is not supported by this version", field.name);
+    reader.error(codes::UNSUPPORTED, &entry.name.at, message, "leave it out");
+    check(reader, field.name, &field.shape, &entry.item);
+}
+
+fn check(reader: &mut Reader<'_>, key: &'static str, shape: &'static Shape, item: &Item) {
+    match shape {
+        Shape::Opaque | Shape::Settings | Shape::Named(..) | Shape::List | Shape::LeafOrList => {}
+        Shape::Leaf => {
+            reader.parsed(item, key, form::text);
+        }
+        Shape::Later(form) => {
+            reader.parsed(item, key, |text| form_of(*form, text));
+        }
+        Shape::LaterList(shape) => match &item.kind {
+            Kind::List(items) => items.iter().for_each(|item| check(reader, key, shape, item)),
+            Kind::Map(_) | Kind::Text(_) | Kind::Nothing => {
+                reader.wrong_kind(item, &format!("`{key}`"), "a list");
+            }
+        },
+        Shape::Secret(fields) => {
+            secrets::read(reader, item, key, fields);
+        }
+        Shape::Map(fields) | Shape::LeafOrMap(fields) => {
+            let Some(section) = reader.section(item, format!("`{key}`"), &item.at, fields) else {
+                return;
+            };
+            for field in *fields {
+                if let Some(item) = section.get(field.name).filter(|_| !field.later) {
+                    check(reader, field.name, &field.shape, item);
+                }
+            }
+        }
+    }
+}
+
+fn form_of(form: Form, text: &str) -> Result<(), Malformed> {
+    match form {
+        Form::Text | Form::Path => form::text(text).map(drop),
+        Form::Count => form::count(text).map(drop),
+        Form::Rate => form::rate(text).map(drop),
+        Form::Url => Url::parse(text).map(drop),
+        Form::Words(words) => {
+            let words: Vec<(&str, ())> = words.iter().map(|word| (*word, ())).collect();
+            one_of(text, &words)
+        }
+        Form::Starts(starts) if starts.iter().any(|start| text.starts_with(start)) => Ok(()),
+        Form::Starts(starts) => Err(Malformed::new(
+            "this is no place to keep state in",
+            format!("write a text that starts with `{}`", starts.join("` or `")),
+        )),
+    }
+}

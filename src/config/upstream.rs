@@ -1,0 +1,178 @@
+//! `upstreams:`, the systems that really answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::form::{self, Scheme, Url};
+use super::gateway::TIMEOUT;
+use super::section::{Reader, Section};
+use super::settings::{self, Setting};
+use super::tree::{Entry, Kind, Spanned};
+use super::{codes, schema, secrets};
+use crate::bounds;
+use crate::diag::{Diagnostic, Location, SourceFile};
+use crate::secret::Secret;
+use crate::yaml;
+
+/// The least and the most that an answer may be bound to.
+const REPLY_BYTES: (usize, usize) = (1024, 1024 * 1024 * 1024);
+
+/// One instance of a vendor.
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    /// Its name, with the place of the name.
+    pub name: Spanned<String>,
+    /// The mapping that it speaks; whether there is one is checked later.
+    pub vendor: Spanned<String>,
+    /// Where it answers.
+    pub url: Spanned<Url>,
+    /// Values of its mapping's settings.
+    pub settings: Vec<Setting>,
+    /// What we show it.
+    pub credential: Credential,
+    /// Bytes of an answer at most.
+    pub reply_bytes_max: usize,
+    /// Time for a connection.
+    pub connect_timeout: Duration,
+    /// Rows that replace those of its mapping's tables, as they were written.
+    pub tables: Option<RawYaml>,
+    /// True if `plaintext: allow` lets a credential go over plain http beyond this machine.
+    pub plaintext: bool,
+}
+
+/// What fills `<auth.…>` in the calls to an upstream.
+#[derive(Clone, Debug, Default)]
+pub struct Credential {
+    /// `<auth.token>`.
+    pub token: Option<Spanned<Secret>>,
+    /// `<auth.user>`.
+    pub user: Option<Spanned<Secret>>,
+    /// `<auth.csrf>`.
+    pub csrf: Option<Spanned<Secret>>,
+    /// `<auth.session>`.
+    pub session: Option<Spanned<Secret>>,
+    /// What a log-in needs beside the user.
+    pub password: Option<Spanned<Secret>>,
+}
+
+/// A part of the file that the mapping compiler reads.
+#[derive(Clone, Debug)]
+pub struct RawYaml {
+    /// The part.
+    pub node: yaml::Node,
+    /// The file that its spans point into.
+    pub file: Arc<SourceFile>,
+}
+
+impl Credential {
+    /// The first of the secrets in it, if there is any.
+    pub fn first(&self) -> Option<&Spanned<Secret>> {
+        let Self { token, user, csrf, session, password } = self;
+        [token, user, csrf, session, password].into_iter().find_map(Option::as_ref)
+    }
+}
+
+/// All upstreams whose keys are right, in the file's order.
+pub(super) fn read(reader: &mut Reader<'_>, root: &Section<'_>) -> Vec<Upstream> {
+    if reader.required(root, "upstreams", "add `upstreams:` with the systems behind it").is_none() {
+        return Vec::new();
+    }
+    let entries = reader.named(root, "upstreams");
+    entries.into_iter().filter_map(|entry| one(reader, entry)).collect()
+}
+
+fn one(reader: &mut Reader<'_>, entry: &Entry) -> Option<Upstream> {
+    let title = format!("upstream {}", form::quote(&entry.name.value));
+    let section = reader.section(&entry.item, title, &entry.name.at, schema::UPSTREAM)?;
+    let vendor = vendor(reader, &section, "vendor", "the system that answers there");
+    let url = url(reader, &section);
+    let credential = credential(reader, &section);
+    let plaintext =
+        reader.word(&section, "plaintext", &[("allow", true), ("refuse", false)], false);
+    if let (Some(url), Some(secret), false) = (&url, credential.first(), plaintext) {
+        refuse_plaintext(reader, url, &secret.at);
+    }
+    let settings = settings::read(reader, &section);
+    let reply_bytes_max =
+        reader.size(&section, "reply_bytes_max", REPLY_BYTES, bounds::REPLY_BYTES_MAX);
+    let connect_timeout =
+        reader.duration(&section, "connect_timeout", TIMEOUT, bounds::CONNECT_TIMEOUT);
+    let tables = tables(reader, &section, &entry.name.value);
+    Some(Upstream {
+        name: entry.name.clone(),
+        vendor: vendor?,
+        url: url?,
+        settings,
+        credential,
+        reply_bytes_max,
+        connect_timeout,
+        tables,
+        plaintext,
+    })
+}
+
+/// The name of a mapping under a key that must be there.
+pub(super) fn vendor(
+    reader: &mut Reader<'_>,
+    section: &Section<'_>,
+    key: &str,
+    what: &str,
+) -> Option<Spanned<String>> {
+    let item =
+        reader.required(section, key, &format!("add `{key}:` with the mapping of {what}"))?;
+    reader.parsed(item, key, form::name)
+}
+
+fn url(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Spanned<Url>> {
+    if section.get("urls").is_some() && section.get("url").is_none() {
+        return None; // `urls` is reported as what it is
+    }
+    let item = reader.required(section, "url", "add `url: http://HOST:PORT/PATH`")?;
+    let url = reader.parsed(item, "url", Url::parse)?;
+    if url.value.scheme == Scheme::Https {
+        let message = "`https` upstreams are not supported by this version";
+        reader.error(codes::UNSUPPORTED, &url.at, message, "write an `http` URL");
+        return None;
+    }
+    Some(url)
+}
+
+fn credential(reader: &mut Reader<'_>, section: &Section<'_>) -> Credential {
+    let Some(section) = reader.subsection(section, "credential", schema::CREDENTIAL) else {
+        return Credential::default();
+    };
+    Credential {
+        token: secrets::under(reader, &section, "token"),
+        user: secrets::under(reader, &section, "user"),
+        csrf: secrets::under(reader, &section, "csrf"),
+        session: secrets::under(reader, &section, "session"),
+        password: secrets::under(reader, &section, "password"),
+    }
+}
+
+fn refuse_plaintext(reader: &mut Reader<'_>, url: &Spanned<Url>, credential: &Location) {
+    if url.value.is_loopback() || url.value.scheme == Scheme::Https {
+        return;
+    }
+    let message =
+        format!("the credential would go to {} in plain text", form::quote(&url.value.host));
+    let finding = Diagnostic::error(codes::UNSAFE, url.at.clone(), message)
+        .label("plain http, and not an address of this machine")
+        .also(credential.clone(), "this would be sent")
+        .note("if the network between is trusted, say so with `plaintext: allow` at the upstream");
+    reader.findings.push(finding);
+}
+
+fn tables(reader: &mut Reader<'_>, section: &Section<'_>, name: &str) -> Option<RawYaml> {
+    let item = section.get("tables")?;
+    match &item.kind {
+        Kind::Map(_) => {
+            let node = reader.root.get("upstreams")?.get(name)?.get("tables")?;
+            Some(RawYaml { node: node.clone(), file: Arc::clone(&reader.shown) })
+        }
+        Kind::List(_) | Kind::Text(_) | Kind::Nothing => {
+            reader.wrong_kind(item, "`tables`", "a map");
+            None
+        }
+    }
+}
