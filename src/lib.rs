@@ -1,1 +1,3 @@
 //! Latimer.
+
+pub mod sim;
