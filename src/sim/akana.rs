@@ -9,6 +9,8 @@
 
 mod accept;
 mod action;
+#[cfg(test)]
+mod tests;
 
 use http::StatusCode;
 use http::header::ACCEPT;

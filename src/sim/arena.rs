@@ -6,6 +6,8 @@
 //! There is no log-in here: the session is the token of the options.
 
 mod quota;
+#[cfg(test)]
+mod tests;
 
 use http::header::{HeaderName, SERVER};
 use http::{HeaderValue, StatusCode};
@@ -161,7 +163,7 @@ impl Stage {
     fn shown(self) -> Value {
         match self {
             Stage::NotStarted => json!({"guid": "Q8SBU7SJ69QM5O7Q9SCG", "value": "Not Started"}),
-            Stage::InProgress => json!({"guid": "R9TCV8TK7ARN6P8RATDZ", "value": "In Stage"}),
+            Stage::InProgress => json!({"guid": "R9TCV8TK7ARN6P8RATDZ", "value": "In Progress"}),
             // Neither its guid nor its text stands in Arena's documents.
             Stage::Complete => json!({"guid": "S0UDW9UL8BSO7Q9SBUEA", "value": "Complete"}),
         }

@@ -144,7 +144,7 @@ impl Answer {
 
 /// A header value from a text that the simulator composed itself.
 pub(super) fn header_value(text: &str) -> HeaderValue {
-    HeaderValue::from_str(text).expect("a number, a date or a path of this module is visible ASCII")
+    HeaderValue::from_str(text).expect("a number and a date are visible ASCII")
 }
 
 /// Whether a cookie's value is this secret, as it stands or percent-decoded: clients do either.

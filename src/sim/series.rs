@@ -4,6 +4,9 @@
 //! other; 25 requests a second. The bodies of 401 and 429 stand in no page of the vendor's: here they
 //! have the shape of the others.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 

@@ -7,6 +7,9 @@
 //! data: this instance has the page's three and `open`. The page does not name the member under which a
 //! code stands; those used here are the names of the parameters at fault.
 
+#[cfg(test)]
+mod tests;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;

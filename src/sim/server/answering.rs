@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, LOCATION};
-use http::{Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::{Break, Shared, State};
-use crate::sim::exchange::{Answer, Request, header_value};
+use crate::sim::exchange::{Answer, Request};
 use crate::sim::fault::{Due, Fault};
 
 /// Blanks that `huge` puts after the right body: a reader without a bound still finds what it looks
@@ -115,7 +115,10 @@ fn padded(mut answer: Answer) -> Answer {
 
 fn redirect(request: &Request) -> Answer {
     let target = format!("{ELSEWHERE}{}", request.target());
-    Answer::empty(StatusCode::FOUND).with(LOCATION, header_value(&target))
+    // From bytes, because a path that hyper lets through need not be ASCII.
+    let location = HeaderValue::from_bytes(target.as_bytes())
+        .unwrap_or_else(|_| HeaderValue::from_static(ELSEWHERE));
+    Answer::empty(StatusCode::FOUND).with(LOCATION, location)
 }
 
 /// The page of a balancer, or of a portal that wants a log-in first.

@@ -90,3 +90,17 @@ impl fmt::Display for Break {
 }
 
 impl std::error::Error for Break {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn even_an_empty_body_ends_too_early() {
+        let Break::Truncated { bytes, .. } = Break::truncated(&Answer::empty(StatusCode::OK))
+        else {
+            panic!("not truncated");
+        };
+        assert_eq!(bytes, "HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n");
+    }
+}
