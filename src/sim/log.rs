@@ -1,0 +1,101 @@
+//! What a simulator saw, for tests to read. Bounded: the oldest records go first. Time-free, so that two
+//! runs of one test leave the same log.
+
+use std::collections::VecDeque;
+
+use serde_json::{Value, json};
+
+use super::exchange::Request;
+
+/// Records kept; the oldest is dropped for the next.
+const LOG_RECORDS_MAX: usize = 1_024;
+
+/// Bytes of one request's body that are kept.
+const LOG_BODY_BYTES_MAX: usize = 64 * 1_024;
+
+/// One request as it came in, and what was answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Number of the request, from 1.
+    pub seq: u64,
+    /// The method.
+    pub method: String,
+    /// Path and query, as they stood in the request line.
+    pub target: String,
+    /// Headers, the names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body as text, its first 64 KiB.
+    pub body: String,
+    /// The status answered; `None` if the connection ended without one.
+    pub status: Option<u16>,
+    /// The fault that spoilt the answer, as its switch is written.
+    pub fault: Option<String>,
+}
+
+/// The last requests of one simulator.
+#[derive(Default)]
+pub(super) struct Log {
+    records: VecDeque<Seen>,
+    seen: u64,
+}
+
+impl Seen {
+    /// The value of the first header with this name (lower case).
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// The record as `/_sim/log` shows it.
+    pub fn to_json(&self) -> Value {
+        let headers: Vec<Value> = self
+            .headers
+            .iter()
+            .map(|(name, value)| json!([name, value]))
+            .collect();
+        json!({
+            "seq": self.seq,
+            "method": self.method,
+            "target": self.target,
+            "headers": headers,
+            "body": self.body,
+            "status": self.status,
+            "fault": self.fault,
+        })
+    }
+}
+
+impl Log {
+    pub(super) fn record(&mut self, request: &Request, status: Option<u16>, fault: Option<String>) {
+        self.seen += 1;
+        if self.records.len() == LOG_RECORDS_MAX {
+            self.records.pop_front();
+        }
+        let kept = &request.body[..request.body.len().min(LOG_BODY_BYTES_MAX)];
+        let headers = request.headers.iter().map(|(name, value)| {
+            (
+                name.as_str().to_owned(),
+                String::from_utf8_lossy(value.as_bytes()).into_owned(),
+            )
+        });
+        self.records.push_back(Seen {
+            seq: self.seen,
+            method: request.method.to_string(),
+            target: request.target(),
+            headers: headers.collect(),
+            body: String::from_utf8_lossy(kept).into_owned(),
+            status,
+            fault,
+        });
+    }
+
+    pub(super) fn list(&self) -> Vec<Seen> {
+        self.records.iter().cloned().collect()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.records.clear();
+    }
+}
