@@ -19,6 +19,7 @@ use std::sync::Arc;
 use regex::RegexBuilder;
 
 pub use charset::Charset;
+pub use places::DEFAULT_PATH_FORMAT;
 pub use vocabulary::compile_vocabulary;
 
 use crate::bounds;

@@ -2,8 +2,6 @@
 
 use std::borrow::Cow;
 
-use smallvec::SmallVec;
-
 /// Index of a field within its operation's request or answer.
 pub type FieldId = u8;
 /// Index of a word within its type.
@@ -30,8 +28,9 @@ pub enum Value<'a> {
 /// The canonical form of one call or answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record<'a> {
-    fields: SmallVec<[Option<Value<'a>>; 8]>,
-    raw: SmallVec<[Option<Cow<'a, str>>; 2]>,
+    // `Vec`, not `SmallVec`: a record is covariant in its texts, so that one may be lent for less.
+    fields: Vec<Option<Value<'a>>>,
+    raw: Vec<Option<Cow<'a, str>>>,
 }
 
 impl<'a> Record<'a> {

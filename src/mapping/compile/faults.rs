@@ -1,6 +1,5 @@
 //! Faults: rows that are tried in order, and the row that writes each fault.
 
-use crate::diag::Span;
 use crate::mapping::compile::{Compiler, Message, Position};
 use crate::mapping::model::{FaultMap, FaultRow};
 use crate::mapping::syntax::{self, Named};
@@ -70,8 +69,8 @@ impl Compiler<'_> {
         }
         fault
     }
+}
 
-    /// The span of the start of the file, for what has no place of its own.
 /// Rows with `when`, then the others; within each, those with more conditions first.
 fn trial_order(rows: &[FaultRow]) -> (Vec<u16>, Vec<u16>) {
     let mut readable: Vec<u16> = (0u16..)

@@ -7,8 +7,8 @@ use std::borrow::Cow;
 
 use smallvec::SmallVec;
 
-use crate::codec::form;
-use crate::codec::json::{Duplicates, JsonError, JsonReader, Kind, Limits, Scalar};
+use crate::codec::form::FormPairs;
+use crate::codec::json::{Duplicates, JsonError, JsonReader, Kind, Limits, Scalar, compact};
 use crate::codec::xml::{XmlDocument, XmlElement};
 use crate::mapping::codecs::Codec;
 use crate::mapping::model::{Body, BodyKind, Content, Key, Member, Place, Shape, Slot};
@@ -215,7 +215,17 @@ fn json_place<'a>(
         return Ok(None);
     }
     let captured = match (wants(place), reader.peek()?) {
-        (Wanted::Json, _) => Captured::Raw(Cow::Borrowed(reader.skip()?)),
+        (Wanted::Json, _) => {
+            let raw = reader.skip()?;
+            let mut compacted = Vec::with_capacity(raw.len());
+            compact(raw, &mut compacted);
+            let json = if compacted.len() == raw.len() {
+                Cow::Borrowed(raw)
+            } else {
+                Cow::Owned(String::from_utf8(compacted).expect("JSON text without blanks is UTF-8"))
+            };
+            Captured::Raw(json)
+        }
         (Wanted::Lines, Kind::Array) => json_lines(reader)?,
         (Wanted::Scalar | Wanted::Lines, Kind::Object | Kind::Array) => {
             reader.skip()?;
@@ -297,7 +307,7 @@ fn local(name: &str) -> &str {
 
 /// Walks the elements that stand under one name.
 fn xml_shape(
-    elements: &[XmlElement<'_>],
+    elements: &[XmlElement<'_, '_>],
     shape: &Shape,
     places: &[Place],
     captures: &mut Captures<'_>,
@@ -319,7 +329,7 @@ fn xml_shape(
             if elements.is_empty() || !place.arrow.reads() {
                 return;
             }
-            let texts = elements.iter().map(XmlElement::text);
+            let texts = elements.iter().map(|element| element.text());
             let text = if matches!(wants(place), Wanted::Lines) {
                 texts.collect::<Vec<_>>().join("\n")
             } else {
@@ -332,7 +342,7 @@ fn xml_shape(
 }
 
 /// An element that stands twice where one belongs says two things.
-fn note_repeated(elements: &[XmlElement<'_>], captures: &mut Captures<'_>) {
+fn note_repeated(elements: &[XmlElement<'_, '_>], captures: &mut Captures<'_>) {
     if elements.len() > 1 {
         let name = elements[0].local_name();
         captures.repeated.get_or_insert_with(|| name.to_owned());
@@ -340,7 +350,7 @@ fn note_repeated(elements: &[XmlElement<'_>], captures: &mut Captures<'_>) {
 }
 
 fn xml_object(
-    element: &XmlElement<'_>,
+    element: &XmlElement<'_, '_>,
     members: &[Member],
     places: &[Place],
     captures: &mut Captures<'_>,
@@ -348,10 +358,10 @@ fn xml_object(
     for member in members {
         let Key::Fixed { name, .. } = &member.key else { continue };
         let text = match (name.strip_prefix('@'), name.as_ref()) {
-            (Some(attribute), _) => element.attribute(local(attribute)),
+            (Some(attribute), _) => element.attribute(local(attribute)).map(Cow::into_owned),
             (None, "#text") => Some(element.text().into_owned()),
             (None, name) => {
-                let children: Vec<XmlElement<'_>> = element.children_named(local(name)).collect();
+                let children: Vec<_> = element.children_named(local(name)).collect();
                 xml_shape(&children, &member.shape, places, captures);
                 continue;
             }
@@ -380,9 +390,9 @@ fn form_body<'a>(
     captures: &mut Captures<'a>,
 ) -> Result<(), Refusal> {
     let Shape::Object { members, .. } = &body.shape else { return Ok(()) };
-    let pairs =
-        form::pairs(bytes).map_err(|error| malformed(format!("the body is no form: {error}")))?;
-    for (name, value) in pairs {
+    for pair in FormPairs::new(bytes) {
+        let (name, value) =
+            pair.map_err(|error| malformed(format!("the body is no form: {error}")))?;
         let known = members.iter().find(
             |member| matches!(&member.key, Key::Fixed { name: fixed, .. } if **fixed == *name),
         );

@@ -1,0 +1,360 @@
+//! Reading an upstream's answer: yes, a fault, or neither.
+
+use std::borrow::Cow;
+use std::cell::OnceCell;
+use std::fmt;
+
+use http::HeaderMap;
+use smallvec::SmallVec;
+
+use crate::bounds;
+use crate::codec::json::Duplicates;
+use crate::mapping::model::{
+    Content, FaultMap, FaultRow, GatewayField, Hole, Mapping, Operation, OperationKind, OrElse,
+    Place, Slot, Success, Vocabulary,
+};
+use crate::mapping::run::capture::{Captured, capture};
+use crate::mapping::run::read::Reader;
+use crate::mapping::run::{Settings, choose_body, media_type};
+use crate::value::{Fault, Record, Value};
+
+/// An answer's head.
+#[derive(Clone, Copy, Debug)]
+pub struct AnswerHead<'a> {
+    /// The status code.
+    pub status: u16,
+    /// The header fields.
+    pub headers: &'a HeaderMap,
+}
+
+/// What an answer says.
+#[derive(Debug)]
+pub enum Reading<'a> {
+    /// Yes.
+    Yes {
+        /// What it says besides.
+        record: Record<'a>,
+        /// How many fields could not be read and count as absent.
+        unreadable: u32,
+    },
+    /// No, and why.
+    No {
+        /// The canonical fault.
+        fault: Fault,
+        /// The upstream's text.
+        message: Option<Cow<'a, str>>,
+        /// Index of the row that fitted.
+        row: usize,
+    },
+    /// Nothing that the mapping knows; why it is no success.
+    Nothing(Mismatch),
+}
+
+/// Why an answer is no success.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mismatch {
+    /// Another status code.
+    Status,
+    /// Another media type.
+    MediaType,
+    /// The body cannot be read.
+    Body,
+    /// A literal differs, or a member that must be there is not.
+    Content,
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Status => "the status code is none that the mapping knows",
+            Self::MediaType => "the media type is another one",
+            Self::Body => "the body cannot be read",
+            Self::Content => "the content is not what the mapping says",
+        })
+    }
+}
+
+/// Everything that reading one answer needs.
+struct Answers<'m, 'a> {
+    vocabulary: &'m Vocabulary,
+    mapping: &'m Mapping,
+    settings: &'m Settings,
+    head: AnswerHead<'a>,
+    media_type: Result<Option<String>, ()>,
+    body: &'a [u8],
+    /// The body as a tree, for JSONPaths, made when the first one is a candidate.
+    tree: OnceCell<Option<serde_json::Value>>,
+}
+
+/// Reads an answer to an operation.
+pub fn read_answer<'a>(
+    vocabulary: &Vocabulary,
+    mapping: &Mapping,
+    operation: &Operation,
+    head: AnswerHead<'a>,
+    body: &'a [u8],
+    settings: &Settings,
+    request: &Record<'_>,
+) -> Reading<'a> {
+    let answers = Answers {
+        vocabulary,
+        mapping,
+        settings,
+        media_type: media_type(head.headers),
+        head,
+        body,
+        tree: OnceCell::new(),
+    };
+    let faults = &operation.faults;
+    if let Some(no) = answers.first_fault(faults, &faults.tried_first) {
+        return no;
+    }
+    let mismatch = match answers.success(operation, &operation.success, request) {
+        Ok((record, unreadable)) => return Reading::Yes { record, unreadable },
+        Err(mismatch) => mismatch,
+    };
+    match answers.first_fault(faults, &faults.tried_last) {
+        Some(no) => no,
+        None => Reading::Nothing(mismatch),
+    }
+}
+
+impl<'m, 'a> Answers<'m, 'a> {
+    fn first_fault(&self, faults: &FaultMap, rows: &[u16]) -> Option<Reading<'a>> {
+        rows.iter().map(|row| usize::from(*row)).find_map(|index| {
+            let row = &faults.rows[index];
+            let message = self.fault_row(faults, row)?;
+            Some(Reading::No { fault: row.reads?, message, row: index })
+        })
+    }
+
+    /// The message of a row that fits; `None` if it does not fit.
+    fn fault_row(&self, faults: &FaultMap, row: &FaultRow) -> Option<Option<Cow<'a, str>>> {
+        if row.http_read && !row.http.is_empty() && !row.http.contains(&self.head.status) {
+            return None;
+        }
+        if let Some(path) = &row.when
+            && path.select(self.tree()?).is_empty()
+        {
+            return None;
+        }
+        let (natives, message) = match &faults.find {
+            Some(_) => self.found(faults)?,
+            None => self.declared(faults, row)?,
+        };
+        if let Some(native) = row.native.as_ref().filter(|native| native.arrow.reads()) {
+            let fits = |found: &String| {
+                if faults.ignore_case {
+                    found.eq_ignore_ascii_case(&native.code.text)
+                } else {
+                    *found == native.code.text
+                }
+            };
+            if !natives.iter().any(fits) {
+                return None;
+            }
+        }
+        if let Some(text) = &row.text
+            && !message.as_deref().is_some_and(|message| message.starts_with(text.as_str()))
+        {
+            return None;
+        }
+        Some(message)
+    }
+
+    fn tree(&self) -> Option<&serde_json::Value> {
+        self.tree
+            .get_or_init(|| {
+                let small = self.body.len() <= bounds::JSONPATH_BYTES_MAX;
+                small.then(|| serde_json::from_slice(self.body).ok()).flatten()
+            })
+            .as_ref()
+    }
+
+    /// Code and message by the row's body; `None` if the body does not fit.
+    fn declared(
+        &self,
+        faults: &FaultMap,
+        row: &FaultRow,
+    ) -> Option<(Vec<String>, Option<Cow<'a, str>>)> {
+        let bodies = faults.bodies_of(row);
+        if bodies.is_empty() {
+            return Some((Vec::new(), None));
+        }
+        let came = self.media_type.as_ref().ok()?;
+        let body = choose_body(bodies, came.as_deref())?;
+        let captures =
+            capture(body, self.body, bounds::BODY_DEPTH_MAX, Duplicates::KeepFirst).ok()?;
+        for (index, place) in body.places.iter().enumerate() {
+            if place.arrow.reads() && place.content.is_required() && captures.get(index).is_none() {
+                return None;
+            }
+        }
+        let mut reader = Reader::new(self.vocabulary, self.mapping, self.settings);
+        reader.body_places(body, captures, false).ok()?;
+        Some((reader.native.map(Cow::into_owned).into_iter().collect(), reader.message))
+    }
+
+    /// Codes and message by `find`; `None` if it selects nothing.
+    fn found(&self, faults: &FaultMap) -> Option<(Vec<String>, Option<Cow<'a, str>>)> {
+        let path = faults.find.as_ref()?;
+        let found = path.select(self.tree()?);
+        if found.is_empty() {
+            return None;
+        }
+        let native = member_of(faults, GatewayField::Native);
+        let message = member_of(faults, GatewayField::Message);
+        let member = |value: &serde_json::Value, name: Option<&str>| match value {
+            serde_json::Value::Object(members) => members.get(name?).and_then(scalar_text),
+            _ => None,
+        };
+        let natives = found
+            .iter()
+            .filter_map(|value| scalar_text(value).or_else(|| member(value, native)))
+            .collect();
+        let text = found.iter().find_map(|value| member(value, message));
+        Some((natives, text.map(Cow::Owned)))
+    }
+
+    fn success(
+        &self,
+        operation: &Operation,
+        success: &Success,
+        request: &Record<'_>,
+    ) -> Result<(Record<'a>, u32), Mismatch> {
+        if !success.codes.contains(&self.head.status) {
+            return Err(Mismatch::Status);
+        }
+        let mut reader = Reader::new(self.vocabulary, self.mapping, self.settings);
+        let mut unreadable = 0;
+        if !success.bodies.is_empty() {
+            unreadable = self.success_body(success, &mut reader)?;
+        }
+        let mut record = reader.record;
+        self.fill(success, &mut record, request);
+        let def = &self.vocabulary.operations[operation.id];
+        for (index, field) in (0u8..).zip(&def.answer) {
+            let lost = field.required && record.get(index).is_none();
+            if lost && operation.kind != OperationKind::Write {
+                return Err(Mismatch::Content);
+            }
+        }
+        Ok((record, unreadable))
+    }
+
+    fn success_body(
+        &self,
+        success: &Success,
+        reader: &mut Reader<'m, 'a>,
+    ) -> Result<u32, Mismatch> {
+        let came = self.media_type.as_ref().map_err(|()| Mismatch::MediaType)?;
+        let body = choose_body(&success.bodies, came.as_deref()).ok_or(Mismatch::MediaType)?;
+        let mut captures =
+            capture(body, self.body, bounds::BODY_DEPTH_MAX, Duplicates::KeepFirst)
+                .map_err(|_| Mismatch::Body)?;
+        if captures.missing_literal.is_some() {
+            return Err(Mismatch::Content);
+        }
+        let mut unreadable = 0;
+        for (index, place) in body.places.iter().enumerate() {
+            let Some(captured) = captures.take(index) else { continue };
+            let literal = matches!(place.content, Content::Literal(_));
+            let read = reader.answer_place(body, place, captured);
+            if read.is_err() && literal {
+                return Err(Mismatch::Content);
+            }
+            unreadable += u32::from(read.is_err());
+        }
+        Ok(unreadable)
+    }
+
+    /// What stands for fields that the answer does not say.
+    fn fill(&self, success: &Success, record: &mut Record<'a>, request: &Record<'_>) {
+        for (field, content) in &success.gives {
+            if record.get(*field).is_none() {
+                let value = self.given(*field, content, request);
+                record.set(*field, value);
+            }
+        }
+        let holes: SmallVec<[&Hole; 8]> = success
+            .bodies
+            .iter()
+            .flat_map(|body| &body.places)
+            .chain(success.headers.iter().map(|named| &named.place))
+            .flat_map(|place: &Place| place.content.holes())
+            .collect();
+        for hole in holes {
+            let (Slot::Field(field), OrElse::Request(source)) = (hole.slot, &hole.or) else {
+                continue;
+            };
+            if record.get(field).is_none() {
+                record.set(field, request.get(*source).map(own));
+            }
+        }
+    }
+
+    fn given(&self, field: u8, content: &Content, request: &Record<'_>) -> Option<Value<'a>> {
+        match content {
+            Content::Hole(hole) => match hole.slot {
+                Slot::Request(source) => request.get(source).map(own),
+                _ => None,
+            },
+            Content::Literal(literal) => {
+                let word = self.vocabulary.operations.iter().find_map(|operation| {
+                    let kind = operation.answer.get(usize::from(field))?.kind;
+                    let crate::mapping::model::Type::Word(word_type) = kind else { return None };
+                    let words = &self.vocabulary.types[word_type].words;
+                    words.iter().position(|word| *word == literal.text)
+                });
+                match word.and_then(|word| u8::try_from(word).ok()) {
+                    Some(word) => Some(Value::Word(word)),
+                    None => Some(Value::Text(Cow::Owned(literal.text.clone()))),
+                }
+            }
+            Content::Text(_) | Content::Join { .. } => None,
+        }
+    }
+}
+
+fn own<'a>(value: &Value<'_>) -> Value<'a> {
+    match value {
+        Value::Text(text) => Value::Text(Cow::Owned(text.to_string())),
+        Value::Word(word) => Value::Word(*word),
+    }
+}
+
+/// The member's own name under which the common body has a gateway field.
+fn member_of(faults: &FaultMap, field: GatewayField) -> Option<&str> {
+    faults
+        .bodies
+        .iter()
+        .flat_map(|body| &body.places)
+        .find(|place| place.content.holes().any(|hole| hole.slot == Slot::Gateway(field)))
+        .map(|place| place.member.as_str())
+}
+
+fn scalar_text(value: &serde_json::Value) -> Option<String> {
+    match value {
+        serde_json::Value::String(text) => Some(text.clone()),
+        serde_json::Value::Number(number) => Some(number.to_string()),
+        serde_json::Value::Bool(value) => Some(value.to_string()),
+        serde_json::Value::Null
+        | serde_json::Value::Array(_)
+        | serde_json::Value::Object(_) => None,
+    }
+}
+
+impl<'a> Reader<'_, 'a> {
+    /// One place of an answer.
+    fn answer_place(
+        &mut self,
+        body: &crate::mapping::model::Body,
+        place: &Place,
+        captured: Captured<'a>,
+    ) -> Result<(), crate::mapping::run::Refusal> {
+        self.json_only = body.kind == crate::mapping::model::BodyKind::Json;
+        let read = self.place(place, captured);
+        self.json_only = false;
+        read
+    }
+}

@@ -1,0 +1,287 @@
+//! From a record's values to wire texts.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+
+use crate::mapping::codecs::NodeKind;
+use crate::mapping::model::{Content, GatewayField, Hole, OrElse, Pattern, Piece, Slot, Type};
+use crate::mapping::run::{Refusal, Sources};
+use crate::mapping::syntax::{Literal, LiteralKind};
+use crate::value::{Fault, Record, Value};
+
+/// A value as it goes on the wire.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rendered<'a> {
+    /// The text.
+    pub text: Cow<'a, str>,
+    /// How JSON carries it.
+    pub kind: LiteralKind,
+}
+
+/// Renders with sources, noting which words were lost on the way.
+pub(super) struct Renderer<'a> {
+    pub(super) sources: Sources<'a>,
+    /// The fault row's own code, when a fault is written.
+    pub(super) native: Option<&'a Literal>,
+    /// The fault's text, when a fault is written.
+    pub(super) message: &'a str,
+    /// Wire texts that stand for more than one word.
+    pub(super) lossy: RefCell<Vec<String>>,
+}
+
+/// Renders what stands in one place, for `explain`.
+///
+/// # Errors
+/// As the writing functions.
+pub fn render_content<'a>(
+    sources: Sources<'a>,
+    content: &'a Content,
+) -> Result<Option<Rendered<'a>>, Refusal> {
+    Renderer::new(sources).content(content)
+}
+
+impl<'a> Renderer<'a> {
+    pub(super) fn new(sources: Sources<'a>) -> Self {
+        Self { sources, native: None, message: "", lossy: RefCell::new(Vec::new()) }
+    }
+
+    /// What stands in a place; `None` if it is absent.
+    pub(super) fn content(&self, content: &'a Content) -> Result<Option<Rendered<'a>>, Refusal> {
+        match content {
+            Content::Literal(literal) => Ok(Some(Rendered::literal(literal))),
+            Content::Hole(hole) => self.hole(hole),
+            Content::Text(pattern) => Ok(self.pattern(pattern)?.map(Rendered::text)),
+            Content::Join { pattern, codec, optional } => match self.pattern(pattern) {
+                Ok(Some(text)) => match codec.write(&text) {
+                    Some(wire) => Ok(Some(Rendered::text(wire.into_owned()))),
+                    None => Err(unfit(pattern_name(pattern), "it does not fit its codec")),
+                },
+                Ok(None) if *optional => Ok(None),
+                Err(_) if *optional => Ok(None),
+                Ok(None) => Err(missing(pattern_name(pattern))),
+                Err(refusal) => Err(refusal),
+            },
+        }
+    }
+
+    /// A text of literals and holes; `None` if a hole that may be absent is.
+    pub(super) fn pattern(&self, pattern: &'a Pattern) -> Result<Option<String>, Refusal> {
+        let mut text = String::new();
+        for piece in &pattern.pieces {
+            match piece {
+                Piece::Text(literal) => text.push_str(literal),
+                Piece::Hole(hole) => match self.hole(hole)? {
+                    Some(rendered) => text.push_str(&rendered.text),
+                    None => return Ok(None),
+                },
+            }
+        }
+        Ok(Some(text))
+    }
+
+    /// A text for people: what is absent is simply left out.
+    pub(super) fn spoken(&self, pattern: &'a Pattern) -> String {
+        let mut text = String::new();
+        for piece in &pattern.pieces {
+            match piece {
+                Piece::Text(literal) => text.push_str(literal),
+                Piece::Hole(hole) => {
+                    if let Ok(Some(rendered)) = self.hole(hole) {
+                        text.push_str(&rendered.text);
+                    }
+                }
+            }
+        }
+        text
+    }
+
+    /// A hole's wire text; `None` if it may be absent and is.
+    pub(super) fn hole(&self, hole: &'a Hole) -> Result<Option<Rendered<'a>>, Refusal> {
+        let value = self.value(hole)?;
+        let value = match (value, &hole.or) {
+            (Some(value), _) => Some(value),
+            (None, OrElse::Setting(setting)) => {
+                let text = self.sources.settings.get(*setting);
+                text.map(|text| Rendered::text(Cow::Borrowed(text)))
+            }
+            (None, OrElse::Request(field)) => match self.sources.request {
+                Some(request) => self.record_value(request, *field, hole)?,
+                None => None,
+            },
+            (None, OrElse::Literal(literal)) => return Ok(Some(Rendered::literal(literal))),
+            (None, OrElse::Absent) => return Ok(None),
+            (None, OrElse::Required) => None,
+        };
+        let Some(value) = value else { return Err(missing(&hole.name)) };
+        self.encode(hole, value).map(Some)
+    }
+
+    /// Format and codec.
+    fn encode(&self, hole: &Hole, value: Rendered<'a>) -> Result<Rendered<'a>, Refusal> {
+        if value.kind != LiteralKind::Text {
+            return Ok(value);
+        }
+        if let Some(format) = hole.format {
+            let format = &self.sources.mapping.formats[usize::from(format)];
+            if !format.regex.is_match(&value.text) {
+                return Err(unfit(&hole.name, "the upstream's format cannot hold it"));
+            }
+        }
+        let text = match hole.codec {
+            None => value.text,
+            Some(codec) => match codec.write(&value.text) {
+                Some(wire) => Cow::Owned(wire.into_owned()),
+                None => return Err(unfit(&hole.name, "it does not fit its codec")),
+            },
+        };
+        let kind = match hole.node() {
+            NodeKind::Text => LiteralKind::Text,
+            NodeKind::Number => LiteralKind::Number,
+            NodeKind::Bool => LiteralKind::Bool,
+        };
+        let fits = match kind {
+            LiteralKind::Number => crate::mapping::codecs::Codec::Int.read(&text).is_some(),
+            LiteralKind::Bool => matches!(text.as_ref(), "true" | "false"),
+            LiteralKind::Text | LiteralKind::Null | LiteralKind::Composite => true,
+        };
+        if fits {
+            Ok(Rendered { text, kind })
+        } else {
+            Err(unfit(&hole.name, "it is of the wrong type"))
+        }
+    }
+
+    /// The value before format and codec.
+    fn value(&self, hole: &'a Hole) -> Result<Option<Rendered<'a>>, Refusal> {
+        let sources = &self.sources;
+        let text = match hole.slot {
+            Slot::Field(field) => return self.record_value(sources.record, field, hole),
+            Slot::Request(field) => match sources.request {
+                Some(request) => return self.record_value(request, field, hole),
+                None => None,
+            },
+            Slot::Raw(raw) => {
+                let json = sources.record.raw(raw);
+                return Ok(json.map(|json| Rendered {
+                    text: Cow::Borrowed(json),
+                    kind: LiteralKind::Composite,
+                }));
+            }
+            Slot::Secret(secret) => {
+                let secrets = sources.secrets;
+                secrets
+                    .and_then(|secrets| secrets.get(secret))
+                    .map(|secret| Cow::Borrowed(secret.expose()))
+            }
+            Slot::Setting(setting) => sources.settings.get(setting).map(Cow::Borrowed),
+            Slot::Gateway(GatewayField::Native) => return Ok(self.native.map(Rendered::literal)),
+            Slot::Gateway(GatewayField::Message) => {
+                (!self.message.is_empty()).then_some(Cow::Borrowed(self.message))
+            }
+            Slot::Gateway(field) => sources.gateway.text(field),
+            Slot::Part(part) => {
+                sources.parts.get(usize::from(part)).map(|text| Cow::Borrowed(text.as_str()))
+            }
+            Slot::Step(step, value) => sources
+                .steps
+                .get(usize::from(step))
+                .and_then(|values| values.get(usize::from(value)))
+                .map(|text| Cow::Borrowed(text.as_str())),
+            Slot::Member(table, member) => return self.member(table, member),
+            Slot::Words(table) => {
+                let words: Vec<&str> =
+                    sources.mapping.tables[usize::from(table)].readable().collect();
+                Some(Cow::Owned(words.join(", ")))
+            }
+        };
+        Ok(text.map(Rendered::text))
+    }
+
+    fn record_value(
+        &self,
+        record: &'a Record<'a>,
+        field: u8,
+        hole: &Hole,
+    ) -> Result<Option<Rendered<'a>>, Refusal> {
+        match record.get(field) {
+            None => Ok(None),
+            Some(Value::Text(text)) => Ok(Some(Rendered::text(Cow::Borrowed(text.as_ref())))),
+            Some(Value::Word(word)) => {
+                let mapping = self.sources.mapping;
+                let Some(table) = hole.table.map(|table| &mapping.tables[usize::from(table)])
+                else {
+                    return Err(missing(&hole.name));
+                };
+                let Some((row, lossy)) = table.write(*word) else {
+                    let name = self.sources.vocabulary.word(table.word_type, *word);
+                    let reason = format!("`{name}` cannot be said in this system");
+                    let fault = word_fault(&hole.name);
+                    return Err(Refusal::member(fault, &hole.name, reason));
+                };
+                if lossy {
+                    self.lossy.borrow_mut().push(hole.name.clone());
+                }
+                Ok(Some(Rendered::text(Cow::Borrowed(row.wire.as_str()))))
+            }
+        }
+    }
+
+    /// What the row of the record's word carries besides.
+    fn member(&self, table: u8, member: u8) -> Result<Option<Rendered<'a>>, Refusal> {
+        let sources = &self.sources;
+        let table = &sources.mapping.tables[usize::from(table)];
+        let word = sources.record.present().find_map(|(_, value)| match value {
+            Value::Word(word) => Some(*word),
+            Value::Text(_) => None,
+        });
+        let row = word.and_then(|word| table.write(word)).map(|(row, _)| row);
+        match row.and_then(|row| row.with.get(usize::from(member))?.as_ref()) {
+            Some(content) => self.content(content),
+            None => Ok(None),
+        }
+    }
+}
+
+impl<'a> Rendered<'a> {
+    /// A text.
+    pub(super) fn text(text: impl Into<Cow<'a, str>>) -> Self {
+        Self { text: text.into(), kind: LiteralKind::Text }
+    }
+
+    fn literal(literal: &'a Literal) -> Self {
+        Self { text: Cow::Borrowed(&literal.text), kind: literal.kind }
+    }
+
+    /// Appends the value as JSON.
+    pub(super) fn write_json(&self, out: &mut Vec<u8>) {
+        match self.kind {
+            LiteralKind::Text => crate::codec::json::write_text(out, &self.text),
+            LiteralKind::Number
+            | LiteralKind::Bool
+            | LiteralKind::Null
+            | LiteralKind::Composite => out.extend_from_slice(self.text.as_bytes()),
+        }
+    }
+}
+
+/// A word that cannot be said: of a status the fault has a name of its own.
+pub(super) fn word_fault(name: &str) -> Fault {
+    if name == "status" { Fault::InvalidStatus } else { Fault::InvalidRequest }
+}
+
+fn pattern_name(pattern: &Pattern) -> &str {
+    pattern.holes().next().map_or("", |hole| hole.name.as_str())
+}
+
+fn missing(name: &str) -> Refusal {
+    Refusal::member(Fault::MissingField, name, format!("{name} is missing"))
+}
+
+fn unfit(name: &str, why: &'static str) -> Refusal {
+    Refusal::member(Fault::InvalidRequest, name, format!("{name}: {why}"))
+}
+
+/// True for a type whose values are texts of the caller's.
+pub(super) fn is_id(kind: Type) -> bool {
+    kind == Type::Id
+}

@@ -1,0 +1,75 @@
+//! Look-ups before a call.
+
+use http::Method;
+
+use crate::mapping::model::{Operation, Step};
+use crate::mapping::run::render::Renderer;
+use crate::mapping::run::write::write_path;
+use crate::mapping::run::{Refusal, Sources};
+use crate::value::Fault;
+
+/// Writes a step's request: its own line, with the headers of the call that carry credentials.
+///
+/// # Errors
+/// As [`write_request`](super::write_request).
+pub fn write_step(
+    operation: &Operation,
+    step: &Step,
+    sources: Sources<'_>,
+) -> Result<(Method, String), Refusal> {
+    debug_assert!(operation.steps.iter().any(|known| std::ptr::eq(known, step)));
+    let target = write_path(&Renderer::new(sources), &step.segments)?;
+    Ok((step.method.clone(), target))
+}
+
+/// Reads what a step found: its values in the order of `take`.
+///
+/// # Errors
+/// The step's own fault if nothing fits, [`Fault::Conflict`] if more than one does, and
+/// [`Fault::UpstreamFailed`] if the answer is no JSON or lacks what is to be taken.
+pub fn read_step(step: &Step, body: &[u8], sources: Sources<'_>) -> Result<Vec<String>, Refusal> {
+    let failed = |reason| Refusal::whole(Fault::UpstreamFailed, reason);
+    if body.len() > crate::bounds::JSONPATH_BYTES_MAX {
+        return Err(failed("the look-up's answer is too long"));
+    }
+    let tree: serde_json::Value =
+        serde_json::from_slice(body).map_err(|_| failed("the look-up's answer is no JSON"))?;
+    let renderer = Renderer::new(sources);
+    let mut wanted = Vec::new();
+    for (path, pattern) in &step.conditions {
+        wanted.push((path, renderer.pattern(pattern)?.unwrap_or_default()));
+    }
+    let items: Vec<&serde_json::Value> =
+        step.list.select(&tree).into_iter().flat_map(|found| match found {
+            serde_json::Value::Array(items) => items.iter().collect(),
+            other => vec![other],
+        }).collect();
+    let mut fitting = items.into_iter().filter(|item| {
+        wanted.iter().all(|(path, text)| member(item, path).is_some_and(|found| found == *text))
+    });
+    let Some(item) = fitting.next() else {
+        return Err(Refusal::whole(step.none, "the look-up found nothing"));
+    };
+    if fitting.next().is_some() {
+        return Err(Refusal::whole(Fault::Conflict, "the look-up found more than one"));
+    }
+    step.take
+        .iter()
+        .map(|(_, path)| {
+            member(item, path).ok_or_else(|| failed("the look-up's answer lacks a member"))
+        })
+        .collect()
+}
+
+fn member(item: &serde_json::Value, path: &[String]) -> Option<String> {
+    let found = path.iter().try_fold(item, |value, name| value.get(name))?;
+    match found {
+        serde_json::Value::String(text) => Some(text.clone()),
+        serde_json::Value::Number(number) => Some(number.to_string()),
+        serde_json::Value::Null
+        | serde_json::Value::Bool(_)
+        | serde_json::Value::Array(_)
+        | serde_json::Value::Object(_) => None,
+    }
+}
+

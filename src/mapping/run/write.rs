@@ -1,0 +1,569 @@
+//! Writing requests to an upstream and answers to a client.
+
+use http::header::{ALLOW, CONTENT_TYPE, COOKIE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+
+use crate::codec::{form, percent, xml};
+use crate::mapping::model::{
+    Body, BodyKind, FaultMap, Key, Named, Operation, Pattern, Piece, Place, Shape,
+};
+use crate::mapping::run::render::{Rendered, Renderer};
+use crate::mapping::run::{Refusal, Sources, preferred};
+use crate::value::Fault;
+
+/// A request for an upstream.
+#[derive(Debug)]
+pub struct Outgoing {
+    /// The verb.
+    pub method: Method,
+    /// Path and query, to be put behind the upstream's base path.
+    pub target: String,
+    /// What the mapping writes, `Content-Type` included.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Vec<u8>,
+    /// Names of fields whose word was lost on the way.
+    pub lossy: Vec<String>,
+}
+
+/// An answer for a client.
+#[derive(Debug)]
+pub struct WrittenAnswer {
+    /// The status code.
+    pub status: u16,
+    /// What the mapping writes, `Content-Type` included.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// How the client wants its answer: its `Accept`, and the form that its own body had.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestParts<'a> {
+    /// The request's header fields.
+    pub headers: &'a HeaderMap,
+    /// The kind of its body.
+    pub kind: Option<&'a BodyKind>,
+}
+
+/// The text of a fault.
+#[derive(Clone, Copy, Debug)]
+pub enum FaultText<'a> {
+    /// The mapping's or the vocabulary's own.
+    Own,
+    /// The upstream's.
+    Upstream(&'a str),
+}
+
+/// Writes a request.
+///
+/// # Errors
+/// What the upstream cannot be told, or what it needs and nobody says.
+pub fn write_request(operation: &Operation, sources: Sources<'_>) -> Result<Outgoing, Refusal> {
+    let parts = split_parts(operation, &sources)?;
+    let sources = Sources { parts: &parts, ..sources };
+    let renderer = Renderer::new(sources);
+    let request = &operation.request;
+    let mut target = write_path(&renderer, &request.segments)?;
+    write_query(&renderer, &request.query, &mut target)?;
+    let mut headers = write_headers(&renderer, &request.headers)?;
+    write_cookies(&renderer, &request.cookies, &mut headers)?;
+    let mut body = Vec::new();
+    if let Some(form) = request.bodies.first() {
+        write_body(&renderer, form, &mut body)?;
+        put_content_type(form, &mut headers);
+    }
+    let lossy = renderer.lossy.into_inner();
+    Ok(Outgoing { method: request.method.clone(), target, headers, body, lossy })
+}
+
+/// Writes a path: each value encoded for its segment.
+pub(super) fn write_path(renderer: &Renderer<'_>, segments: &[Pattern]) -> Result<String, Refusal> {
+    let mut target = Vec::with_capacity(64);
+    for segment in segments {
+        target.push(b'/');
+        for piece in &segment.pieces {
+            match piece {
+                Piece::Text(text) => target.extend_from_slice(text.as_bytes()),
+                Piece::Hole(hole) => {
+                    let text = renderer.hole(hole)?.map(|value| value.text).unwrap_or_default();
+                    let legal = percent::encode_segment(&mut target, &text).is_ok();
+                    if !legal || text.len() > 4 * crate::bounds::PATH_VALUE_BYTES_MAX {
+                        let reason = format!("{} cannot stand in a path", hole.name);
+                        return Err(Refusal::member(Fault::InvalidRequest, &hole.name, reason));
+                    }
+                }
+            }
+        }
+    }
+    if target.is_empty() {
+        target.push(b'/');
+    }
+    String::from_utf8(target)
+        .map_err(|_| Refusal::whole(Fault::InvalidRequest, "the path is not UTF-8"))
+}
+
+fn write_query(
+    renderer: &Renderer<'_>,
+    query: &[Named],
+    target: &mut String,
+) -> Result<(), Refusal> {
+    let mut separator = '?';
+    for named in query.iter().filter(|named| named.place.arrow.writes()) {
+        let (Some(name), Some(value)) = (name_of(renderer, named)?, renderer.content(&named.place.content)?)
+        else {
+            continue;
+        };
+        let mut encoded = Vec::new();
+        percent::encode_query(&mut encoded, &name);
+        encoded.push(b'=');
+        percent::encode_query(&mut encoded, &value.text);
+        target.push(separator);
+        target.push_str(&String::from_utf8_lossy(&encoded));
+        separator = '&';
+    }
+    Ok(())
+}
+
+/// The name with its settings filled in; `None` if one is not set and the place may be absent.
+fn name_of(renderer: &Renderer<'_>, named: &Named) -> Result<Option<String>, Refusal> {
+    if let Some(literal) = named.name.as_literal() {
+        return Ok(Some(literal.to_owned()));
+    }
+    match renderer.pattern(&named.name) {
+        Ok(name) => Ok(name),
+        Err(_) if !named.place.content.is_required() => Ok(None),
+        Err(refusal) => Err(refusal),
+    }
+}
+
+fn write_headers(renderer: &Renderer<'_>, named: &[Named]) -> Result<HeaderMap, Refusal> {
+    let mut headers = HeaderMap::with_capacity(named.len() + 4);
+    for named in named.iter().filter(|named| named.place.arrow.writes()) {
+        let Some(name) = name_of(renderer, named)? else { continue };
+        let Some(value) = renderer.content(&named.place.content)? else { continue };
+        put_header(&mut headers, &name, &named.place, &value)?;
+    }
+    Ok(headers)
+}
+
+fn put_header(
+    headers: &mut HeaderMap,
+    name: &str,
+    place: &Place,
+    value: &Rendered<'_>,
+) -> Result<(), Refusal> {
+    let illegal = |what: &str| {
+        let reason = format!("{what} cannot stand in a header");
+        Refusal::member(Fault::InvalidRequest, &place.member, reason)
+    };
+    let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| illegal("the name"))?;
+    let mut header =
+        HeaderValue::from_bytes(value.text.as_bytes()).map_err(|_| illegal("the value"))?;
+    header.set_sensitive(place.content.is_secret());
+    headers.insert(name, header);
+    Ok(())
+}
+
+fn write_cookies(
+    renderer: &Renderer<'_>,
+    cookies: &[Named],
+    headers: &mut HeaderMap,
+) -> Result<(), Refusal> {
+    let mut line = String::new();
+    for named in cookies.iter().filter(|named| named.place.arrow.writes()) {
+        let Some(name) = name_of(renderer, named)? else { continue };
+        let Some(value) = renderer.content(&named.place.content)? else { continue };
+        // RFC 6265 section 4.1.1: what would end the value cannot stand in it.
+        if value.text.contains([';', ',', ' ', '"', '\\']) {
+            let reason = format!("{name} cannot stand in a cookie");
+            return Err(Refusal::member(Fault::InvalidRequest, &named.place.member, reason));
+        }
+        if !line.is_empty() {
+            line.push_str("; ");
+        }
+        line.push_str(&name);
+        line.push('=');
+        line.push_str(&value.text);
+    }
+    if line.is_empty() {
+        return Ok(());
+    }
+    let mut value = HeaderValue::from_str(&line)
+        .map_err(|_| Refusal::whole(Fault::InvalidRequest, "a cookie cannot stand in a header"))?;
+    value.set_sensitive(true);
+    headers.insert(COOKIE, value);
+    Ok(())
+}
+
+fn put_content_type(body: &Body, headers: &mut HeaderMap) {
+    if let Some(media_type) = body.content_type()
+        && let Ok(value) = HeaderValue::from_str(media_type)
+    {
+        headers.insert(CONTENT_TYPE, value);
+    }
+}
+
+/// The values of split fields, in the order of the parts' names.
+fn split_parts(operation: &Operation, sources: &Sources<'_>) -> Result<Vec<String>, Refusal> {
+    let mut values = Vec::new();
+    for part in &operation.request.parts {
+        let text = sources.record.text(part.field).unwrap_or("");
+        let unfit = || {
+            let name = part.pattern.to_string();
+            Refusal::member(Fault::NotFound, "ticket", format!("the id does not have the form {name}"))
+        };
+        let mut rest = text;
+        let mut pieces = part.pattern.pieces.iter().peekable();
+        while let Some(piece) = pieces.next() {
+            match piece {
+                Piece::Text(literal) => {
+                    rest = rest.strip_prefix(literal.as_ref()).ok_or_else(unfit)?;
+                }
+                Piece::Hole(_) => {
+                    let end = match pieces.peek() {
+                        Some(Piece::Text(literal)) => {
+                            rest.find(literal.as_ref()).ok_or_else(unfit)?
+                        }
+                        Some(Piece::Hole(_)) | None => rest.len(),
+                    };
+                    let (value, tail) = rest.split_at(end);
+                    if value.is_empty() {
+                        return Err(unfit());
+                    }
+                    values.push(value.to_owned());
+                    rest = tail;
+                }
+            }
+        }
+        if !rest.is_empty() {
+            return Err(unfit());
+        }
+    }
+    Ok(values)
+}
+
+/// Writes a body.
+fn write_body(renderer: &Renderer<'_>, body: &Body, out: &mut Vec<u8>) -> Result<(), Refusal> {
+    match &body.kind {
+        BodyKind::Json => {
+            write_json(renderer, &body.shape, &body.places, true, out)?;
+        }
+        BodyKind::Xml { root, namespaces } => {
+            let open = format!("{root}{namespaces}");
+            write_xml(renderer, &body.shape, &body.places, (&open, root), true, out)?;
+        }
+        BodyKind::Text => {
+            if let Some(place) = body.places.first()
+                && let Some(value) = renderer.content(&place.content)?
+            {
+                out.extend_from_slice(value.text.as_bytes());
+            }
+        }
+        BodyKind::Form => {
+            let Shape::Object { members, .. } = &body.shape else { return Ok(()) };
+            for member in members {
+                let (Key::Fixed { name, .. }, Shape::Place(place)) = (&member.key, &member.shape)
+                else {
+                    continue;
+                };
+                let place = &body.places[usize::from(*place)];
+                if place.arrow.writes()
+                    && let Some(value) = renderer.content(&place.content)?
+                {
+                    form::write_pair(out, name, &value.text);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether a part of a tree was written, and whether a hole in it had a value.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wrote {
+    /// Nothing: absent, or read only.
+    Nothing,
+    /// Literals only.
+    Literals,
+    /// At least one value.
+    Values,
+}
+
+/// Writes a tree as JSON; leaves `out` as it was where nothing is written.
+fn write_json(
+    renderer: &Renderer<'_>,
+    shape: &Shape,
+    places: &[Place],
+    root: bool,
+    out: &mut Vec<u8>,
+) -> Result<Wrote, Refusal> {
+    let start = out.len();
+    let (wrote, has_holes) = match shape {
+        Shape::Place(place) => {
+            let place = &places[usize::from(*place)];
+            if !place.arrow.writes() {
+                return Ok(Wrote::Nothing);
+            }
+            return match renderer.content(&place.content)? {
+                None => Ok(Wrote::Nothing),
+                Some(value) => {
+                    value.write_json(out);
+                    let literal = place.content.holes().next().is_none();
+                    Ok(if literal { Wrote::Literals } else { Wrote::Values })
+                }
+            };
+        }
+        Shape::Object { members, has_holes } => {
+            out.push(b'{');
+            let mut wrote = Wrote::Nothing;
+            let mut first = true;
+            for member in members {
+                let before = out.len();
+                if !first {
+                    out.push(b',');
+                }
+                write_key(renderer, &member.key, out);
+                match write_json(renderer, &member.shape, places, false, out)? {
+                    Wrote::Nothing => out.truncate(before),
+                    inner => {
+                        first = false;
+                        wrote = stronger(wrote, inner);
+                    }
+                }
+            }
+            out.push(b'}');
+            (wrote, *has_holes)
+        }
+        Shape::List { items, has_holes } => {
+            out.push(b'[');
+            let mut wrote = Wrote::Nothing;
+            let mut first = true;
+            for item in items {
+                let before = out.len();
+                if !first {
+                    out.push(b',');
+                }
+                match write_json(renderer, item, places, false, out)? {
+                    Wrote::Nothing => out.truncate(before),
+                    inner => {
+                        first = false;
+                        wrote = stronger(wrote, inner);
+                    }
+                }
+            }
+            out.push(b']');
+            (wrote, *has_holes)
+        }
+    };
+    if has_holes && wrote != Wrote::Values && !root {
+        out.truncate(start);
+        return Ok(Wrote::Nothing);
+    }
+    Ok(if has_holes { wrote } else { Wrote::Literals })
+}
+
+fn stronger(one: Wrote, other: Wrote) -> Wrote {
+    if one == Wrote::Values || other == Wrote::Values { Wrote::Values } else { Wrote::Literals }
+}
+
+fn write_key(renderer: &Renderer<'_>, key: &Key, out: &mut Vec<u8>) {
+    match key {
+        Key::Fixed { json, .. } => out.extend_from_slice(json),
+        Key::Pattern(pattern) => {
+            crate::codec::json::write_text(out, &renderer.spoken(pattern));
+            out.push(b':');
+        }
+    }
+}
+
+/// Writes a tree as an XML element; leaves `out` as it was where nothing is written.
+fn write_xml(
+    renderer: &Renderer<'_>,
+    shape: &Shape,
+    places: &[Place],
+    (open, name): (&str, &str),
+    root: bool,
+    out: &mut Vec<u8>,
+) -> Result<Wrote, Refusal> {
+    let start = out.len();
+    match shape {
+        Shape::Place(place) => {
+            let place = &places[usize::from(*place)];
+            if !place.arrow.writes() {
+                return Ok(Wrote::Nothing);
+            }
+            let Some(value) = renderer.content(&place.content)? else { return Ok(Wrote::Nothing) };
+            out.extend_from_slice(format!("<{open}>").as_bytes());
+            escape(xml::escape_text(out, &value.text), place)?;
+            out.extend_from_slice(format!("</{name}>").as_bytes());
+            let literal = place.content.holes().next().is_none();
+            Ok(if literal { Wrote::Literals } else { Wrote::Values })
+        }
+        Shape::List { items, .. } => {
+            let mut wrote = Wrote::Nothing;
+            for item in items {
+                let inner = write_xml(renderer, item, places, (open, name), false, out)?;
+                if inner != Wrote::Nothing {
+                    wrote = stronger(wrote, inner);
+                }
+            }
+            Ok(wrote)
+        }
+        Shape::Object { members, has_holes } => {
+            out.extend_from_slice(format!("<{open}").as_bytes());
+            let mut wrote = write_attributes(renderer, members, places, out)?;
+            out.push(b'>');
+            for member in members {
+                let Key::Fixed { name, .. } = &member.key else { continue };
+                if name.starts_with('@') {
+                    continue;
+                }
+                let inner = if name.as_ref() == "#text" {
+                    write_element_text(renderer, &member.shape, places, out)?
+                } else {
+                    write_xml(renderer, &member.shape, places, (name, name), false, out)?
+                };
+                if inner != Wrote::Nothing {
+                    wrote = stronger(wrote, inner);
+                }
+            }
+            out.extend_from_slice(format!("</{name}>").as_bytes());
+            if *has_holes && wrote != Wrote::Values && !root {
+                out.truncate(start);
+                return Ok(Wrote::Nothing);
+            }
+            Ok(if *has_holes { wrote } else { Wrote::Literals })
+        }
+    }
+}
+
+fn write_attributes(
+    renderer: &Renderer<'_>,
+    members: &[crate::mapping::model::Member],
+    places: &[Place],
+    out: &mut Vec<u8>,
+) -> Result<Wrote, Refusal> {
+    let mut wrote = Wrote::Nothing;
+    for member in members {
+        let (Key::Fixed { name, .. }, Shape::Place(index)) = (&member.key, &member.shape) else {
+            continue;
+        };
+        let Some(attribute) = name.strip_prefix('@') else { continue };
+        let place = &places[usize::from(*index)];
+        if !place.arrow.writes() {
+            continue;
+        }
+        if let Some(value) = renderer.content(&place.content)? {
+            out.extend_from_slice(format!(" {attribute}=\"").as_bytes());
+            escape(xml::escape_attribute(out, &value.text), place)?;
+            out.push(b'"');
+            let literal = place.content.holes().next().is_none();
+            wrote = stronger(wrote, if literal { Wrote::Literals } else { Wrote::Values });
+        }
+    }
+    Ok(wrote)
+}
+
+fn write_element_text(
+    renderer: &Renderer<'_>,
+    shape: &Shape,
+    places: &[Place],
+    out: &mut Vec<u8>,
+) -> Result<Wrote, Refusal> {
+    let Shape::Place(index) = shape else { return Ok(Wrote::Nothing) };
+    let place = &places[usize::from(*index)];
+    if !place.arrow.writes() {
+        return Ok(Wrote::Nothing);
+    }
+    let Some(value) = renderer.content(&place.content)? else { return Ok(Wrote::Nothing) };
+    escape(xml::escape_text(out, &value.text), place)?;
+    Ok(Wrote::Values)
+}
+
+fn escape(escaped: Result<(), xml::NotXml>, place: &Place) -> Result<(), Refusal> {
+    escaped.map_err(|_| {
+        let reason = format!("{} holds a character that XML cannot carry", place.member);
+        Refusal::member(Fault::InvalidRequest, &place.member, reason)
+    })
+}
+
+/// Writes an answer that says yes.
+///
+/// # Errors
+/// What the client's vendor needs and nobody said.
+pub fn write_answer(
+    operation: &Operation,
+    sources: Sources<'_>,
+    wanted: RequestParts<'_>,
+) -> Result<WrittenAnswer, Refusal> {
+    let renderer = Renderer::new(sources);
+    let success = &operation.success;
+    let mut headers = write_headers(&renderer, &success.headers)?;
+    let mut body = Vec::new();
+    if let Some(form) = preferred(&success.bodies, wanted.headers, wanted.kind) {
+        write_body(&renderer, form, &mut body)?;
+        put_content_type(form, &mut headers);
+    }
+    let status = success.codes.first().copied().unwrap_or(200);
+    Ok(WrittenAnswer { status, headers, body })
+}
+
+/// Writes a fault in the vendor's own shape.
+///
+/// Never fails: a hole that cannot be filled is left out, and a mapping without a row answers the
+/// bare status, which the checks have ruled out before start.
+pub fn write_fault(
+    faults: &FaultMap,
+    fault: Fault,
+    text: FaultText<'_>,
+    sources: Sources<'_>,
+    wanted: RequestParts<'_>,
+) -> WrittenAnswer {
+    let Some(row) = faults.row_for(fault) else {
+        return WrittenAnswer { status: 500, headers: HeaderMap::new(), body: Vec::new() };
+    };
+    let status = row.http.first().copied().unwrap_or(500);
+    let gateway = super::Gateway { http: status, ..sources.gateway.clone() };
+    let sources = Sources { gateway: &gateway, ..sources };
+    let speaker = Renderer::new(sources);
+    let message = match (text, &row.say) {
+        (FaultText::Upstream(text), _) => text.to_owned(),
+        // What a parent's row says would be wrong for its child; the vocabulary knows better.
+        (FaultText::Own, Some(say)) if row.writes.contains(&fault) => speaker.spoken(say),
+        (FaultText::Own, _) => {
+            sources.vocabulary.text(fault).map(|text| speaker.spoken(text)).unwrap_or_default()
+        }
+    };
+    let mut renderer = Renderer::new(sources);
+    renderer.native = row.native.as_ref().filter(|native| native.arrow.writes()).map(|n| &n.code);
+    renderer.message = &message;
+    let mut headers = write_headers(&renderer, &faults.headers).unwrap_or_default();
+    headers.extend(write_headers(&renderer, &row.headers).unwrap_or_default());
+    if fault == Fault::MethodNotAllowed
+        && let Ok(allow) = HeaderValue::from_str(gateway.allow)
+    {
+        headers.insert(ALLOW, allow);
+    }
+    let mut body = Vec::new();
+    if let Some(form) = preferred(faults.bodies_of(row), wanted.headers, wanted.kind) {
+        if write_body(&renderer, form, &mut body).is_err() {
+            body.clear();
+        }
+        put_content_type(form, &mut headers);
+    }
+    WrittenAnswer { status, headers, body }
+}
+
+/// The header fields of `limits:`, which stand on every answer.
+pub fn limit_headers(limits: &[Place], sources: Sources<'_>) -> HeaderMap {
+    let renderer = Renderer::new(sources);
+    let mut headers = HeaderMap::with_capacity(limits.len());
+    for place in limits {
+        if let Ok(Some(value)) = renderer.content(&place.content) {
+            // A field that cannot be written is left out: it is a courtesy.
+            let _ = put_header(&mut headers, &place.member, place, &value);
+        }
+    }
+    headers
+}
