@@ -1,0 +1,152 @@
+//! All mappings of a folder, with the vocabulary that they share.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::diag::{self, Diagnostic, SourceFile, Span};
+use crate::mapping::compile::{TableOverride, compile, compile_vocabulary};
+use crate::mapping::model::{Mapping, Vocabulary};
+use crate::mapping::syntax::{File, Findings};
+
+/// The file that holds the vocabulary.
+const VOCABULARY: &str = "vocabulary.yaml";
+
+/// The shipped mappings, so that the program runs where no folder is.
+const SHIPPED: [(&str, &str); 6] = [
+    ("mappings/vocabulary.yaml", include_str!("../mappings/vocabulary.yaml")),
+    ("mappings/akana.yaml", include_str!("../mappings/akana.yaml")),
+    ("mappings/arena.yaml", include_str!("../mappings/arena.yaml")),
+    ("mappings/series.yaml", include_str!("../mappings/series.yaml")),
+    ("mappings/thalamus.yaml", include_str!("../mappings/thalamus.yaml")),
+    ("mappings/zstack.yaml", include_str!("../mappings/zstack.yaml")),
+];
+
+/// All mappings, compiled.
+#[derive(Debug)]
+pub struct Catalog {
+    /// The vocabulary.
+    pub vocabulary: Arc<Vocabulary>,
+    /// The mappings by name of their file.
+    pub mappings: Vec<Arc<Mapping>>,
+}
+
+/// Why there is no catalog.
+#[derive(Debug)]
+pub enum LoadError {
+    /// A file or folder that cannot be read.
+    Unreadable {
+        /// Which one.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Errors in the files, warnings among them.
+    Findings(Vec<Diagnostic>),
+}
+
+impl Catalog {
+    /// Reads a folder: `vocabulary.yaml` and one file per vendor. Gives warnings besides.
+    ///
+    /// # Errors
+    /// If a file cannot be read, or anything in one is wrong.
+    pub fn load(folder: &Path) -> Result<(Self, Vec<Diagnostic>), LoadError> {
+        let unreadable = |path: &Path| {
+            let path = path.to_owned();
+            move |source| LoadError::Unreadable { path, source }
+        };
+        let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)
+            .map_err(unreadable(folder))?
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
+            .collect();
+        paths.sort();
+        let vocabulary = folder.join(VOCABULARY);
+        if !paths.contains(&vocabulary) {
+            let source = io::Error::new(io::ErrorKind::NotFound, "the folder has no vocabulary");
+            return Err(LoadError::Unreadable { path: vocabulary, source });
+        }
+        let mut sources = Vec::new();
+        for path in &paths {
+            let text = std::fs::read_to_string(path).map_err(unreadable(path))?;
+            sources.push(SourceFile::new(path.display().to_string(), text));
+        }
+        Self::of_sources(&sources).map_err(LoadError::Findings)
+    }
+
+    /// The mappings that the program carries in itself.
+    ///
+    /// # Panics
+    /// Never: a test loads them.
+    pub fn shipped() -> Self {
+        let sources: Vec<Arc<SourceFile>> =
+            SHIPPED.iter().map(|(name, text)| SourceFile::new(*name, *text)).collect();
+        Self::of_sources(&sources).expect("the shipped mappings load, as a test has shown").0
+    }
+
+    /// Compiles files that were read.
+    ///
+    /// # Errors
+    /// Everything that was found, if an error is among it.
+    pub fn of_sources(
+        sources: &[Arc<SourceFile>],
+    ) -> Result<(Self, Vec<Diagnostic>), Vec<Diagnostic>> {
+        let is_vocabulary =
+            |source: &&Arc<SourceFile>| Path::new(&source.name).ends_with(VOCABULARY);
+        let Some(source) = sources.iter().find(is_vocabulary) else { return Err(Vec::new()) };
+        let vocabulary = Arc::new(compile_vocabulary(source)?);
+        let mut found = Vec::new();
+        let mut mappings: Vec<Arc<Mapping>> = Vec::new();
+        for source in sources.iter().filter(|source| !is_vocabulary(source)) {
+            let mut findings = Findings::new(source);
+            let file = File::parse(source, &mut findings);
+            found.append(&mut findings.list);
+            let Some(file) = file else { continue };
+            let (mapping, mut list) = compile(&vocabulary, &Arc::new(file), &[]);
+            found.append(&mut list);
+            if let Some(other) = mappings.iter().find(|other| other.vendor == mapping.vendor) {
+                found.push(second_file(&mapping, other));
+            }
+            mappings.push(Arc::new(mapping));
+        }
+        diag::sort(&mut found);
+        if diag::has_errors(&found) {
+            return Err(found);
+        }
+        Ok((Self { vocabulary, mappings }, found))
+    }
+
+    /// The mapping of a vendor.
+    pub fn mapping(&self, vendor: &str) -> Option<&Arc<Mapping>> {
+        self.mappings.iter().find(|mapping| mapping.vendor == vendor)
+    }
+
+    /// A vendor's mapping with tables of the configuration in place of its own.
+    ///
+    /// # Errors
+    /// What is wrong with those tables.
+    pub fn with_tables(
+        &self,
+        mapping: &Arc<Mapping>,
+        tables: &[TableOverride],
+    ) -> Result<Arc<Mapping>, Vec<Diagnostic>> {
+        if tables.is_empty() {
+            return Ok(Arc::clone(mapping));
+        }
+        let (replaced, found) = compile(&self.vocabulary, &mapping.file, tables);
+        if diag::has_errors(&found) { Err(found) } else { Ok(Arc::new(replaced)) }
+    }
+}
+
+/// M020.
+fn second_file(mapping: &Mapping, first: &Mapping) -> Diagnostic {
+    let place = |mapping: &Mapping| diag::Location {
+        file: Arc::clone(&mapping.source),
+        span: mapping.file.vendor.span,
+    };
+    debug_assert!(mapping.file.vendor.span != Span::new(0, 0));
+    let message = format!("a second file for the vendor `{}`", mapping.vendor);
+    Diagnostic::error("M020", place(mapping), message)
+        .label("one vendor has one file")
+        .also(place(first), "the first one")
+}

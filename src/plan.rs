@@ -1,0 +1,127 @@
+//! The configuration and the catalog as one immutable value that calls run on.
+//!
+//! Plain data: which routes there are, what each needs, how a path finds its route. Live things
+//! (connections, limiters) are named here by index and held elsewhere, so that a new plan keeps what
+//! did not change. Building a plan is where configuration and mappings are checked against each
+//! other.
+
+mod build;
+mod routing;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustc_hash::FxHashMap;
+
+pub use build::{Problem, build};
+pub use routing::{Found, Routing, Target};
+
+use crate::config::{Bounds, Limit, Messages, Policy, Url};
+use crate::config::pairs::Pairs;
+use crate::mapping::model::{Mapping, Vocabulary};
+use crate::mapping::run::{Secrets, Settings};
+use crate::secret::{KeyHash, hash_key};
+
+/// Everything that calls run on.
+#[derive(Debug)]
+pub struct Plan {
+    /// The vocabulary.
+    pub vocabulary: Arc<Vocabulary>,
+    /// Bounds of the client's side.
+    pub bounds: Bounds,
+    /// The routes.
+    pub routes: Vec<Route>,
+    /// The upstreams.
+    pub upstreams: Vec<Upstream>,
+    /// The consumers' names; a name's index is the consumer's id.
+    pub consumers: Vec<String>,
+    /// How a path finds its route.
+    pub routing: Routing,
+    keys: FxHashMap<KeyHash, usize>,
+}
+
+/// A route.
+#[derive(Debug)]
+pub struct Route {
+    /// Its name.
+    pub name: String,
+    /// The mapping that its callers speak.
+    pub client: Arc<Mapping>,
+    /// Settings of the client's side.
+    pub settings: Settings,
+    /// Settings of consumers that have their own, by consumer.
+    pub consumer_settings: FxHashMap<usize, Settings>,
+    /// Index of its upstream.
+    pub upstream: usize,
+    /// Its consumers; `None` for all.
+    pub consumers: Option<Vec<usize>>,
+    /// The limit per consumer.
+    pub limit: Limit,
+    /// How ids are translated; `None` if both systems have the same.
+    pub ids: Option<Arc<Pairs>>,
+    /// Time for one call.
+    pub deadline: Duration,
+    /// What to do about fields that the upstream cannot carry.
+    pub dropped_fields: Policy,
+    /// What to do about words that are lost on the way.
+    pub lossy_words: Policy,
+    /// What to do about members that the mapping does not know.
+    pub unknown_members: Policy,
+    /// Whose text a fault carries.
+    pub messages: Messages,
+    /// True if client and upstream are of one vendor.
+    pub same_vendor: bool,
+    /// Per operation of the client's mapping: the upstream's operation and the fields that get lost.
+    pub pairs: Vec<Option<Pair>>,
+}
+
+/// An operation of a route, on both sides.
+#[derive(Clone, Debug)]
+pub struct Pair {
+    /// Index of the operation in the upstream's mapping.
+    pub upstream: usize,
+    /// Request fields that the upstream has no hole for.
+    pub dropped: Vec<u8>,
+    /// Index of the request field that is translated by the route's `ids`.
+    pub ticket: Option<u8>,
+}
+
+/// An upstream.
+#[derive(Debug)]
+pub struct Upstream {
+    /// Its name.
+    pub name: String,
+    /// Its vendor's mapping, with the tables of the configuration.
+    pub mapping: Arc<Mapping>,
+    /// Its settings.
+    pub settings: Settings,
+    /// Its credential.
+    pub secrets: Secrets,
+    /// Where it is.
+    pub url: Url,
+    /// What an answer may have at most.
+    pub reply_bytes_max: usize,
+    /// Time for a connection.
+    pub connect_timeout: Duration,
+}
+
+impl Plan {
+    /// The consumer whose key that is.
+    pub fn consumer(&self, key: &str) -> Option<usize> {
+        self.keys.get(&hash_key(key)).copied()
+    }
+}
+
+impl Route {
+    /// The settings that hold for a consumer.
+    pub fn settings_for(&self, consumer: Option<usize>) -> &Settings {
+        consumer
+            .and_then(|consumer| self.consumer_settings.get(&consumer))
+            .unwrap_or(&self.settings)
+    }
+
+    /// True if the consumer may use the route.
+    pub fn admits(&self, consumer: usize) -> bool {
+        self.consumers.as_ref().is_none_or(|allowed| allowed.contains(&consumer))
+    }
+}

@@ -1,0 +1,392 @@
+//! From configuration and catalog to a plan, with the checks that need both.
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use crate::catalog::Catalog;
+use crate::config::{self, Config, Consumers, Ids, RawYaml, Setting, Spanned, Unmapped, pairs};
+use crate::diag::{self, Diagnostic};
+use crate::mapping::compile::TableOverride;
+use crate::mapping::model::{Mapping, OperationDef, OrElse, Slot, Type};
+use crate::mapping::run::{Secrets, Settings};
+use crate::mapping::syntax::{self, Findings, Named};
+use crate::plan::{Pair, Plan, Route, Routing, Upstream};
+use crate::secret::Secret;
+
+/// What was found while building.
+pub type Problem = Vec<Diagnostic>;
+
+/// Builds the plan; gives warnings besides.
+///
+/// # Errors
+/// Everything that was found, if an error is among it.
+pub fn build(config: &Config, catalog: &Catalog) -> Result<(Plan, Problem), Problem> {
+    let mut builder = Builder { config, catalog, found: Vec::new(), routing: Routing::default() };
+    let upstreams: Vec<Option<Upstream>> =
+        config.upstreams.iter().map(|upstream| builder.upstream(upstream)).collect();
+    let mut routes = Vec::new();
+    for (index, route) in config.routes.iter().enumerate() {
+        let upstream =
+            config.upstreams.iter().position(|known| known.name.value == route.upstream.value);
+        let Some(upstream_plan) = upstream.and_then(|index| upstreams[index].as_ref()) else {
+            builder.client(route);
+            continue;
+        };
+        routes.extend(builder.route(route, index, upstream.unwrap_or(0), upstream_plan));
+    }
+    let mut found = builder.found;
+    let routing = builder.routing;
+    diag::sort(&mut found);
+    if diag::has_errors(&found) {
+        return Err(found);
+    }
+    let keys = config
+        .consumers
+        .iter()
+        .enumerate()
+        .filter(|(_, consumer)| !consumer.disabled)
+        .map(|(index, consumer)| (consumer.key.value, index))
+        .collect();
+    let plan = Plan {
+        vocabulary: Arc::clone(&catalog.vocabulary),
+        bounds: config.bounds.clone(),
+        routes,
+        upstreams: upstreams.into_iter().flatten().collect(),
+        consumers: config.consumers.iter().map(|consumer| consumer.name.value.clone()).collect(),
+        routing,
+        keys,
+    };
+    Ok((plan, found))
+}
+
+struct Builder<'a> {
+    config: &'a Config,
+    catalog: &'a Catalog,
+    found: Vec<Diagnostic>,
+    routing: Routing,
+}
+
+impl Builder<'_> {
+    fn vendor(&mut self, name: &Spanned<String>) -> Option<Arc<Mapping>> {
+        let mapping = self.catalog.mapping(&name.value).map(Arc::clone);
+        if mapping.is_none() {
+            let message = format!("no mapping for the vendor `{}`", name.value);
+            let known = self.catalog.mappings.iter().map(|mapping| mapping.vendor.as_str());
+            let finding = Diagnostic::error("C004", name.at.clone(), message);
+            self.found.push(finding.suggest(&name.value, known));
+        }
+        mapping
+    }
+
+    fn upstream(&mut self, upstream: &config::Upstream) -> Option<Upstream> {
+        let mapping = self.vendor(&upstream.vendor)?;
+        let tables = upstream.tables.as_ref().map(|tables| self.tables(tables)).unwrap_or_default();
+        let mapping = match self.catalog.with_tables(&mapping, &tables) {
+            Ok(mapping) => mapping,
+            Err(mut found) => {
+                self.found.append(&mut found);
+                return None;
+            }
+        };
+        let settings = self.settings(&mapping, &[&upstream.settings]);
+        let credential = &upstream.credential;
+        let named = [
+            ("auth.token", &credential.token),
+            ("auth.user", &credential.user),
+            ("auth.csrf", &credential.csrf),
+            ("auth.session", &credential.session),
+            ("auth.password", &credential.password),
+        ];
+        let secrets = named.into_iter().filter_map(|(name, secret)| {
+            Some((name.to_owned(), Secret::new(secret.as_ref()?.value.expose())))
+        });
+        let secrets = Secrets::of(&self.catalog.vocabulary, secrets);
+        self.check_needs(upstream, &mapping, &settings, &secrets);
+        Some(Upstream {
+            name: upstream.name.value.clone(),
+            mapping,
+            settings,
+            secrets,
+            url: upstream.url.value.clone(),
+            reply_bytes_max: upstream.reply_bytes_max,
+            connect_timeout: upstream.connect_timeout,
+        })
+    }
+
+    /// M009: settings and secrets that every request to the upstream needs.
+    fn check_needs(
+        &mut self,
+        upstream: &config::Upstream,
+        mapping: &Mapping,
+        settings: &Settings,
+        secrets: &Secrets,
+    ) {
+        for operation in &mapping.operations {
+            let request = &operation.request;
+            let names = [&request.query, &request.headers, &request.cookies];
+            let names = names.into_iter().flatten().filter(|named| {
+                named.place.arrow.writes() && named.place.content.is_required()
+            });
+            let in_names = names.flat_map(|named| named.name.holes());
+            let written = request
+                .places()
+                .filter(|place| place.arrow.writes() && place.content.is_required())
+                .flat_map(|place| place.content.holes());
+            for hole in in_names.chain(written).filter(|hole| hole.or == OrElse::Required) {
+                let missing = match hole.slot {
+                    Slot::Setting(setting) if settings.get(setting).is_none() => {
+                        let name = &mapping.settings[usize::from(setting)].name;
+                        format!("the upstream needs the setting `{name}`: add `settings: {{{name}: …}}`")
+                    }
+                    Slot::Secret(secret) if secrets.get(secret).is_none() => {
+                        let name = &self.catalog.vocabulary.secrets[usize::from(secret)];
+                        let key = name.trim_start_matches("auth.");
+                        format!("the upstream needs a credential: add `credential: {{{key}: {{env: NAME}}}}`")
+                    }
+                    _ => continue,
+                };
+                let finding = Diagnostic::error("M009", upstream.name.at.clone(), missing)
+                    .also(hole.at.clone(), "needed here");
+                if !self.found.contains(&finding) {
+                    self.found.push(finding);
+                }
+            }
+        }
+    }
+
+    fn tables(&mut self, tables: &RawYaml) -> Vec<TableOverride> {
+        let mut findings = Findings::new(&tables.file);
+        let overrides = tables
+            .node
+            .entries()
+            .unwrap_or(&[])
+            .iter()
+            .map(|(name, node)| {
+                let name = Named::new(name.text.clone(), name.span);
+                let table = syntax::Table::parse(name, node, &mut findings);
+                TableOverride { table, source: Arc::clone(&tables.file) }
+            })
+            .collect();
+        self.found.append(&mut findings.list);
+        overrides
+    }
+
+    /// Settings of a mapping; of several lists a later one counts.
+    fn settings(&mut self, mapping: &Mapping, lists: &[&Vec<Setting>]) -> Settings {
+        for setting in lists.iter().copied().flatten() {
+            let name = &setting.name.value;
+            let Some(index) = mapping.setting(name) else {
+                let message = format!("{} has no setting named `{name}`", mapping.vendor);
+                let known = mapping.settings.iter().map(|setting| setting.name.as_str());
+                let finding = Diagnostic::error("C004", setting.name.at.clone(), message);
+                self.found.push(finding.suggest(name, known));
+                continue;
+            };
+            let kind = mapping.settings[usize::from(index)].kind;
+            let value = &setting.value.value;
+            let fits = match kind {
+                Type::Int => crate::mapping::codecs::Codec::Int.read(value).is_some(),
+                Type::Bool => matches!(value.as_str(), "true" | "false"),
+                Type::Time => crate::mapping::codecs::Codec::IsoDate.read(value).is_some(),
+                Type::Id | Type::Text | Type::Word(_) | Type::Secret | Type::Raw => true,
+            };
+            if !fits {
+                let message = format!("`{value}` does not fit the setting `{name}`");
+                let wanted = if kind == Type::Int { "a whole number" } else { "see the mapping" };
+                let finding = Diagnostic::error("C002", setting.value.at.clone(), message);
+                self.found.push(finding.label(wanted));
+            }
+        }
+        let values = lists.iter().copied().flatten();
+        Settings::of(
+            mapping,
+            values.map(|setting| (setting.name.value.as_str(), setting.value.value.as_str())),
+        )
+    }
+
+    fn client(&mut self, route: &config::Route) -> Option<Arc<Mapping>> {
+        self.vendor(&route.client)
+    }
+
+    fn route(
+        &mut self,
+        route: &config::Route,
+        index: usize,
+        upstream_index: usize,
+        upstream: &Upstream,
+    ) -> Option<Route> {
+        let client = self.client(route)?;
+        let settings = self.settings(&client, &[&route.settings]);
+        self.routes_lines(route, index, &client);
+        let consumers = match &route.consumers {
+            Consumers::All => None,
+            Consumers::Named(names) => {
+                let position = |name: &Spanned<String>| {
+                    self.config.consumers.iter().position(|known| known.name.value == name.value)
+                };
+                Some(names.iter().filter_map(position).collect())
+            }
+        };
+        let same_vendor = client.vendor == upstream.mapping.vendor;
+        if route.unmapped.value == Unmapped::Forward {
+            let message = "`unmapped: forward` is not supported by this version";
+            let finding = Diagnostic::error("C008", route.unmapped.at.clone(), message);
+            self.found.push(finding.label("leave it out, or write `refuse`"));
+        }
+        let ids = match &route.ids {
+            Ids::Same => None,
+            Ids::Pairs(path) => match pairs::load(path) {
+                Ok(pairs) => Some(Arc::new(pairs)),
+                Err(mut found) => {
+                    self.found.append(&mut found);
+                    None
+                }
+            },
+        };
+        let operations = client.operations.iter();
+        let pairs = operations.map(|operation| self.pair(operation, upstream)).collect();
+        self.check_supplied(route, &client, upstream);
+        let consumer_settings = self.consumer_settings(route, &client);
+        Some(Route {
+            name: route.name.value.clone(),
+            settings,
+            consumer_settings,
+            upstream: upstream_index,
+            consumers,
+            limit: route.limit.clone(),
+            ids,
+            deadline: route.deadline,
+            dropped_fields: route.dropped_fields,
+            lossy_words: route.lossy_words,
+            unknown_members: route.unknown_members,
+            messages: route.messages,
+            same_vendor,
+            pairs,
+            client,
+        })
+    }
+
+    fn consumer_settings(
+        &mut self,
+        route: &config::Route,
+        client: &Mapping,
+    ) -> FxHashMap<usize, Settings> {
+        let consumers = self.config.consumers.iter().enumerate();
+        let own: Vec<_> =
+            consumers.filter(|(_, consumer)| !consumer.settings.is_empty()).collect();
+        own.into_iter()
+            .map(|(index, consumer)| {
+                // A consumer may use routes of several vendors: a setting counts where it is known.
+                let known: Vec<Setting> = consumer
+                    .settings
+                    .iter()
+                    .filter(|setting| client.setting(&setting.name.value).is_some())
+                    .cloned()
+                    .collect();
+                (index, self.settings(client, &[&route.settings, &known]))
+            })
+            .collect()
+    }
+
+    /// M011: two routes for one request.
+    fn routes_lines(&mut self, route: &config::Route, index: usize, client: &Mapping) {
+        let host = route.host.as_ref().map(|host| host.value.as_str());
+        let prefix = route.path_prefix.value.as_str();
+        self.routing.own(host, prefix, index);
+        for (operation, mapped) in client.operations.iter().enumerate() {
+            for vendor_prefix in &client.prefixes {
+                let request = &mapped.request;
+                let inserted =
+                    self.routing.insert(host, prefix, vendor_prefix, request, (index, operation));
+                if let Err(other) = inserted {
+                    let other = &self.config.routes[other];
+                    let message = format!(
+                        "the routes `{}` and `{}` both take {} {}{}",
+                        other.name.value,
+                        route.name.value,
+                        request.method,
+                        vendor_prefix,
+                        request.path_pattern()
+                    );
+                    let finding = Diagnostic::error("M011", route.name.at.clone(), message)
+                        .label("give one of them another `match:`")
+                        .also(other.name.at.clone(), "the other route");
+                    self.found.push(finding);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn pair(
+        &self,
+        operation: &crate::mapping::model::Operation,
+        upstream: &Upstream,
+    ) -> Option<Pair> {
+        let index =
+            upstream.mapping.operations.iter().position(|known| known.id == operation.id)?;
+        let target = &upstream.mapping.operations[index];
+        let def = &self.catalog.vocabulary.operations[operation.id];
+        let carries = |field: u8| {
+            target.request.holes().any(|hole| hole.slot == Slot::Field(field))
+                || target.request.parts.iter().any(|part| part.field == field)
+                || carries_in_tables(&upstream.mapping, field)
+        };
+        let dropped =
+            (0u8..).zip(&def.request).map(|(field, _)| field).filter(|f| !carries(*f)).collect();
+        Some(Pair { upstream: index, dropped, ticket: ticket_field(def) })
+    }
+
+    /// M009: what the upstream needs and this route's callers never say.
+    fn check_supplied(&mut self, route: &config::Route, client: &Mapping, upstream: &Upstream) {
+        for operation in &client.operations {
+            let Some(target) = upstream.mapping.operation(operation.id) else { continue };
+            let def = &self.catalog.vocabulary.operations[operation.id];
+            for (field, declared) in (0u8..).zip(&def.request) {
+                let says = operation.request.holes().any(|hole| hole.slot == Slot::Field(field))
+                    || operation.request.parts.iter().any(|part| part.field == field);
+                let needs = target.request.places().filter(|place| place.arrow.writes()).find_map(|place| {
+                    place.content.holes().find(|hole| {
+                        hole.slot == Slot::Field(field)
+                            && match hole.or {
+                                OrElse::Required => true,
+                                OrElse::Setting(setting) => upstream.settings.get(setting).is_none(),
+                                OrElse::Absent | OrElse::Literal(_) | OrElse::Request(_) => false,
+                            }
+                    })
+                });
+                let Some(hole) = needs.filter(|_| !says) else { continue };
+                let message = format!(
+                    "the upstream `{}` needs `{}`, which {} clients never say",
+                    upstream.name, declared.name, client.vendor
+                );
+                let mut finding = Diagnostic::error("M009", route.upstream.at.clone(), message);
+                if let OrElse::Setting(setting) = hole.or {
+                    let name = &upstream.mapping.settings[usize::from(setting)].name;
+                    finding = finding.label(format!(
+                        "set upstreams.{}.settings.{name}",
+                        upstream.name
+                    ));
+                }
+                self.found.push(finding.also(hole.at.clone(), "needed here"));
+            }
+        }
+    }
+}
+
+fn carries_in_tables(mapping: &Mapping, field: u8) -> bool {
+    mapping
+        .tables
+        .iter()
+        .flat_map(|table| &table.rows)
+        .flat_map(|row| row.with.iter().flatten())
+        .flat_map(|content| content.holes())
+        .any(|hole| hole.slot == Slot::Field(field))
+}
+
+/// The field that a route's `ids` translate: the one that is called `ticket`.
+fn ticket_field(def: &OperationDef) -> Option<u8> {
+    def.request_field("ticket")
+}
+

@@ -1,0 +1,186 @@
+//! How a request finds its route: host, then path pattern, then verb.
+
+use std::fmt;
+
+use http::Method;
+use rustc_hash::FxHashMap;
+
+use crate::mapping::model::Request;
+
+/// All path patterns of all routes.
+#[derive(Debug, Default)]
+pub struct Routing {
+    hosts: FxHashMap<String, Table>,
+    any: Table,
+}
+
+/// The path patterns of one host.
+#[derive(Default)]
+struct Table {
+    router: matchit::Router<usize>,
+    entries: Vec<Vec<Target>>,
+    patterns: FxHashMap<String, usize>,
+    /// Route prefixes with their routes.
+    prefixes: Vec<(String, usize)>,
+}
+
+/// What a path and a verb lead to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Index of the route.
+    pub route: usize,
+    /// Index of the operation in the client's mapping.
+    pub operation: usize,
+    /// Bytes of the path that are prefix: the route's and the vendor's.
+    pub prefix: usize,
+    /// The verb.
+    pub method: Method,
+}
+
+/// Where a request belongs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// Operations that share the line; at least one, all of one route.
+    Targets(Vec<Target>),
+    /// The path is known, the verb is not.
+    Method {
+        /// The route.
+        route: usize,
+        /// The verbs that it has.
+        allow: String,
+    },
+    /// One route owns the place, and its vendor has no such path.
+    UnknownPath {
+        /// The route.
+        route: usize,
+    },
+    /// Nobody's.
+    Nothing,
+}
+
+impl Routing {
+    /// Adds a route's line; gives the route that has it already.
+    pub(super) fn insert(
+        &mut self,
+        host: Option<&str>,
+        route_prefix: &str,
+        vendor_prefix: &str,
+        request: &Request,
+        (route, operation): (usize, usize),
+    ) -> Result<(), usize> {
+        let table = match host {
+            Some(host) => self.hosts.entry(host.to_ascii_lowercase()).or_default(),
+            None => &mut self.any,
+        };
+        let prefix = format!("{}{vendor_prefix}", route_prefix.trim_end_matches('/'));
+        let pattern = format!("{}{}", escape(&prefix), pattern_of(request));
+        let entry = table.entry(&pattern);
+        let method = &request.method;
+        if let Some(other) =
+            entry.iter().find(|other| other.method == *method && other.route != route)
+        {
+            return Err(other.route);
+        }
+        entry.push(Target { route, operation, prefix: prefix.len(), method: method.clone() });
+        Ok(())
+    }
+
+    /// Tells that a route owns a prefix.
+    pub(super) fn own(&mut self, host: Option<&str>, prefix: &str, route: usize) {
+        let table = match host {
+            Some(host) => self.hosts.entry(host.to_ascii_lowercase()).or_default(),
+            None => &mut self.any,
+        };
+        table.prefixes.push((prefix.trim_end_matches('/').to_owned(), route));
+    }
+
+    /// Where a request belongs. The host may carry a port and any case.
+    pub fn find(&self, host: Option<&str>, method: &Method, path: &str) -> Found {
+        let own = host
+            .map(|host| without_port(host).to_ascii_lowercase())
+            .and_then(|host| self.hosts.get(&host));
+        let tables = || own.into_iter().chain([&self.any]);
+        let mut other_methods: Option<(usize, Vec<&str>)> = None;
+        for table in tables() {
+            let Ok(matched) = table.router.at(path) else { continue };
+            let targets = &table.entries[*matched.value];
+            let fitting: Vec<Target> =
+                targets.iter().filter(|target| target.method == *method).cloned().collect();
+            if !fitting.is_empty() {
+                return Found::Targets(fitting);
+            }
+            if other_methods.is_none() && !targets.is_empty() {
+                let mut allow: Vec<&str> =
+                    targets.iter().map(|target| target.method.as_str()).collect();
+                allow.dedup();
+                other_methods = Some((targets[0].route, allow));
+            }
+        }
+        if let Some((route, allow)) = other_methods {
+            return Found::Method { route, allow: allow.join(", ") };
+        }
+        let mut owners = tables().flat_map(|table| table.owners(path));
+        match (owners.next(), owners.next()) {
+            (Some(route), None) => Found::UnknownPath { route },
+            _ => Found::Nothing,
+        }
+    }
+}
+
+impl Table {
+    fn entry(&mut self, pattern: &str) -> &mut Vec<Target> {
+        let index = match self.patterns.get(pattern) {
+            Some(index) => *index,
+            None => {
+                let index = self.entries.len();
+                // A pattern that the router refuses is one that it already has under other names.
+                let _ = self.router.insert(pattern, index);
+                self.patterns.insert(pattern.to_owned(), index);
+                self.entries.push(Vec::new());
+                index
+            }
+        };
+        &mut self.entries[index]
+    }
+
+    fn owners(&self, path: &str) -> impl Iterator<Item = usize> {
+        self.prefixes
+            .iter()
+            .filter(move |(prefix, _)| {
+                path.strip_prefix(prefix.as_str())
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            })
+            .map(|(_, route)| *route)
+    }
+}
+
+impl fmt::Debug for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Table").field("patterns", &self.patterns).finish_non_exhaustive()
+    }
+}
+
+/// The host without its port; an IPv6 address keeps its brackets.
+fn without_port(host: &str) -> &str {
+    match host.rfind(':') {
+        Some(colon) if !host[colon..].contains(']') => &host[..colon],
+        _ => host,
+    }
+}
+
+fn escape(literal: &str) -> String {
+    literal.replace('{', "{{").replace('}', "}}")
+}
+
+/// The line as the router's pattern; a segment with a hole in it stands for any segment.
+fn pattern_of(request: &Request) -> String {
+    let mut pattern = String::new();
+    for (index, segment) in request.segments.iter().enumerate() {
+        pattern.push('/');
+        match segment.as_literal() {
+            Some(literal) => pattern.push_str(&escape(literal)),
+            None => pattern.push_str(&format!("{{p{index}}}")),
+        }
+    }
+    pattern
+}
