@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::diag::{self, Diagnostic, SourceFile, Span};
 use crate::mapping::compile::{TableOverride, compile, compile_vocabulary};
+use crate::mapping::examples::run_examples;
 use crate::mapping::model::{Mapping, Vocabulary};
 use crate::mapping::syntax::{File, Findings};
 
@@ -103,7 +104,11 @@ impl Catalog {
             found.append(&mut findings.list);
             let Some(file) = file else { continue };
             let (mapping, mut list) = compile(&vocabulary, &Arc::new(file), &[]);
+            let sound = !diag::has_errors(&list);
             found.append(&mut list);
+            if sound {
+                found.append(&mut run_examples(&vocabulary, &mapping).findings);
+            }
             if let Some(other) = mappings.iter().find(|other| other.vendor == mapping.vendor) {
                 found.push(second_file(&mapping, other));
             }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
 /// A file that was read, with the name that its author knows it by.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 pub struct SourceFile {
     /// The path as it is shown to the author.
     pub name: String,
@@ -67,6 +67,13 @@ pub struct Diagnostic {
     pub also: Vec<(Location, String)>,
     /// Sentences below the snippet.
     pub notes: Vec<String>,
+}
+
+impl fmt::Debug for SourceFile {
+    /// The name alone: a file's text would bury what is being looked at.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SourceFile({})", self.name)
+    }
 }
 
 impl SourceFile {

@@ -1,6 +1,7 @@
 //! The mapping language: one YAML file per vendor, read in both directions.
 pub mod codecs;
 pub mod compile;
+pub mod examples;
 pub mod model;
 pub mod run;
 pub mod syntax;

@@ -16,8 +16,8 @@ use rustc_hash::FxHashMap;
 pub use build::{Problem, build};
 pub use routing::{Found, Routing, Target};
 
-use crate::config::{Bounds, Limit, Messages, Policy, Url};
 use crate::config::pairs::Pairs;
+use crate::config::{Bounds, Limit, Messages, Policy, Url};
 use crate::mapping::model::{Mapping, Vocabulary};
 use crate::mapping::run::{Secrets, Settings};
 use crate::secret::{KeyHash, hash_key};

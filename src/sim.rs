@@ -93,13 +93,8 @@ trait System: Send {
 
 impl Vendor {
     /// The five, in the order in which everything lists them.
-    pub const ALL: [Vendor; 5] = [
-        Vendor::Arena,
-        Vendor::Series,
-        Vendor::Akana,
-        Vendor::Thalamus,
-        Vendor::Zstack,
-    ];
+    pub const ALL: [Vendor; 5] =
+        [Vendor::Arena, Vendor::Series, Vendor::Akana, Vendor::Thalamus, Vendor::Zstack];
 
     /// The name on the command line and in configuration files.
     pub fn name(self) -> &'static str {
@@ -138,10 +133,7 @@ impl Vendor {
     }
 
     fn system(self, options: &Options) -> Result<Box<dyn System>, UnknownStatus> {
-        let token = options
-            .token
-            .clone()
-            .unwrap_or_else(|| self.default_token());
+        let token = options.token.clone().unwrap_or_else(|| self.default_token());
         Ok(match self {
             Vendor::Arena => Box::new(arena::Arena::new(token, options)?),
             Vendor::Series => Box::new(series::Series::new(token, options)?),
@@ -165,9 +157,7 @@ impl FromStr for Vendor {
         Vendor::ALL
             .into_iter()
             .find(|vendor| vendor.name() == name)
-            .ok_or_else(|| UnknownVendor {
-                name: name.to_owned(),
-            })
+            .ok_or_else(|| UnknownVendor { name: name.to_owned() })
     }
 }
 

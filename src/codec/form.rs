@@ -60,12 +60,7 @@ impl<'a> FormPairs<'a> {
     pub fn new(form: &'a [u8]) -> Self {
         let names = NameStack::default();
         let seen = names.open();
-        Self {
-            form,
-            at: 0,
-            names,
-            seen,
-        }
+        Self { form, at: 0, names, seen }
     }
 
     fn pair(&mut self, pair: &'a [u8]) -> Result<(Cow<'a, str>, Cow<'a, str>), FormErrorKind> {
@@ -121,12 +116,12 @@ fn write_encoded(out: &mut Vec<u8>, text: &str) {
 
 fn decode(encoded: &[u8]) -> Result<Cow<'_, str>, FormErrorKind> {
     match decode_bytes(encoded, Plus::Space).ok_or(FormErrorKind::BadPercent)? {
-        Cow::Borrowed(bytes) => str::from_utf8(bytes)
-            .map(Cow::Borrowed)
-            .map_err(|_| FormErrorKind::NotUtf8),
-        Cow::Owned(bytes) => String::from_utf8(bytes)
-            .map(Cow::Owned)
-            .map_err(|_| FormErrorKind::NotUtf8),
+        Cow::Borrowed(bytes) => {
+            str::from_utf8(bytes).map(Cow::Borrowed).map_err(|_| FormErrorKind::NotUtf8)
+        }
+        Cow::Owned(bytes) => {
+            String::from_utf8(bytes).map(Cow::Owned).map_err(|_| FormErrorKind::NotUtf8)
+        }
     }
 }
 
@@ -167,10 +162,7 @@ mod tests {
     fn what_is_malformed_or_double_is_refused() {
         let rows: [(&[u8], &str); 7] = [
             (b"a=%", "malformed percent sequence in the pair at byte 0"),
-            (
-                b"a=1&b%zz=2",
-                "malformed percent sequence in the pair at byte 4",
-            ),
+            (b"a=1&b%zz=2", "malformed percent sequence in the pair at byte 4"),
             (b"a=%4", "malformed percent sequence in the pair at byte 0"),
             (b"a=%ff", "invalid UTF-8 in the pair at byte 0"),
             (b"a=\xff", "invalid UTF-8 in the pair at byte 0"),

@@ -89,9 +89,6 @@ pub enum Scalar<'a> {
 impl Default for Limits {
     /// [`DEPTH_MAX`](super::DEPTH_MAX) levels, duplicates refused.
     fn default() -> Self {
-        Self {
-            depth_max: super::DEPTH_MAX,
-            duplicates: Duplicates::Refuse,
-        }
+        Self { depth_max: super::DEPTH_MAX, duplicates: Duplicates::Refuse }
     }
 }

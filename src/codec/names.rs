@@ -34,11 +34,7 @@ impl<'a> NameStack<'a> {
     /// Begins an object inside those that are open.
     #[inline]
     pub(super) fn open(&self) -> Seen {
-        Seen {
-            start: self.names.len(),
-            fingerprints: 0,
-            is_set: false,
-        }
+        Seen { start: self.names.len(), fingerprints: 0, is_set: false }
     }
 
     /// Forgets the object's names.

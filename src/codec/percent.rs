@@ -14,11 +14,7 @@ use std::fmt;
 use memchr::memchr2;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A text that no path segment can carry: ``, `.` or `..`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,10 +116,7 @@ mod tests {
     #[test]
     fn only_unreserved_characters_stay() {
         assert_eq!(encoded("aZ09-._~").as_deref(), Ok("aZ09-._~"));
-        assert_eq!(
-            encoded("a/b?c#d%e f+g").as_deref(),
-            Ok("a%2Fb%3Fc%23d%25e%20f%2Bg")
-        );
+        assert_eq!(encoded("a/b?c#d%e f+g").as_deref(), Ok("a%2Fb%3Fc%23d%25e%20f%2Bg"));
         assert_eq!(encoded("é\0").as_deref(), Ok("%C3%A9%00"));
         assert_eq!(encoded("...").as_deref(), Ok("..."));
         for text in ["", ".", ".."] {
@@ -137,10 +130,7 @@ mod tests {
 
     #[test]
     fn decoding_is_strict_and_happens_once() {
-        assert!(matches!(
-            decode_segment("a+b.é"),
-            Some(Cow::Borrowed("a+b.é"))
-        ));
+        assert!(matches!(decode_segment("a+b.é"), Some(Cow::Borrowed("a+b.é"))));
         assert_eq!(decode_segment("%2e%2E%2f").as_deref(), Some("../"));
         assert_eq!(decode_segment("%2541").as_deref(), Some("%41"));
         for malformed in ["%", "%4", "%4g", "%%41", "a%", "%+1", "%ff", "%C3", "%é"] {

@@ -54,19 +54,15 @@ pub struct XmlElement<'d, 'a> {
 impl Default for Limits {
     /// [`DEPTH_MAX`](super::DEPTH_MAX) levels, 10,000 nodes.
     fn default() -> Self {
-        Self {
-            depth_max: super::DEPTH_MAX,
-            nodes_max: 10_000,
-        }
+        Self { depth_max: super::DEPTH_MAX, nodes_max: 10_000 }
     }
 }
 
 impl<'a> XmlDocument<'a> {
     /// Reads a whole body. A byte order mark is allowed, as XML has it.
     pub fn parse(bytes: &'a [u8], limits: Limits) -> Result<Self, XmlError> {
-        let text = str::from_utf8(bytes).map_err(|error| XmlError::NotUtf8 {
-            offset: error.valid_up_to(),
-        })?;
+        let text = str::from_utf8(bytes)
+            .map_err(|error| XmlError::NotUtf8 { offset: error.valid_up_to() })?;
         check_encoding(text)?;
         shape::check(text, limits)?;
         let options = ParsingOptions {
@@ -80,9 +76,7 @@ impl<'a> XmlDocument<'a> {
 
     /// The outermost element.
     pub fn root(&self) -> XmlElement<'_, 'a> {
-        XmlElement {
-            node: self.document.root_element(),
-        }
+        XmlElement { node: self.document.root_element() }
     }
 }
 
@@ -103,8 +97,7 @@ impl<'d, 'a> XmlElement<'d, 'a> {
         &self,
         name: &'n str,
     ) -> impl Iterator<Item = XmlElement<'d, 'a>> + use<'d, 'a, 'n> {
-        self.children()
-            .filter(move |element| element.local_name() == name)
+        self.children().filter(move |element| element.local_name() == name)
     }
 
     /// The value of the attribute with this local name. One without a prefix comes before those with.
@@ -144,10 +137,7 @@ fn check_encoding(text: &str) -> Result<(), XmlError> {
     };
     let value = value.trim_start().strip_prefix('=').map(str::trim_start);
     let name = value.and_then(|quoted| {
-        let quote = quoted
-            .chars()
-            .next()
-            .filter(|it| matches!(it, '"' | '\''))?;
+        let quote = quoted.chars().next().filter(|it| matches!(it, '"' | '\''))?;
         quoted[1..].split_once(quote).map(|(name, _)| name)
     });
     match name {

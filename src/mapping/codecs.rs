@@ -196,9 +196,7 @@ mod tests {
 
     #[test]
     fn only_int_is_a_number() {
-        let numbers = Codec::ALL
-            .into_iter()
-            .filter(|codec| codec.node() == NodeKind::Number);
+        let numbers = Codec::ALL.into_iter().filter(|codec| codec.node() == NodeKind::Number);
         assert_eq!(numbers.collect::<Vec<_>>(), [Codec::Int]);
     }
 

@@ -237,7 +237,9 @@ impl Compiler<'_> {
         for prefix in declared {
             let text = &prefix.text;
             let well_formed = text.is_empty()
-                || (text.starts_with('/') && !text.ends_with('/') && !text.contains(['?', '#', '<']));
+                || (text.starts_with('/')
+                    && !text.ends_with('/')
+                    && !text.contains(['?', '#', '<']));
             if !well_formed {
                 let label = "a prefix begins with `/` and ends without one; \"\" is none";
                 let message = format!("`{text}` is no path prefix");

@@ -21,7 +21,9 @@ use std::borrow::Cow;
 
 pub use answer::{AnswerHead, Mismatch, Reading, read_answer};
 pub use negotiate::{acceptable, choose_body, media_type, preferred};
-pub use read::{Presented, ReadOptions, RequestHead, fits_path, read_request, read_secrets, selects};
+pub use read::{
+    Presented, ReadOptions, RequestHead, fits_path, read_request, read_secrets, selects,
+};
 pub use render::{Rendered, render_content};
 pub use step::{read_step, write_step};
 pub use write::{

@@ -125,9 +125,10 @@ impl Builder<'_> {
         for operation in &mapping.operations {
             let request = &operation.request;
             let names = [&request.query, &request.headers, &request.cookies];
-            let names = names.into_iter().flatten().filter(|named| {
-                named.place.arrow.writes() && named.place.content.is_required()
-            });
+            let names = names
+                .into_iter()
+                .flatten()
+                .filter(|named| named.place.arrow.writes() && named.place.content.is_required());
             let in_names = names.flat_map(|named| named.name.holes());
             let written = request
                 .places()
@@ -137,12 +138,16 @@ impl Builder<'_> {
                 let missing = match hole.slot {
                     Slot::Setting(setting) if settings.get(setting).is_none() => {
                         let name = &mapping.settings[usize::from(setting)].name;
-                        format!("the upstream needs the setting `{name}`: add `settings: {{{name}: …}}`")
+                        format!(
+                            "the upstream needs the setting `{name}`: add `settings: {{{name}: …}}`"
+                        )
                     }
                     Slot::Secret(secret) if secrets.get(secret).is_none() => {
                         let name = &self.catalog.vocabulary.secrets[usize::from(secret)];
                         let key = name.trim_start_matches("auth.");
-                        format!("the upstream needs a credential: add `credential: {{{key}: {{env: NAME}}}}`")
+                        format!(
+                            "the upstream needs a credential: add `credential: {{{key}: {{env: NAME}}}}`"
+                        )
                     }
                     _ => continue,
                 };
@@ -273,8 +278,7 @@ impl Builder<'_> {
         client: &Mapping,
     ) -> FxHashMap<usize, Settings> {
         let consumers = self.config.consumers.iter().enumerate();
-        let own: Vec<_> =
-            consumers.filter(|(_, consumer)| !consumer.settings.is_empty()).collect();
+        let own: Vec<_> = consumers.filter(|(_, consumer)| !consumer.settings.is_empty()).collect();
         own.into_iter()
             .map(|(index, consumer)| {
                 // A consumer may use routes of several vendors: a setting counts where it is known.
@@ -346,16 +350,22 @@ impl Builder<'_> {
             for (field, declared) in (0u8..).zip(&def.request) {
                 let says = operation.request.holes().any(|hole| hole.slot == Slot::Field(field))
                     || operation.request.parts.iter().any(|part| part.field == field);
-                let needs = target.request.places().filter(|place| place.arrow.writes()).find_map(|place| {
-                    place.content.holes().find(|hole| {
-                        hole.slot == Slot::Field(field)
-                            && match hole.or {
-                                OrElse::Required => true,
-                                OrElse::Setting(setting) => upstream.settings.get(setting).is_none(),
-                                OrElse::Absent | OrElse::Literal(_) | OrElse::Request(_) => false,
-                            }
-                    })
-                });
+                let needs = target.request.places().filter(|place| place.arrow.writes()).find_map(
+                    |place| {
+                        place.content.holes().find(|hole| {
+                            hole.slot == Slot::Field(field)
+                                && match hole.or {
+                                    OrElse::Required => true,
+                                    OrElse::Setting(setting) => {
+                                        upstream.settings.get(setting).is_none()
+                                    }
+                                    OrElse::Absent | OrElse::Literal(_) | OrElse::Request(_) => {
+                                        false
+                                    }
+                                }
+                        })
+                    },
+                );
                 let Some(hole) = needs.filter(|_| !says) else { continue };
                 let message = format!(
                     "the upstream `{}` needs `{}`, which {} clients never say",
@@ -364,10 +374,8 @@ impl Builder<'_> {
                 let mut finding = Diagnostic::error("M009", route.upstream.at.clone(), message);
                 if let OrElse::Setting(setting) = hole.or {
                     let name = &upstream.mapping.settings[usize::from(setting)].name;
-                    finding = finding.label(format!(
-                        "set upstreams.{}.settings.{name}",
-                        upstream.name
-                    ));
+                    finding =
+                        finding.label(format!("set upstreams.{}.settings.{name}", upstream.name));
                 }
                 self.found.push(finding.also(hole.at.clone(), "needed here"));
             }
@@ -389,4 +397,3 @@ fn carries_in_tables(mapping: &Mapping, field: u8) -> bool {
 fn ticket_field(def: &OperationDef) -> Option<u8> {
     def.request_field("ticket")
 }
-

@@ -58,10 +58,7 @@ impl Akana {
         Ok(Akana {
             token,
             cookie: format!("AtmoAuthToken_{tenant}"),
-            csrf: options
-                .csrf
-                .clone()
-                .map(|value| (format!("x-csrf-token_{tenant}"), value)),
+            csrf: options.csrf.clone().map(|value| (format!("x-csrf-token_{tenant}"), value)),
             desk: Desk::new(&[(SAMPLE_TICKET, State::Open)], &options.tickets)?,
         })
     }
@@ -85,22 +82,14 @@ impl Akana {
 
     fn log_in(&self, request: &Request) -> Result<(), Refusal> {
         let token = request.cookie(&self.cookie).ok_or(Refusal::Unauthorized)?;
-        if cookie_is(token, &self.token) {
-            Ok(())
-        } else {
-            Err(Refusal::Unauthorized)
-        }
+        if cookie_is(token, &self.token) { Ok(()) } else { Err(Refusal::Unauthorized) }
     }
 
     fn check_csrf(&self, request: &Request) -> Result<(), Refusal> {
         let Some((header, value)) = &self.csrf else {
             return Ok(());
         };
-        if request.header(header) == Some(value) {
-            Ok(())
-        } else {
-            Err(Refusal::Unauthorized)
-        }
+        if request.header(header) == Some(value) { Ok(()) } else { Err(Refusal::Unauthorized) }
     }
 
     fn act(&mut self, id: &str, request: &Request, accept: &Accept) -> Result<Answer, Refusal> {
@@ -110,9 +99,7 @@ impl Akana {
         }
         let action = Action::read(&request.body, form).map_err(Refusal::Malformed)?;
         let state = self.desk.status(id).ok_or(Refusal::NotFound)?;
-        let next = state
-            .after(&action.name)
-            .ok_or(Refusal::Illegal(action.name, state))?;
+        let next = state.after(&action.name).ok_or(Refusal::Illegal(action.name, state))?;
         self.desk.change(id, next);
         Ok(Answer::typed(StatusCode::OK, "text/plain", next.word()))
     }
@@ -180,20 +167,14 @@ impl System for Akana {
     fn answer(&mut self, request: &Request) -> Answer {
         let accept = Accept::read(request.header(ACCEPT.as_str()));
         let form = accept.fault_form(request);
-        self.route(request, &accept)
-            .unwrap_or_else(|refusal| refusal.answer(form))
+        self.route(request, &accept).unwrap_or_else(|refusal| refusal.answer(form))
     }
 
     fn failure(&mut self, status: StatusCode, request: &Request) -> Option<Answer> {
         let form = Accept::read(request.header(ACCEPT.as_str())).fault_form(request);
         let text = status.canonical_reason().unwrap_or("Error");
         match status.as_u16() {
-            500 => Some(fault(
-                status,
-                "Server",
-                "An error occurred processing the call.",
-                form,
-            )),
+            500 => Some(fault(status, "Server", "An error occurred processing the call.", form)),
             400..=499 => Some(fault(status, "Client", text, form)),
             _ => None,
         }

@@ -98,15 +98,9 @@ impl Arena {
         let known = match request.header(SESSION) {
             Some(session) => session == self.session,
             // A session id ends in `|`, which a cookie carries as %7C.
-            None => request
-                .cookie(SESSION)
-                .is_some_and(|value| cookie_is(value, &self.session)),
+            None => request.cookie(SESSION).is_some_and(|value| cookie_is(value, &self.session)),
         };
-        if known {
-            Ok(())
-        } else {
-            Err(Refusal::NoSession)
-        }
+        if known { Ok(()) } else { Err(Refusal::NoSession) }
     }
 
     fn change(&mut self, request: &Request) -> Result<Answer, Refusal> {
@@ -115,21 +109,14 @@ impl Arena {
         }
         let body: Value = serde_json::from_slice(&request.body).map_err(|_| Refusal::Syntax)?;
         let body = body.as_object().ok_or(Refusal::Syntax)?;
-        let named = body
-            .get("ticket")
-            .ok_or(Refusal::AttributeMissing("ticket"))?;
-        let status = body
-            .get("status")
-            .ok_or(Refusal::AttributeMissing("status"))?;
+        let named = body.get("ticket").ok_or(Refusal::AttributeMissing("ticket"))?;
+        let status = body.get("status").ok_or(Refusal::AttributeMissing("status"))?;
         let guid = match named.get("guid") {
             Some(Value::String(guid)) if !guid.is_empty() => guid,
             Some(Value::String(_) | Value::Null) | None => return Err(Refusal::GuidMissing),
             Some(other) => return Err(Refusal::GuidWrong(other.to_string())),
         };
-        let stage = status
-            .as_str()
-            .and_then(Stage::read)
-            .ok_or(Refusal::StatusWrong)?;
+        let stage = status.as_str().and_then(Stage::read).ok_or(Refusal::StatusWrong)?;
         if self.find(guid)? == Stage::Complete {
             return Err(Refusal::Complete);
         }
@@ -139,9 +126,7 @@ impl Arena {
 
     fn find(&self, guid: &str) -> Result<Stage, Refusal> {
         let well_formed = guid.len() == GUID_CHARS
-            && guid
-                .bytes()
-                .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
+            && guid.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
         match self.desk.status(guid) {
             Some(stage) => Ok(stage),
             None if well_formed => Err(Refusal::NotFound(guid.to_owned())),
@@ -188,23 +173,17 @@ impl Refusal {
             Refusal::AttributeMissing(name) => {
                 (400, 3001, format!("The attribute \"{name}\" is required."))
             }
-            Refusal::GuidMissing => (
-                400,
-                3098,
-                "Guid in the request is either null or empty.".to_owned(),
-            ),
+            Refusal::GuidMissing => {
+                (400, 3098, "Guid in the request is either null or empty.".to_owned())
+            }
             Refusal::GuidWrong(guid) => (400, 3011, format!("The guid \"{guid}\" is not valid.")),
-            Refusal::NotFound(guid) => (
-                400,
-                3012,
-                format!("The requested object with guid \"{guid}\" is not found."),
-            ),
+            Refusal::NotFound(guid) => {
+                (400, 3012, format!("The requested object with guid \"{guid}\" is not found."))
+            }
             Refusal::StatusWrong => (400, 3083, "Invalid status.".to_owned()),
-            Refusal::Complete => (
-                400,
-                3090,
-                "Ticket cannot be edited when status is Complete.".to_owned(),
-            ),
+            Refusal::Complete => {
+                (400, 3090, "Ticket cannot be edited when status is Complete.".to_owned())
+            }
         };
         failure(status, code, &message)
     }
@@ -239,11 +218,9 @@ impl System for Arena {
             403 => failure(403, 3024, NO_PRIVILEGE),
             404 => Refusal::NoResource.answer(),
             503 => failure(503, 503, "The service is currently unavailable."),
-            code @ 402..=499 => failure(
-                code,
-                code,
-                status.canonical_reason().unwrap_or("Client Error"),
-            ),
+            code @ 402..=499 => {
+                failure(code, code, status.canonical_reason().unwrap_or("Client Error"))
+            }
             _ => return None,
         };
         self.quota.spend(request.now);

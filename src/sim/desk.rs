@@ -16,10 +16,7 @@ pub(super) trait Status: Copy + Eq + 'static {
 
     /// Reads a word. Vendors that tolerate other spellings override it.
     fn read(word: &str) -> Option<Self> {
-        Self::ALL
-            .iter()
-            .copied()
-            .find(|status| status.word() == word)
+        Self::ALL.iter().copied().find(|status| status.word() == word)
     }
 }
 
@@ -96,16 +93,8 @@ impl<S: Status> Desk<S> {
 
 impl fmt::Display for UnknownStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let UnknownStatus {
-            ticket,
-            status,
-            known,
-        } = self;
-        write!(
-            f,
-            "ticket `{ticket}`: no status `{status}`; there are {}",
-            known.join(", ")
-        )
+        let UnknownStatus { ticket, status, known } = self;
+        write!(f, "ticket `{ticket}`: no status `{status}`; there are {}", known.join(", "))
     }
 }
 

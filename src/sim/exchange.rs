@@ -77,14 +77,10 @@ impl Request {
 
     /// The decoded segments below the first prefix that fits; `None` if none fits or one is empty.
     pub(super) fn segments(&self, prefixes: &[&str]) -> Option<Vec<String>> {
-        let below = prefixes
-            .iter()
-            .find_map(|prefix| self.path.strip_prefix(prefix)?.strip_prefix('/'))?;
+        let below =
+            prefixes.iter().find_map(|prefix| self.path.strip_prefix(prefix)?.strip_prefix('/'))?;
         let segments: Vec<String> = below.split('/').map(decoded).collect();
-        segments
-            .iter()
-            .all(|segment| !segment.is_empty())
-            .then_some(segments)
+        segments.iter().all(|segment| !segment.is_empty()).then_some(segments)
     }
 
     /// Scheme, host and port by which the client reached the simulator.
@@ -99,20 +95,12 @@ impl Request {
 impl Answer {
     /// An answer without a body.
     pub(super) fn empty(status: StatusCode) -> Answer {
-        Answer {
-            status,
-            headers: Vec::new(),
-            body: Bytes::new(),
-        }
+        Answer { status, headers: Vec::new(), body: Bytes::new() }
     }
 
     /// A body of no declared type.
     pub(super) fn untyped(status: StatusCode, body: impl Into<Bytes>) -> Answer {
-        Answer {
-            status,
-            headers: Vec::new(),
-            body: body.into(),
-        }
+        Answer { status, headers: Vec::new(), body: body.into() }
     }
 
     /// A body with its type.

@@ -86,20 +86,14 @@ pub(super) struct Due {
 impl FaultSwitch {
     /// A fault that strikes every request.
     pub fn always(fault: Fault) -> FaultSwitch {
-        FaultSwitch {
-            fault,
-            every: NonZeroU32::MIN,
-        }
+        FaultSwitch { fault, every: NonZeroU32::MIN }
     }
 }
 
 impl Faults {
     /// New switches; counting for `every=N` starts anew.
     pub(super) fn new(switches: Vec<FaultSwitch>) -> Faults {
-        Faults {
-            switches,
-            requests: 0,
-        }
+        Faults { switches, requests: 0 }
     }
 
     /// Counts one request and tells what strikes it: all latencies add up, of the others the first
@@ -129,13 +123,8 @@ impl FromStr for FaultSwitch {
         let Some((fault, every)) = text.split_once(",every=") else {
             return Ok(FaultSwitch::always(text.parse()?));
         };
-        let every = every
-            .parse()
-            .map_err(|_| FaultError::Every(every.to_owned()))?;
-        Ok(FaultSwitch {
-            fault: fault.parse()?,
-            every,
-        })
+        let every = every.parse().map_err(|_| FaultError::Every(every.to_owned()))?;
+        Ok(FaultSwitch { fault: fault.parse()?, every })
     }
 }
 
@@ -212,20 +201,14 @@ impl fmt::Display for FaultError {
             }
             FaultError::ValueUnwanted(name) => write!(f, "`{name}` takes no value"),
             FaultError::Duration(text) => {
-                write!(
-                    f,
-                    "`{text}` is no duration: a number with ms, s, m or h, as in 200ms"
-                )
+                write!(f, "`{text}` is no duration: a number with ms, s, m or h, as in 200ms")
             }
             FaultError::Status(text) => write!(f, "`{text}` is no status from 200 to 599"),
             FaultError::ContentType(text) => {
                 write!(f, "`{text}` is no media type, as in text/html")
             }
             FaultError::Every(text) => {
-                write!(
-                    f,
-                    "every={text}: the number of a request, from 1, and last in the switch"
-                )
+                write!(f, "every={text}: the number of a request, from 1, and last in the switch")
             }
         }
     }
@@ -235,9 +218,7 @@ impl std::error::Error for FaultError {}
 
 fn duration(text: &str) -> Result<Fault, FaultError> {
     let wrong = || FaultError::Duration(text.to_owned());
-    let digits = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let number: u64 = number.parse().map_err(|_| wrong())?;
     let unit_ms = match unit {
@@ -263,9 +244,7 @@ fn content_type(text: &str) -> Result<Fault, FaultError> {
     if !text.contains('/') || text.contains(',') {
         return Err(wrong());
     }
-    HeaderValue::from_str(text)
-        .map(Fault::ContentType)
-        .map_err(|_| wrong())
+    HeaderValue::from_str(text).map(Fault::ContentType).map_err(|_| wrong())
 }
 
 #[cfg(test)]
@@ -295,19 +274,14 @@ mod tests {
             let switch: FaultSwitch = text.parse().unwrap();
             assert_eq!(switch.to_string(), text);
         }
-        let Fault::Latency(wait) = "latency=2m".parse().unwrap() else {
-            panic!("not a latency")
-        };
+        let Fault::Latency(wait) = "latency=2m".parse().unwrap() else { panic!("not a latency") };
         assert_eq!(wait, Duration::from_secs(120));
     }
 
     #[test]
     fn a_wrong_switch_says_what_is_wrong() {
         for (text, says) in [
-            (
-                "lag=1s",
-                "no fault is named `lag`; there are latency=200ms,",
-            ),
+            ("lag=1s", "no fault is named `lag`; there are latency=200ms,"),
             ("latency", "`latency` needs a value, as in latency=200ms"),
             ("latency=1", "`1` is no duration"),
             ("latency=ms", "`ms` is no duration"),

@@ -42,19 +42,13 @@ pub(super) struct Log {
 impl Seen {
     /// The value of the first header with this name (lower case).
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     /// The record as `/_sim/log` shows it.
     pub fn to_json(&self) -> Value {
-        let headers: Vec<Value> = self
-            .headers
-            .iter()
-            .map(|(name, value)| json!([name, value]))
-            .collect();
+        let headers: Vec<Value> =
+            self.headers.iter().map(|(name, value)| json!([name, value])).collect();
         json!({
             "seq": self.seq,
             "method": self.method,
@@ -75,10 +69,7 @@ impl Log {
         }
         let kept = &request.body[..request.body.len().min(LOG_BODY_BYTES_MAX)];
         let headers = request.headers.iter().map(|(name, value)| {
-            (
-                name.as_str().to_owned(),
-                String::from_utf8_lossy(value.as_bytes()).into_owned(),
-            )
+            (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
         });
         self.records.push_back(Seen {
             seq: self.seen,

@@ -72,10 +72,7 @@ pub struct SeedError {
 impl Seed {
     /// A ticket with this id and status.
     pub fn new(id: impl Into<String>, status: impl Into<String>) -> Seed {
-        Seed {
-            id: id.into(),
-            status: status.into(),
-        }
+        Seed { id: id.into(), status: status.into() }
     }
 }
 
@@ -103,9 +100,7 @@ impl FromStr for Seed {
         // The last `=`: an id may hold one, a status of the five vendors never does.
         match text.rsplit_once('=') {
             Some((id, status)) if !id.is_empty() && !status.is_empty() => Ok(Seed::new(id, status)),
-            _ => Err(SeedError {
-                text: text.to_owned(),
-            }),
+            _ => Err(SeedError { text: text.to_owned() }),
         }
     }
 }
@@ -125,16 +120,10 @@ mod tests {
     #[test]
     fn a_seed_is_an_id_and_a_status() {
         assert_eq!("T-1=open".parse(), Ok(Seed::new("T-1", "open")));
-        assert_eq!(
-            "a=b=In progress".parse(),
-            Ok(Seed::new("a=b", "In progress"))
-        );
+        assert_eq!("a=b=In progress".parse(), Ok(Seed::new("a=b", "In progress")));
         for wrong in ["", "T-1", "=open", "T-1="] {
             let error = wrong.parse::<Seed>().unwrap_err();
-            assert_eq!(
-                error.to_string(),
-                format!("a ticket is written ID=STATUS, not `{wrong}`")
-            );
+            assert_eq!(error.to_string(), format!("a ticket is written ID=STATUS, not `{wrong}`"));
         }
     }
 }

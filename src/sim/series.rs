@@ -61,10 +61,7 @@ impl Series {
         Ok(Series {
             key,
             desk: Desk::new(&[(SAMPLE_TICKET, Stage::Open)], &options.tickets)?,
-            window: Window {
-                requests_max,
-                taken: VecDeque::new(),
-            },
+            window: Window { requests_max, taken: VecDeque::new() },
         })
     }
 
@@ -87,17 +84,11 @@ impl Series {
     }
 
     fn admit(&mut self, request: &Request) -> Result<(), Refusal> {
-        let key = request
-            .header("apikey")
-            .or_else(|| request.header("x-api-key"));
+        let key = request.header("apikey").or_else(|| request.header("x-api-key"));
         if key != Some(self.key.as_str()) {
             return Err(Refusal::NoKey);
         }
-        if self.window.take(request.at) {
-            Ok(())
-        } else {
-            Err(Refusal::TooManyRequests)
-        }
+        if self.window.take(request.at) { Ok(()) } else { Err(Refusal::TooManyRequests) }
     }
 
     fn read(&self, id: &str) -> Result<Answer, Refusal> {
@@ -128,10 +119,7 @@ impl Series {
         self.desk.status(id).ok_or(Refusal::NoTicket)?;
         self.desk.change(id, stage);
         let message = format!("Status changed to {}", stage.word());
-        Ok(Answer::json(
-            StatusCode::OK,
-            &json!({"success": true, "data": {"message": message}}),
-        ))
+        Ok(Answer::json(StatusCode::OK, &json!({"success": true, "data": {"message": message}})))
     }
 }
 
@@ -141,11 +129,7 @@ impl Window {
         let Some(requests_max) = self.requests_max else {
             return true;
         };
-        while self
-            .taken
-            .front()
-            .is_some_and(|first| at.duration_since(*first) >= WINDOW)
-        {
+        while self.taken.front().is_some_and(|first| at.duration_since(*first) >= WINDOW) {
             self.taken.pop_front();
         }
         if self.taken.len() >= requests_max {
@@ -171,12 +155,7 @@ impl Refusal {
 }
 
 impl Status for Stage {
-    const ALL: &'static [Stage] = &[
-        Stage::Open,
-        Stage::InProgress,
-        Stage::Resolved,
-        Stage::Closed,
-    ];
+    const ALL: &'static [Stage] = &[Stage::Open, Stage::InProgress, Stage::Resolved, Stage::Closed];
 
     fn word(self) -> &'static str {
         match self {
@@ -197,10 +176,7 @@ impl System for Series {
         Some(match status.as_u16() {
             400 => failure(400, "Bad request"),
             401 => Refusal::NoKey.answer(),
-            403 => failure(
-                403,
-                "Tickets module requires a Premium or Enterprise subscription",
-            ),
+            403 => failure(403, "Tickets module requires a Premium or Enterprise subscription"),
             404 => Refusal::NoTicket.answer(),
             429 => Refusal::TooManyRequests.answer(),
             500 => failure(500, "Internal server error"),

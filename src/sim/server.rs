@@ -100,23 +100,11 @@ pub fn serve(
 ) -> Result<Simulator, SetupError> {
     let address = listener.local_addr().map_err(SetupError::Address)?;
     let system = vendor.system(&options).map_err(SetupError::Status)?;
-    let state = State {
-        system,
-        faults: Faults::new(options.faults),
-        log: Log::default(),
-    };
-    let shared = Arc::new(Shared {
-        vendor,
-        address,
-        state: Mutex::new(state),
-    });
+    let state = State { system, faults: Faults::new(options.faults), log: Log::default() };
+    let shared = Arc::new(Shared { vendor, address, state: Mutex::new(state) });
     let (stopping, stopped) = watch::channel(());
     let accepting = tokio::spawn(accept(listener, Arc::clone(&shared), stopped));
-    Ok(Simulator {
-        shared,
-        stopping,
-        accepting,
-    })
+    Ok(Simulator { shared, stopping, accepting })
 }
 
 impl Simulator {
@@ -132,11 +120,7 @@ impl Simulator {
 
     /// The URL an upstream is configured with: it carries the vendor's base path.
     pub fn url(&self) -> String {
-        format!(
-            "http://{}{}",
-            self.shared.address,
-            self.shared.vendor.base_path()
-        )
+        format!("http://{}{}", self.shared.address, self.shared.vendor.base_path())
     }
 
     /// The requests seen, oldest first; see [`Seen`] for what is kept.
@@ -156,10 +140,7 @@ impl Simulator {
 
     /// The status of one ticket in the vendor's own words.
     pub fn status(&self, id: &str) -> Option<String> {
-        self.tickets()
-            .into_iter()
-            .find(|ticket| ticket.id == id)
-            .map(|ticket| ticket.status)
+        self.tickets().into_iter().find(|ticket| ticket.id == id).map(|ticket| ticket.status)
     }
 
     /// Puts these faults in place of those that were on; counting for `every=N` starts anew.
@@ -185,13 +166,8 @@ impl Shared {
 
 impl std::fmt::Debug for Simulator {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Shared {
-            vendor, address, ..
-        } = &*self.shared;
-        f.debug_struct("Simulator")
-            .field("vendor", vendor)
-            .field("address", address)
-            .finish()
+        let Shared { vendor, address, .. } = &*self.shared;
+        f.debug_struct("Simulator").field("vendor", vendor).field("address", address).finish()
     }
 }
 
@@ -333,11 +309,7 @@ async fn read(mut body: Incoming) -> Body {
             kept.extend_from_slice(data);
         }
     }
-    if length > BODY_BYTES_MAX {
-        Body::TooLarge
-    } else {
-        Body::Whole(kept.into())
-    }
+    if length > BODY_BYTES_MAX { Body::TooLarge } else { Body::Whole(kept.into()) }
 }
 
 fn response(answer: Answer) -> hyper::Response<Full<Bytes>> {

@@ -40,47 +40,29 @@ async fn every_vendor_starts_with_its_sample_ticket_and_stops() {
     ] {
         let simulator = start(vendor).await;
         assert_eq!(simulator.vendor(), vendor);
-        assert_eq!(
-            simulator.status(vendor.sample_ticket()).as_deref(),
-            Some(status)
-        );
+        assert_eq!(simulator.status(vendor.sample_ticket()).as_deref(), Some(status));
         assert_eq!(simulator.status("none"), None);
         let address = simulator.addr();
         let base = simulator.url().replace(&format!("http://{address}"), "");
         assert_eq!(base, vendor.base_path());
         simulator.stop().await;
-        assert!(
-            TcpStream::connect(address).await.is_err(),
-            "{vendor} still listens"
-        );
+        assert!(TcpStream::connect(address).await.is_err(), "{vendor} still listens");
     }
 }
 
 #[tokio::test]
 async fn a_seed_joins_the_samples_or_replaces_one() {
-    let tickets = vec![
-        Seed::new("T-2", "closed"),
-        Seed::new("TICKET-1234567890-ABCD", "resolved"),
-    ];
-    let options = Options {
-        tickets,
-        ..Options::default()
-    };
+    let tickets = vec![Seed::new("T-2", "closed"), Seed::new("TICKET-1234567890-ABCD", "resolved")];
+    let options = Options { tickets, ..Options::default() };
     let simulator = start_with(Vendor::Series, options).await;
     assert_eq!(simulator.status("T-2").as_deref(), Some("closed"));
-    assert_eq!(
-        simulator.status("TICKET-1234567890-ABCD").as_deref(),
-        Some("resolved")
-    );
+    assert_eq!(simulator.status("TICKET-1234567890-ABCD").as_deref(), Some("resolved"));
     simulator.stop().await;
 }
 
 #[tokio::test]
 async fn a_seed_with_a_foreign_status_is_refused() {
-    let options = Options {
-        tickets: vec![Seed::new("T-2", "COMPLETE")],
-        ..Options::default()
-    };
+    let options = Options { tickets: vec![Seed::new("T-2", "COMPLETE")], ..Options::default() };
     let error = serve(Vendor::Series, listener().await, options).unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -90,10 +72,7 @@ async fn a_seed_with_a_foreign_status_is_refused() {
 
 #[tokio::test]
 async fn another_token_takes_the_place_of_the_default_one() {
-    let options = Options {
-        token: Some("k-1".to_owned()),
-        ..Options::default()
-    };
+    let options = Options { token: Some("k-1".to_owned()), ..Options::default() };
     let simulator = start_with(Vendor::Series, options).await;
     assert_eq!(send(&simulator, CHANGE).await.status, 401);
     let other = CHANGE.replace("sim-series-token", "k-1");
@@ -115,10 +94,7 @@ async fn what_is_seen_stands_in_the_log() {
     let page = send(&simulator, "GET /_sim/log HTTP/1.1\nHost: sim\n\n").await;
     assert_eq!(page.header("content-type"), Some("application/x-ndjson"));
     let text = page.text();
-    let lines: Vec<Value> = text
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(
         lines,
         [
@@ -162,10 +138,7 @@ async fn the_tickets_page_shows_the_state() {
     send(&simulator, CHANGE).await;
     let page = send(&simulator, "GET /_sim/tickets HTTP/1.1\nHost: sim\n\n").await;
     assert_eq!(page.status, 200);
-    assert_eq!(
-        page.text(),
-        r#"[{"id":"TICKET-1234567890-ABCD","status":"resolved","changes":1}]"#
-    );
+    assert_eq!(page.text(), r#"[{"id":"TICKET-1234567890-ABCD","status":"resolved","changes":1}]"#);
     let page = send(&simulator, "POST /_sim/tickets HTTP/1.1\nHost: sim\n\n").await;
     assert_eq!((page.status, page.header("allow")), (405, Some("GET")));
     let page = send(&simulator, "GET /_sim/other HTTP/1.1\nHost: sim\n\n").await;
@@ -179,10 +152,7 @@ async fn the_log_forgets_the_oldest() {
     let simulator = start(Vendor::Series).await;
     let mut stream = connect(&simulator).await;
     for _ in 0..1_030 {
-        stream
-            .write_all(b"GET /x HTTP/1.1\r\nHost: sim\r\n\r\n")
-            .await
-            .unwrap();
+        stream.write_all(b"GET /x HTTP/1.1\r\nHost: sim\r\n\r\n").await.unwrap();
         assert_eq!(Reply::read(&mut stream).await.status, 404);
     }
     let log = simulator.log();
@@ -196,10 +166,7 @@ async fn a_connection_serves_many_requests_and_pipelines() {
     let simulator = start(Vendor::Series).await;
     let mut stream = connect(&simulator).await;
     let request = client::wire(CHANGE, false);
-    stream
-        .write_all(&[request.as_slice(), request.as_slice()].concat())
-        .await
-        .unwrap();
+    stream.write_all(&[request.as_slice(), request.as_slice()].concat()).await.unwrap();
     assert_eq!(Reply::read(&mut stream).await.status, 200);
     assert_eq!(Reply::read(&mut stream).await.status, 200);
     // An idle connection does not hold up the end.
@@ -230,26 +197,14 @@ async fn a_body_over_the_cap_is_413_in_the_vendors_shape() {
             "PUT /api/v4/cases/10/transitions",
             r#"{"errors":{"request":"TooLarge"}}"#,
         ),
-        (
-            Vendor::Zstack,
-            "PUT /v1/tickets/T/actions",
-            "Payload Too Large",
-        ),
+        (Vendor::Zstack, "PUT /v1/tickets/T/actions", "Payload Too Large"),
     ] {
         let simulator = start(vendor).await;
         let request = format!("{line} HTTP/1.1\nHost: sim\n\n{}", " ".repeat(1_048_577));
         let reply = send(&simulator, &request).await;
-        assert_eq!(
-            (reply.status, reply.text().as_str()),
-            (413, body),
-            "{vendor}"
-        );
+        assert_eq!((reply.status, reply.text().as_str()), (413, body), "{vendor}");
         let log = simulator.log();
-        assert_eq!(
-            (log[0].status, log[0].body.as_str()),
-            (Some(413), ""),
-            "{vendor}"
-        );
+        assert_eq!((log[0].status, log[0].body.as_str()), (Some(413), ""), "{vendor}");
         simulator.stop().await;
     }
 }
@@ -270,19 +225,9 @@ async fn a_client_that_leaves_in_the_middle_of_its_body_changes_nothing() {
 #[tokio::test]
 async fn stopping_lets_a_request_in_hand_finish() {
     let faults = vec!["latency=50ms".parse().unwrap()];
-    let simulator = start_with(
-        Vendor::Series,
-        Options {
-            faults,
-            ..Options::default()
-        },
-    )
-    .await;
+    let simulator = start_with(Vendor::Series, Options { faults, ..Options::default() }).await;
     let mut stream = connect(&simulator).await;
-    stream
-        .write_all(&client::wire(CHANGE, false))
-        .await
-        .unwrap();
+    stream.write_all(&client::wire(CHANGE, false)).await.unwrap();
     while simulator.log().is_empty() {
         tokio::task::yield_now().await;
     }
@@ -295,10 +240,7 @@ async fn stopping_lets_a_request_in_hand_finish() {
 async fn a_dropped_simulator_ends_as_well() {
     let simulator = start(Vendor::Series).await;
     let mut stream = connect(&simulator).await;
-    stream
-        .write_all(&client::wire(CHANGE, false))
-        .await
-        .unwrap();
+    stream.write_all(&client::wire(CHANGE, false)).await.unwrap();
     assert_eq!(Reply::read(&mut stream).await.status, 200);
     drop(simulator);
     assert_eq!(stream.read(&mut [0; 1]).await.unwrap(), 0);

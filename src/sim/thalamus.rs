@@ -99,10 +99,7 @@ impl Thalamus {
         if token.as_deref() != Some(self.token.as_str()) {
             return Err(Refusal::Token);
         }
-        match (
-            either(request, "thalamus-touchpoint", "touchpoint"),
-            &self.touchpoint,
-        ) {
+        match (either(request, "thalamus-touchpoint", "touchpoint"), &self.touchpoint) {
             (None, _) => Err(Refusal::Touchpoint("Required")),
             (Some(given), Some(known)) if given != *known => {
                 Err(Refusal::Touchpoint("InvalidCode"))
@@ -117,19 +114,14 @@ impl Thalamus {
         let Some(operator) = &self.operator else {
             return Ok(());
         };
-        let by_cookie = request
-            .cookie(SESSION_COOKIE)
-            .is_some_and(|value| cookie_is(value, &operator.session));
+        let by_cookie =
+            request.cookie(SESSION_COOKIE).is_some_and(|value| cookie_is(value, &operator.session));
         let expected = STANDARD.encode(format!("{}:{}", operator.user, operator.password));
         let by_password = request
             .header(AUTHORIZATION.as_str())
             .and_then(|value| value.strip_prefix("Basic "))
             .is_some_and(|given| given == expected);
-        if by_cookie || by_password {
-            Ok(())
-        } else {
-            Err(Refusal::CaseId)
-        }
+        if by_cookie || by_password { Ok(()) } else { Err(Refusal::CaseId) }
     }
 
     fn change(&mut self, id: &str, request: &Request) -> Result<Answer, Refusal> {
@@ -145,10 +137,8 @@ impl Thalamus {
         if self.find(id)? == CaseStatus::Closed {
             return Err(Refusal::StatusName("statusIsAlreadyClose"));
         }
-        let status = name
-            .as_str()
-            .and_then(CaseStatus::read)
-            .ok_or(Refusal::StatusName("invalid"))?;
+        let status =
+            name.as_str().and_then(CaseStatus::read).ok_or(Refusal::StatusName("invalid"))?;
         self.desk.change(id, status);
         Ok(Answer::json(StatusCode::CREATED, &case(id, status)))
     }
@@ -188,12 +178,8 @@ impl Refusal {
 }
 
 impl Status for CaseStatus {
-    const ALL: &'static [CaseStatus] = &[
-        CaseStatus::Open,
-        CaseStatus::InProgress,
-        CaseStatus::Resolved,
-        CaseStatus::Closed,
-    ];
+    const ALL: &'static [CaseStatus] =
+        &[CaseStatus::Open, CaseStatus::InProgress, CaseStatus::Resolved, CaseStatus::Closed];
 
     fn word(self) -> &'static str {
         match self {
@@ -207,10 +193,7 @@ impl Status for CaseStatus {
     /// The vendor's pages write "In progress" in one place and "in_progress" in another.
     fn read(word: &str) -> Option<CaseStatus> {
         let plain = word.to_ascii_lowercase().replace(' ', "_");
-        CaseStatus::ALL
-            .iter()
-            .copied()
-            .find(|status| status.word() == plain)
+        CaseStatus::ALL.iter().copied().find(|status| status.word() == plain)
     }
 }
 
@@ -237,10 +220,7 @@ impl System for Thalamus {
 }
 
 fn either(request: &Request, header: &str, parameter: &str) -> Option<String> {
-    request
-        .header(header)
-        .map(str::to_owned)
-        .or_else(|| request.parameter(parameter))
+    request.header(header).map(str::to_owned).or_else(|| request.parameter(parameter))
 }
 
 fn failure(status: u16, name: &str, code: &str) -> Answer {

@@ -65,10 +65,7 @@ enum Approval {
 
 impl Zstack {
     pub(super) fn new(session: String, options: &Options) -> Result<Zstack, UnknownStatus> {
-        let samples = [
-            (SAMPLE_TICKET, Approval::Pending),
-            (SAMPLE_ANSWERED, Approval::Pending),
-        ];
+        let samples = [(SAMPLE_TICKET, Approval::Pending), (SAMPLE_ANSWERED, Approval::Pending)];
         Ok(Zstack {
             session,
             asynchronous: options.asynchronous,
@@ -99,24 +96,18 @@ impl Zstack {
             .map_err(|_| Refusal::Text("the body is not a valid JSON object".to_owned()))?;
         let parameters = body.get("changeTicketStatus").ok_or_else(|| {
             let url = without_context(&request.path);
-            Refusal::Text(format!(
-                "the body doesn't contain action mapping to the URL[{url}]"
-            ))
+            Refusal::Text(format!("the body doesn't contain action mapping to the URL[{url}]"))
         })?;
         let session = session(request)?;
         let event = event(&body, parameters)?;
         let job = self.jobs.open(request.header(JOB_UUID))?;
-        let comment = parameters
-            .get("comment")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
+        let comment = parameters.get("comment").and_then(Value::as_str).unwrap_or_default();
         let result = self.perform(uuid, session, &event, comment);
         if !self.asynchronous {
             return Ok(result.unwrap_or_else(|failure| failure.answer()));
         }
         let location = format!("{}/zstack/v1/api-jobs/{job}", request.origin());
-        self.jobs
-            .finish(job, result.unwrap_or_else(|failure| failure.answer()));
+        self.jobs.finish(job, result.unwrap_or_else(|failure| failure.answer()));
         let accepted = json!({"location": location, "apiTimeout": API_TIMEOUT_MS});
         Ok(Answer::untyped(StatusCode::ACCEPTED, accepted.to_string()))
     }
@@ -143,10 +134,7 @@ impl Zstack {
                 "field[comment] exceeds the max length of {COMMENT_CHARS_MAX}"
             )));
         }
-        let approval = self
-            .desk
-            .status(uuid)
-            .ok_or_else(|| Failure::NoTicket(uuid.to_owned()))?;
+        let approval = self.desk.status(uuid).ok_or_else(|| Failure::NoTicket(uuid.to_owned()))?;
         let next = approval.after(event).ok_or_else(|| Failure::State {
             ticket: uuid.to_owned(),
             event: event.to_owned(),
@@ -162,10 +150,7 @@ impl Zstack {
         if session(request)? != self.session {
             return Ok(Failure::Session.answer());
         }
-        let found = self
-            .desk
-            .status(uuid)
-            .map(|approval| inventory(uuid, approval));
+        let found = self.desk.status(uuid).map(|approval| inventory(uuid, approval));
         let body = format!(r#"{{"inventories":[{}]}}"#, found.unwrap_or_default());
         Ok(Answer::untyped(StatusCode::OK, body))
     }
@@ -186,10 +171,8 @@ impl Zstack {
 impl Approval {
     /// The status after an event, if the event is legal here.
     fn after(self, event: &str) -> Option<Approval> {
-        let finished = matches!(
-            self,
-            Approval::FinalApproved | Approval::Cancelled | Approval::Rejected
-        );
+        let finished =
+            matches!(self, Approval::FinalApproved | Approval::Cancelled | Approval::Rejected);
         match event {
             "reopen" => Some(Approval::Pending),
             _ if finished => None,
@@ -262,15 +245,12 @@ fn session(request: &Request) -> Result<&str, Refusal> {
 
 /// The event, once the types of all members are found right.
 fn event(body: &Value, parameters: &Value) -> Result<String, Refusal> {
-    let parameters = parameters
-        .as_object()
-        .ok_or_else(|| wrong_type("changeTicketStatus", "a map"))?;
+    let parameters =
+        parameters.as_object().ok_or_else(|| wrong_type("changeTicketStatus", "a map"))?;
     let of = |place: &Map<String, Value>, name: &str| {
         place.get(name).is_some_and(|tags| {
             !tags.is_null()
-                && !tags
-                    .as_array()
-                    .is_some_and(|list| list.iter().all(Value::is_string))
+                && !tags.as_array().is_some_and(|list| list.iter().all(Value::is_string))
         })
     };
     for name in ["systemTags", "userTags"] {
@@ -279,17 +259,14 @@ fn event(body: &Value, parameters: &Value) -> Result<String, Refusal> {
             return Err(wrong_type(name, "a list of strings"));
         }
     }
-    if parameters
-        .get("comment")
-        .is_some_and(|comment| !comment.is_string() && !comment.is_null())
-    {
+    if parameters.get("comment").is_some_and(|comment| !comment.is_string() && !comment.is_null()) {
         return Err(wrong_type("comment", "a string"));
     }
     match parameters.get("statusEvent") {
         Some(Value::String(event)) => Ok(event.clone()),
-        None | Some(Value::Null) => Err(Refusal::Text(
-            "field[statusEvent] is mandatory, it must not be null".to_owned(),
-        )),
+        None | Some(Value::Null) => {
+            Err(Refusal::Text("field[statusEvent] is mandatory, it must not be null".to_owned()))
+        }
         Some(_) => Err(wrong_type("statusEvent", "a string")),
     }
 }

@@ -102,10 +102,7 @@ impl<'a> Lexer<'a> {
             let signed = matches!(self.byte(at + 1), b'+' | b'-');
             at = self.digits_end(at + 1 + usize::from(signed))?;
         }
-        if matches!(
-            self.byte(at),
-            b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-'
-        ) {
+        if matches!(self.byte(at), b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-') {
             return Err(self.error_at(at, JsonErrorKind::BadNumber));
         }
         self.at = at;
@@ -135,10 +132,7 @@ impl<'a> Lexer<'a> {
         if at < self.text.len() || kind == JsonErrorKind::Ended {
             JsonError { kind, offset: at }
         } else {
-            JsonError {
-                kind: JsonErrorKind::Ended,
-                offset: self.text.len(),
-            }
+            JsonError { kind: JsonErrorKind::Ended, offset: self.text.len() }
         }
     }
 
@@ -191,10 +185,7 @@ impl<'a> Lexer<'a> {
 
     /// What `\uXXXX`, or a surrogate pair of two, at `at` means, and the place behind it.
     fn code_point(&self, at: usize) -> Result<(char, usize), JsonError> {
-        let lone = JsonError {
-            kind: JsonErrorKind::LoneSurrogate,
-            offset: at,
-        };
+        let lone = JsonError { kind: JsonErrorKind::LoneSurrogate, offset: at };
         let first = self.hexadecimal(at + 2)?;
         if !(0xD800..0xDC00).contains(&first) {
             // All of the remaining 16-bit numbers are characters but the low surrogates.
@@ -206,11 +197,7 @@ impl<'a> Lexer<'a> {
         if !rest.starts_with(b"\\u") {
             let ended = b"\\u".starts_with(rest);
             let offset = self.text.len();
-            return Err(if ended {
-                self.error_at(offset, JsonErrorKind::Ended)
-            } else {
-                lone
-            });
+            return Err(if ended { self.error_at(offset, JsonErrorKind::Ended) } else { lone });
         }
         let second = self.hexadecimal(second_at + 2)?;
         if !(0xDC00..0xE000).contains(&second) {

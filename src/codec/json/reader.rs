@@ -60,13 +60,7 @@ impl<'a> JsonReader<'a> {
         if text.starts_with('\u{feff}') {
             return Err(lexer.error(JsonErrorKind::ByteOrderMark));
         }
-        Ok(Self {
-            lexer,
-            limits,
-            depth: 0,
-            names: NameStack::default(),
-            skipped: Vec::new(),
-        })
+        Ok(Self { lexer, limits, depth: 0, names: NameStack::default(), skipped: Vec::new() })
     }
 
     /// Where the reader stands, in bytes from the body's start.
@@ -92,19 +86,14 @@ impl<'a> JsonReader<'a> {
     #[inline]
     pub fn object(&mut self) -> Result<Object, JsonError> {
         self.enter(Kind::Object)?;
-        Ok(Object {
-            place: Place::Start,
-            seen: self.names.open(),
-        })
+        Ok(Object { place: Place::Start, seen: self.names.open() })
     }
 
     /// Enters the array that comes next; its items come from [`item`](Self::item).
     #[inline]
     pub fn array(&mut self) -> Result<Array, JsonError> {
         self.enter(Kind::Array)?;
-        Ok(Array {
-            place: Place::Start,
-        })
+        Ok(Array { place: Place::Start })
     }
 
     /// The name of the object's next member, or `None` behind the last.
@@ -259,10 +248,7 @@ impl<'a> JsonReader<'a> {
     fn duplicate(&self, offset: usize) -> Result<(), JsonError> {
         match self.limits.duplicates {
             Duplicates::KeepFirst => Ok(()),
-            Duplicates::Refuse => Err(JsonError {
-                kind: JsonErrorKind::DuplicateName,
-                offset,
-            }),
+            Duplicates::Refuse => Err(JsonError { kind: JsonErrorKind::DuplicateName, offset }),
         }
     }
 

@@ -6,10 +6,7 @@ use super::*;
 
 mod laws;
 
-const FIRST: Limits = Limits {
-    depth_max: 128,
-    duplicates: Duplicates::KeepFirst,
-};
+const FIRST: Limits = Limits { depth_max: 128, duplicates: Duplicates::KeepFirst };
 
 /// A value as the pull reader gives it: numbers as text, members in order.
 #[derive(Debug, PartialEq)]
@@ -27,11 +24,7 @@ fn walk(reader: &mut JsonReader<'_>) -> Result<Tree, JsonError> {
             while let Some(name) = reader.key(&mut object)? {
                 members.push((name.into_owned(), walk(reader)?));
             }
-            assert_eq!(
-                reader.key(&mut object)?,
-                None,
-                "a closed object stays closed"
-            );
+            assert_eq!(reader.key(&mut object)?, None, "a closed object stays closed");
             Ok(Tree::Object(members))
         }
         Kind::Array => {
@@ -78,9 +71,7 @@ fn check(bytes: &[u8], limits: Limits) -> Result<Tree, JsonError> {
 }
 
 fn refusal(text: &str) -> String {
-    check(text.as_bytes(), Limits::default())
-        .expect_err(text)
-        .to_string()
+    check(text.as_bytes(), Limits::default()).expect_err(text).to_string()
 }
 
 fn text(bytes: &[u8]) -> Cow<'_, str> {
@@ -117,10 +108,7 @@ fn refusals_say_what_and_where() {
         ("{\"a\":1,}", "expected a member name at byte 7"),
         ("{a:1}", "expected a member name at byte 1"),
         ("{\"a\" 1}", "expected a colon at byte 5"),
-        (
-            "{\"a\":1 \"b\":2}",
-            "expected a comma or a closing brace at byte 7",
-        ),
+        ("{\"a\":1 \"b\":2}", "expected a comma or a closing brace at byte 7"),
         ("{\"a\":1]", "expected a comma or a closing brace at byte 6"),
         ("{\"a\":}", "expected a value at byte 5"),
         ("[1 2]", "expected a comma or a closing bracket at byte 3"),
@@ -155,14 +143,8 @@ fn refusals_say_what_and_where() {
         (r#""\ud800\u0041""#, "half of a surrogate pair at byte 1"),
         (r#""\ud800\"#, "unexpected end at byte 8"),
         ("{\"a\":1,\"a\":2}", "member name used twice at byte 7"),
-        (
-            "{\"a\":1,\"\\u0061\":2}",
-            "member name used twice at byte 7",
-        ),
-        (
-            "[{\"b\":{\"a\":1,\"a\":2}}]",
-            "member name used twice at byte 13",
-        ),
+        ("{\"a\":1,\"\\u0061\":2}", "member name used twice at byte 7"),
+        ("[{\"b\":{\"a\":1,\"a\":2}}]", "member name used twice at byte 13"),
     ];
     for (input, message) in rows {
         assert_eq!(refusal(input), message, "{input:?}");
@@ -199,10 +181,7 @@ fn numbers_keep_their_text() {
         "1_000", "--1", "1e1.5", "-.5", "Infinity",
     ];
     for number in bad {
-        assert!(
-            check(number.as_bytes(), Limits::default()).is_err(),
-            "{number}"
-        );
+        assert!(check(number.as_bytes(), Limits::default()).is_err(), "{number}");
     }
     assert_eq!(refusal("01"), "malformed number at byte 1");
     assert_eq!(refusal("[1.]"), "malformed number at byte 3");
@@ -211,14 +190,8 @@ fn numbers_keep_their_text() {
 
 #[test]
 fn texts_are_borrowed_unless_escaped() {
-    assert!(matches!(
-        text(b"\"plain / \xc3\xa9 text\""),
-        Cow::Borrowed("plain / é text")
-    ));
-    assert_eq!(
-        text(br#""\"\\\/\b\f\n\r\t\u00e9\uD83D\uDE00""#),
-        "\"\\/\u{8}\u{c}\n\r\té😀"
-    );
+    assert!(matches!(text(b"\"plain / \xc3\xa9 text\""), Cow::Borrowed("plain / é text")));
+    assert_eq!(text(br#""\"\\\/\b\f\n\r\t\u00e9\uD83D\uDE00""#), "\"\\/\u{8}\u{c}\n\r\té😀");
     assert_eq!(text(br#""\u0000\uffff""#), "\0\u{ffff}");
 }
 
@@ -253,10 +226,7 @@ fn asking_for_another_kind_is_an_error() {
     assert_eq!(ask().scalar(), error(JsonErrorKind::ExpectedScalar));
     let error = ask().object().unwrap_err();
     assert_eq!(error.to_string(), "expected an object at byte 1");
-    let error = JsonReader::new(b"{}", Limits::default())
-        .unwrap()
-        .array()
-        .unwrap_err();
+    let error = JsonReader::new(b"{}", Limits::default()).unwrap().array().unwrap_err();
     assert_eq!(error.to_string(), "expected an array at byte 0");
 }
 
@@ -286,10 +256,7 @@ fn depth_is_bounded() {
     let wide = format!("[{}]", vec![nested(127); 50].join(","));
     assert!(check(wide.as_bytes(), Limits::default()).is_ok());
     // No depth costs stack in skipping, whatever the limit.
-    let limits = Limits {
-        depth_max: usize::MAX,
-        ..FIRST
-    };
+    let limits = Limits { depth_max: usize::MAX, ..FIRST };
     assert_eq!(skip(nested(1_000_000).as_bytes(), limits), Ok(()));
 }
 
@@ -297,15 +264,10 @@ fn depth_is_bounded() {
 fn of_duplicates_the_first_is_kept_where_they_are_allowed() {
     let body = br#"{"a":{"x":1,"x":[{}]},"\u0061":{"deep":[1]},"b":true}"#;
     let inner = Tree::Object(vec![("x".into(), Tree::Scalar(Scalar::Number("1")))]);
-    let expected = Tree::Object(vec![
-        ("a".into(), inner),
-        ("b".into(), Tree::Scalar(Scalar::Bool(true))),
-    ]);
+    let expected =
+        Tree::Object(vec![("a".into(), inner), ("b".into(), Tree::Scalar(Scalar::Bool(true)))]);
     assert_eq!(check(body, FIRST), Ok(expected));
-    assert!(
-        check(br#"{"a":1,"a":01}"#, FIRST).is_err(),
-        "what is passed over is validated"
-    );
+    assert!(check(br#"{"a":1,"a":01}"#, FIRST).is_err(), "what is passed over is validated");
     for same_name_elsewhere in [r#"{"a":{"a":1},"b":{"a":1}}"#, r#"[{"a":1},{"a":2}]"#] {
         assert!(check(same_name_elsewhere.as_bytes(), Limits::default()).is_ok());
     }
@@ -347,23 +309,13 @@ fn writing_escapes_what_must_be() {
     assert_eq!(written(""), "\"\"");
     assert_eq!(written("a/é😀\u{7f}\u{2028}"), "\"a/é😀\u{7f}\u{2028}\"");
     assert_eq!(written("\"\\\u{8}\t\n\u{c}\r"), r#""\"\\\b\t\n\f\r""#);
-    assert_eq!(
-        written("\0\u{1}\u{b}\u{1f}x"),
-        r#""\u0000\u0001\u000b\u001fx""#
-    );
+    assert_eq!(written("\0\u{1}\u{b}\u{1f}x"), r#""\u0000\u0001\u000b\u001fx""#);
 }
 
 #[test]
 fn compacting_keeps_texts_and_numbers() {
     let raw = "{ \"a b\" : [ 1.50 ,\n\t1E5 , \" \\\" \\\\\" ] ,\r\n\"é\" : { } }";
-    assert_eq!(
-        compacted(raw),
-        "{\"a b\":[1.50,1E5,\" \\\" \\\\\"],\"é\":{}}"
-    );
+    assert_eq!(compacted(raw), "{\"a b\":[1.50,1E5,\" \\\" \\\\\"],\"é\":{}}");
     assert_eq!(compacted(" true "), "true");
-    assert_eq!(
-        compacted("\"cut \\"),
-        "\"cut \\",
-        "what is not JSON does not panic"
-    );
+    assert_eq!(compacted("\"cut \\"), "\"cut \\", "what is not JSON does not panic");
 }

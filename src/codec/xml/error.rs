@@ -53,10 +53,9 @@ impl From<roxmltree::Error> for XmlError {
         match error {
             roxmltree::Error::DtdDetected => Self::DocumentType,
             roxmltree::Error::NodesLimitReached => Self::TooManyNodes,
-            roxmltree::Error::UnknownEntityReference(_, place) => Self::UnknownEntity {
-                line: place.row,
-                column: place.col,
-            },
+            roxmltree::Error::UnknownEntityReference(_, place) => {
+                Self::UnknownEntity { line: place.row, column: place.col }
+            }
             other => Self::Malformed(other),
         }
     }
@@ -106,10 +105,7 @@ impl fmt::Display for NotXml {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let point = u32::from(self.character);
         let offset = self.offset;
-        write!(
-            formatter,
-            "U+{point:04X} at byte {offset} cannot stand in XML"
-        )
+        write!(formatter, "U+{point:04X} at byte {offset} cannot stand in XML")
     }
 }
 

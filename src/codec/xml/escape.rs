@@ -48,10 +48,7 @@ fn escape(
         } else if cannot_stand(byte, &bytes[at..]) {
             out.truncate(start);
             let character = text[at..].chars().next().unwrap_or_default();
-            return Err(NotXml {
-                character,
-                offset: at,
-            });
+            return Err(NotXml { character, offset: at });
         }
     }
     out.extend_from_slice(&bytes[copied..]);

@@ -95,12 +95,9 @@ fn check_references(bytes: &[u8], start: usize, length: usize) -> Result<(), Xml
             Some(digits) => (digits, 16),
             None => (number, 10),
         };
-        let digits = digits
-            .iter()
-            .map_while(|&byte| char::from(byte).to_digit(radix));
-        let point = digits.fold(0_u32, |point, digit| {
-            point.saturating_mul(radix).saturating_add(digit)
-        });
+        let digits = digits.iter().map_while(|&byte| char::from(byte).to_digit(radix));
+        let point =
+            digits.fold(0_u32, |point, digit| point.saturating_mul(radix).saturating_add(digit));
         if char::from_u32(point).is_none() {
             return Err(XmlError::BadReference { offset: at - 1 });
         }
@@ -110,12 +107,7 @@ fn check_references(bytes: &[u8], start: usize, length: usize) -> Result<(), Xml
 
 /// The start tag at the beginning of `bytes`; `None` if it does not end.
 fn measure(bytes: &[u8]) -> Option<Tag> {
-    let mut tag = Tag {
-        length: 0,
-        attributes: 0,
-        declarations: 0,
-        empty: false,
-    };
+    let mut tag = Tag { length: 0, attributes: 0, declarations: 0, empty: false };
     let mut at = bytes.iter().position(|byte| b" \t\r\n>".contains(byte))?;
     loop {
         let found = memchr3(b'"', b'\'', b'>', &bytes[at..])?;

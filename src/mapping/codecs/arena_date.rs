@@ -65,38 +65,20 @@ mod tests {
 
     #[test]
     fn the_example_of_the_page() {
-        let (value, wire) = (
-            "2014-05-02T21:22:13Z",
-            "Fri, 02-May-2014 14:22:13 GMT-0700 (PDT)",
-        );
+        let (value, wire) = ("2014-05-02T21:22:13Z", "Fri, 02-May-2014 14:22:13 GMT-0700 (PDT)");
         assert_eq!(ArenaDate.write(value).as_deref(), Some(wire));
         assert_eq!(ArenaDate.read(wire).as_deref(), Some(value));
         let winter = ArenaDate.write("2014-01-01T08:00:00Z");
-        assert_eq!(
-            winter.as_deref(),
-            Some("Wed, 01-Jan-2014 00:00:00 GMT-0800 (PST)")
-        );
+        assert_eq!(winter.as_deref(), Some("Wed, 01-Jan-2014 00:00:00 GMT-0800 (PST)"));
     }
 
     #[test]
     fn both_hours_of_the_autumn_night_are_kept() {
         let rows = [
-            (
-                "2014-11-02T08:30:00Z",
-                "Sun, 02-Nov-2014 01:30:00 GMT-0700 (PDT)",
-            ),
-            (
-                "2014-11-02T09:30:00Z",
-                "Sun, 02-Nov-2014 01:30:00 GMT-0800 (PST)",
-            ),
-            (
-                "2014-03-09T09:59:59Z",
-                "Sun, 09-Mar-2014 01:59:59 GMT-0800 (PST)",
-            ),
-            (
-                "2014-03-09T10:00:00Z",
-                "Sun, 09-Mar-2014 03:00:00 GMT-0700 (PDT)",
-            ),
+            ("2014-11-02T08:30:00Z", "Sun, 02-Nov-2014 01:30:00 GMT-0700 (PDT)"),
+            ("2014-11-02T09:30:00Z", "Sun, 02-Nov-2014 01:30:00 GMT-0800 (PST)"),
+            ("2014-03-09T09:59:59Z", "Sun, 09-Mar-2014 01:59:59 GMT-0800 (PST)"),
+            ("2014-03-09T10:00:00Z", "Sun, 09-Mar-2014 03:00:00 GMT-0700 (PDT)"),
         ];
         for (value, wire) in rows {
             assert_eq!(ArenaDate.write(value).as_deref(), Some(wire));
@@ -113,11 +95,7 @@ mod tests {
             "Fri, 02-May-2014 14:22:13 GMT-0700",
         ];
         for wire in rows {
-            assert_eq!(
-                ArenaDate.read(wire).as_deref(),
-                Some("2014-05-02T21:22:13Z"),
-                "{wire}"
-            );
+            assert_eq!(ArenaDate.read(wire).as_deref(), Some("2014-05-02T21:22:13Z"), "{wire}");
             laws::holds_for_wire(ArenaDate, wire);
         }
     }

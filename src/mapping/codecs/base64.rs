@@ -27,13 +27,9 @@ mod tests {
 
     #[test]
     fn known_texts() {
-        for (value, wire) in [
-            ("", ""),
-            ("f", "Zg=="),
-            ("fo", "Zm8="),
-            ("foobar", "Zm9vYmFy"),
-            ("é", "w6k="),
-        ] {
+        for (value, wire) in
+            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foobar", "Zm9vYmFy"), ("é", "w6k=")]
+        {
             assert_eq!(Base64.write(value).as_deref(), Some(wire));
             laws::holds_for_value(Base64, value);
         }
@@ -41,9 +37,9 @@ mod tests {
 
     #[test]
     fn other_spellings_are_refused() {
-        for wire in [
-            "Zg", "Zg=", "Zh==", "Zg==\n", " Zg==", "Z-g=", "Z_8=", "Zg==Zg==", "/w==", "====",
-        ] {
+        for wire in
+            ["Zg", "Zg=", "Zh==", "Zg==\n", " Zg==", "Z-g=", "Z_8=", "Zg==Zg==", "/w==", "===="]
+        {
             assert_eq!(Base64.read(wire), None, "{wire}");
         }
     }

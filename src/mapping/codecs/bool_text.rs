@@ -22,17 +22,7 @@ mod tests {
         laws::holds_for_value(BoolText, "false");
         laws::refuses(
             BoolText,
-            &[
-                "",
-                "True",
-                "TRUE",
-                "1",
-                "0",
-                "yes",
-                " true",
-                "true ",
-                "truefalse",
-            ],
+            &["", "True", "TRUE", "1", "0", "yes", " true", "true ", "truefalse"],
         );
     }
 }

@@ -9,15 +9,9 @@ use super::Codec;
 pub(super) fn holds_for_value(codec: Codec, value: &str) {
     let written = codec.write(value);
     let wire = written.unwrap_or_else(|| panic!("{codec:?} does not write {value:?}"));
-    assert_eq!(
-        codec.read(&wire).as_deref(),
-        Some(value),
-        "{codec:?} wrote {wire:?}"
-    );
+    assert_eq!(codec.read(&wire).as_deref(), Some(value), "{codec:?} wrote {wire:?}");
     if let Some(alphabet) = codec.alphabet() {
-        let foreign = wire
-            .chars()
-            .find(|&character| !alphabet.contains(character));
+        let foreign = wire.chars().find(|&character| !alphabet.contains(character));
         assert_eq!(foreign, None, "{codec:?} wrote {wire:?}");
     }
 }
@@ -39,11 +33,7 @@ pub(super) fn holds_for_wire(codec: Codec, wire: &str) {
     holds_for_value(codec, &value);
     let normal = codec.write(&value).unwrap();
     let again = codec.read(&normal).unwrap();
-    assert_eq!(
-        codec.write(&again),
-        Some(normal.clone()),
-        "{codec:?} read {wire:?}"
-    );
+    assert_eq!(codec.write(&again), Some(normal.clone()), "{codec:?} read {wire:?}");
 }
 
 /// Neither side takes any of these.

@@ -31,12 +31,9 @@ mod tests {
 
     #[test]
     fn known_texts() {
-        for (wire, value) in [
-            ("In Progress", "in progress"),
-            ("ÉÀ1", "éà1"),
-            ("ΟΔΟΣ", "οδος"),
-            ("İ", "i\u{307}"),
-        ] {
+        for (wire, value) in
+            [("In Progress", "in progress"), ("ÉÀ1", "éà1"), ("ΟΔΟΣ", "οδος"), ("İ", "i\u{307}")]
+        {
             assert_eq!(Lower.read(wire).as_deref(), Some(value));
             assert_eq!(Lower.write(wire), None);
             laws::holds_for_value(Lower, value);

@@ -22,10 +22,7 @@ mod tests {
 
     #[test]
     fn known_texts() {
-        assert_eq!(
-            Percent.write("a b/é%41").as_deref(),
-            Some("a%20b%2F%C3%A9%2541")
-        );
+        assert_eq!(Percent.write("a b/é%41").as_deref(), Some("a%20b%2F%C3%A9%2541"));
         assert_eq!(Percent.read("a+b%2f%2541").as_deref(), Some("a+b/%41"));
         assert_eq!(Percent.write("..").as_deref(), Some(".."));
         for malformed in ["%", "%4", "%zz", "%ff"] {

@@ -5,10 +5,8 @@ use std::borrow::Cow;
 pub(super) const ALPHABET: &str = "0123456789abcdef";
 
 pub(super) fn read(wire: &str) -> Option<Cow<'_, str>> {
-    let is_uuid = wire.len() == 32
-        && wire
-            .bytes()
-            .all(|it| matches!(it, b'0'..=b'9' | b'a'..=b'f'));
+    let is_uuid =
+        wire.len() == 32 && wire.bytes().all(|it| matches!(it, b'0'..=b'9' | b'a'..=b'f'));
     is_uuid.then_some(Cow::Borrowed(wire))
 }
 

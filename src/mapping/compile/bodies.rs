@@ -54,10 +54,8 @@ impl Compiler<'_> {
                     self.findings.error("M001", body.span, message, "");
                     return None;
                 };
-                let kind = BodyKind::Xml {
-                    root: root.text.clone(),
-                    namespaces: self.namespaces.clone(),
-                };
+                let kind =
+                    BodyKind::Xml { root: root.text.clone(), namespaces: self.namespaces.clone() };
                 (kind, self.shape(tree, Position::Xml, "xml", "", &mut places)?)
             }
             BodyTree::Text(value) => {

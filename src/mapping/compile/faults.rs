@@ -73,11 +73,8 @@ impl Compiler<'_> {
 
 /// Rows with `when`, then the others; within each, those with more conditions first.
 fn trial_order(rows: &[FaultRow]) -> (Vec<u16>, Vec<u16>) {
-    let mut readable: Vec<u16> = (0u16..)
-        .zip(rows)
-        .filter(|(_, row)| row.reads.is_some())
-        .map(|(index, _)| index)
-        .collect();
+    let mut readable: Vec<u16> =
+        (0u16..).zip(rows).filter(|(_, row)| row.reads.is_some()).map(|(index, _)| index).collect();
     readable.sort_by_key(|index| std::cmp::Reverse(rows[usize::from(*index)].conditions()));
     readable.into_iter().partition(|index| rows[usize::from(*index)].when.is_some())
 }
@@ -88,7 +85,6 @@ fn writing(rows: &[FaultRow]) -> (Vec<Option<u16>>, Vec<bool>) {
         (0u16..).zip(rows).find(|(_, row)| row.writes.contains(&fault)).map(|(index, _)| index)
     };
     let own = Fault::ALL.iter().map(|fault| row_of(*fault).is_some()).collect();
-    let writing =
-        Fault::ALL.iter().map(|fault| fault.lineage().find_map(row_of)).collect();
+    let writing = Fault::ALL.iter().map(|fault| fault.lineage().find_map(row_of)).collect();
     (writing, own)
 }

@@ -122,7 +122,10 @@ impl Compiler<'_> {
     fn step_or_member(&self, head: &str, member: &str) -> Option<Found> {
         if let Some(step) = self.scope.steps.iter().position(|(name, _)| name == head) {
             let value = self.scope.steps[step].1.iter().position(|name| name == member)?;
-            return Some((Slot::Step(u8::try_from(step).ok()?, u8::try_from(value).ok()?), Type::Text));
+            return Some((
+                Slot::Step(u8::try_from(step).ok()?, u8::try_from(value).ok()?),
+                Type::Text,
+            ));
         }
         let table = self.tables.iter().position(|table| table.name == head)?;
         let member = self.tables[table].members.iter().position(|name| name == member)?;
@@ -157,8 +160,9 @@ impl Compiler<'_> {
         }
         match self.scope.message {
             Message::Request => known.extend(self.vocabulary.secrets.iter().cloned()),
-            Message::Answer | Message::Fault => known
-                .extend(self.vocabulary.gateway.iter().map(|field| field.name().to_owned())),
+            Message::Answer | Message::Fault => {
+                known.extend(self.vocabulary.gateway.iter().map(|field| field.name().to_owned()))
+            }
         }
         known.extend(self.scope.parts.iter().cloned());
         for (step, values) in &self.scope.steps {
@@ -234,9 +238,7 @@ impl Compiler<'_> {
                 }
             };
             let known: Vec<String> = operation
-                .map(|operation| {
-                    operation.request.iter().map(|field| field.name.clone()).collect()
-                })
+                .map(|operation| operation.request.iter().map(|field| field.name.clone()).collect())
                 .unwrap_or_default();
             let known = known.iter().map(String::as_str);
             self.findings.unknown("M002", or.span, message, name, known);
@@ -271,7 +273,8 @@ impl Compiler<'_> {
                 | Position::Inner => false,
             };
         if !fits {
-            let message = format!("the secret `{}` would flow to a place that is not secret", resolved.name);
+            let message =
+                format!("the secret `{}` would flow to a place that is not secret", resolved.name);
             let label = "secrets stand in a request's headers, cookies, query or body";
             self.findings.error("M010", hole.span, message, label);
         }
@@ -333,7 +336,9 @@ fn fitting(codec: Codec) -> &'static str {
     match codec {
         Codec::Int => "id, text, int and words",
         Codec::Uuid32 => "id and text",
-        Codec::Basic | Codec::Base64 | Codec::Percent | Codec::Lower => "id, text, secrets and words",
+        Codec::Basic | Codec::Base64 | Codec::Percent | Codec::Lower => {
+            "id, text, secrets and words"
+        }
         Codec::Lines => "text",
         Codec::HttpDate | Codec::IsoDate | Codec::ArenaDate => "time",
         Codec::BoolText => "bool",

@@ -17,9 +17,7 @@ impl Compiler<'_> {
             Err(rest) => Err(format!("`{rest}` cannot stand in a path")),
         };
         match parsed {
-            Ok(query) => {
-                Some(JsonPath { text: path.text.clone(), query, at: self.at(path.span) })
-            }
+            Ok(query) => Some(JsonPath { text: path.text.clone(), query, at: self.at(path.span) }),
             Err(why) => {
                 let message = format!("`{}` is no JSONPath of this language: {why}", path.text);
                 let label = "use .name, .*, [n], [*] and [?@.x == literal]";

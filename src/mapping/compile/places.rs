@@ -15,7 +15,12 @@ const PATH_SEPARATORS: [char; 4] = ['/', '?', '#', '\\'];
 impl Compiler<'_> {
     /// A text with holes. M004 for holes side by side, M018 for values that could hold what separates
     /// them, where the text is also read.
-    pub(super) fn pattern(&mut self, template: &Template, position: Position, read: bool) -> Pattern {
+    pub(super) fn pattern(
+        &mut self,
+        template: &Template,
+        position: Position,
+        read: bool,
+    ) -> Pattern {
         let mut pieces: Vec<Piece> = Vec::new();
         for part in &template.parts {
             match part {
@@ -62,7 +67,10 @@ impl Compiler<'_> {
         };
         let charset = Charset::of_expression(&format.text);
         if let Some(separator) = PATH_SEPARATORS.into_iter().find(|mark| charset.admits(*mark)) {
-            let message = format!("the format of `{}` admits `{separator}`, which ends a path segment", hole.name);
+            let message = format!(
+                "the format of `{}` admits `{separator}`, which ends a path segment",
+                hole.name
+            );
             let (at, format) = (hole.at.clone(), format.at.clone());
             let finding = crate::diag::Diagnostic::error("M018", at, message)
                 .label("a value could reach another path")
@@ -90,7 +98,10 @@ impl Compiler<'_> {
             (None, None) => Charset::Any,
         };
         if charset.admits_all(separator) {
-            let message = format!("a value of `{}` could hold `{separator}`, the text that follows it", hole.name);
+            let message = format!(
+                "a value of `{}` could hold `{separator}`, the text that follows it",
+                hole.name
+            );
             let finding = crate::diag::Diagnostic::error("M018", hole.at.clone(), message)
                 .label(format!("give `{}` a format without it, under `formats:`", hole.name));
             self.findings.list.push(finding);
@@ -98,7 +109,11 @@ impl Compiler<'_> {
     }
 
     /// What stands in a place.
-    pub(super) fn content(&mut self, value: &PlaceValue, position: Position) -> Option<(Arrow, Content)> {
+    pub(super) fn content(
+        &mut self,
+        value: &PlaceValue,
+        position: Position,
+    ) -> Option<(Arrow, Content)> {
         match value {
             PlaceValue::Literal(arrow, literal, _) => {
                 let textual = !matches!(position, Position::Json | Position::With);
@@ -120,7 +135,12 @@ impl Compiler<'_> {
         }
     }
 
-    fn text_content(&mut self, template: &Template, position: Position, read: bool) -> Option<Content> {
+    fn text_content(
+        &mut self,
+        template: &Template,
+        position: Position,
+        read: bool,
+    ) -> Option<Content> {
         let mut pattern = self.pattern(template, position, read);
         let single = pattern.pieces.len() == 1 && template.parts.len() == 1;
         match (single, pattern.pieces.pop()) {
@@ -169,7 +189,8 @@ impl Compiler<'_> {
             if matches!(position, Position::Header)
                 && seen.iter().any(|other| other.eq_ignore_ascii_case(&text))
             {
-                let message = format!("`{text}` stands twice: case does not count in a {what}'s name");
+                let message =
+                    format!("`{text}` stands twice: case does not count in a {what}'s name");
                 self.findings.error("M015", key.span, message, "write it once");
             }
             seen.push(text.clone());
@@ -227,7 +248,11 @@ impl Compiler<'_> {
             None => kind == Type::Int,
         };
         if !fits {
-            let message = format!("`{}` is {}", field.name(), if kind == Type::Time { "a time" } else { "a number" });
+            let message = format!(
+                "`{}` is {}",
+                field.name(),
+                if kind == Type::Time { "a time" } else { "a number" }
+            );
             let label = "a time needs `as:` with a date codec, a number needs none";
             self.findings.error("M012", header.span, message, label);
         }

@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use crate::diag::Diagnostic;
 use crate::mapping::compile::{Compiler, Message, Position, Scope};
-use crate::mapping::model::{
-    Content, FaultMap, Operation, Part, Request, Slot, Step, Success, Type,
-};
+use crate::mapping::model::{Content, FaultMap, Operation, Part, Request, Slot, Step, Success};
 use crate::mapping::syntax::{self, Literal, Named, Template};
 use crate::value::{Fault, FieldId};
 
@@ -100,11 +98,8 @@ impl Compiler<'_> {
 
     fn success(&mut self, success: &syntax::Success) -> Success {
         self.note_unverified(success.unverified, success.span, "success");
-        let gives = success
-            .gives
-            .iter()
-            .filter_map(|(field, value)| self.gives(field, value))
-            .collect();
+        let gives =
+            success.gives.iter().filter_map(|(field, value)| self.gives(field, value)).collect();
         Success {
             codes: success.codes.iter().map(|(code, _)| *code).collect(),
             headers: self.named_places(&success.headers, Position::Header, "header"),
@@ -199,11 +194,9 @@ impl Compiler<'_> {
     /// Checks `session:`, which runs with the log-ins of a later version.
     pub(super) fn limits_and_session(&mut self, file: &syntax::File) {
         let Some(session) = &file.session else { return };
-        for (request, kind) in [
-            (&session.log_in, "log_in"),
-            (&session.log_out, "log_out"),
-            (&session.renew, "renew"),
-        ] {
+        for (request, kind) in
+            [(&session.log_in, "log_in"), (&session.log_out, "log_out"), (&session.renew, "renew")]
+        {
             let Some(request) = request else { continue };
             let id = self.vocabulary.operations.iter().position(|known| known.name == kind);
             self.scope = Scope { operation: id, ..Scope::default() };
@@ -236,11 +229,6 @@ impl Compiler<'_> {
                 self.findings.list.push(finding);
             }
         }
-    }
-
-    /// The type of a field by its name, for checks of settings.
-    pub(super) fn is_text(kind: Type) -> bool {
-        matches!(kind, Type::Id | Type::Text)
     }
 }
 

@@ -110,7 +110,9 @@ impl Compiler<'_> {
             let message = format!("no word named `{}` in the vocabulary", word.text);
             let known = kind.map(|kind| kind.words.as_slice()).unwrap_or_default();
             let known = known.iter().map(String::as_str);
-            self.findings.list.push(Diagnostic::error("M002", at, message).suggest(&word.text, known));
+            self.findings
+                .list
+                .push(Diagnostic::error("M002", at, message).suggest(&word.text, known));
         }
         index
     }

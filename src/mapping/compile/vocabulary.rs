@@ -109,11 +109,7 @@ fn operation(
     }
 }
 
-fn fields(
-    vocabulary: &Vocabulary,
-    declared: &[FieldDecl],
-    findings: &mut Findings,
-) -> Vec<Field> {
+fn fields(vocabulary: &Vocabulary, declared: &[FieldDecl], findings: &mut Findings) -> Vec<Field> {
     if let Some(extra) = declared.get(FIELDS_MAX) {
         let message = format!("more than {FIELDS_MAX} fields");
         findings.error("M001", extra.name.span, message, "");

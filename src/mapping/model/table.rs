@@ -44,7 +44,13 @@ pub struct TableRow {
 
 impl Table {
     /// Indexes the rows; of two rows for one thing the first counts, as the checks have said.
-    pub fn new(name: String, word_type: usize, words: usize, ignore_case: bool, at: Location) -> Self {
+    pub fn new(
+        name: String,
+        word_type: usize,
+        words: usize,
+        ignore_case: bool,
+        at: Location,
+    ) -> Self {
         Self {
             name,
             word_type,

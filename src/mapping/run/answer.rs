@@ -249,9 +249,8 @@ impl<'m, 'a> Answers<'m, 'a> {
     ) -> Result<u32, Mismatch> {
         let came = self.media_type.as_ref().map_err(|()| Mismatch::MediaType)?;
         let body = choose_body(&success.bodies, came.as_deref()).ok_or(Mismatch::MediaType)?;
-        let mut captures =
-            capture(body, self.body, bounds::BODY_DEPTH_MAX, Duplicates::KeepFirst)
-                .map_err(|_| Mismatch::Body)?;
+        let mut captures = capture(body, self.body, bounds::BODY_DEPTH_MAX, Duplicates::KeepFirst)
+            .map_err(|_| Mismatch::Body)?;
         if captures.missing_literal.is_some() {
             return Err(Mismatch::Content);
         }
@@ -338,9 +337,9 @@ fn scalar_text(value: &serde_json::Value) -> Option<String> {
         serde_json::Value::String(text) => Some(text.clone()),
         serde_json::Value::Number(number) => Some(number.to_string()),
         serde_json::Value::Bool(value) => Some(value.to_string()),
-        serde_json::Value::Null
-        | serde_json::Value::Array(_)
-        | serde_json::Value::Object(_) => None,
+        serde_json::Value::Null | serde_json::Value::Array(_) | serde_json::Value::Object(_) => {
+            None
+        }
     }
 }
 

@@ -384,11 +384,7 @@ fn xml_object(
     demand_literals(members, places, captures);
 }
 
-fn form_body<'a>(
-    body: &Body,
-    bytes: &'a [u8],
-    captures: &mut Captures<'a>,
-) -> Result<(), Refusal> {
+fn form_body<'a>(body: &Body, bytes: &'a [u8], captures: &mut Captures<'a>) -> Result<(), Refusal> {
     let Shape::Object { members, .. } = &body.shape else { return Ok(()) };
     for pair in FormPairs::new(bytes) {
         let (name, value) =

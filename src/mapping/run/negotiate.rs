@@ -35,9 +35,7 @@ pub fn media_type(headers: &HeaderMap) -> Result<Option<String>, ()> {
 pub fn choose_body<'b>(bodies: &'b [Body], media_type: Option<&str>) -> Option<&'b Body> {
     match media_type {
         None => bodies.first(),
-        Some(media_type) => {
-            bodies.iter().find(|body| !body.typed || body.accepts(media_type))
-        }
+        Some(media_type) => bodies.iter().find(|body| !body.typed || body.accepts(media_type)),
     }
 }
 

@@ -13,8 +13,8 @@ use crate::codec::xml::XmlDocument;
 use crate::mapping::codecs::NodeKind;
 use crate::mapping::compile::DEFAULT_PATH_FORMAT;
 use crate::mapping::model::{
-    Body, BodyKind, Content, Hole, Mapping, Named, Operation, OrElse, Pattern, Piece, Place, Request, Slot,
-    Type, Vocabulary,
+    Body, BodyKind, Content, Hole, Mapping, Named, Operation, OrElse, Pattern, Piece, Place,
+    Request, Slot, Type, Vocabulary,
 };
 use crate::mapping::run::capture::{Captured, Captures, capture};
 use crate::mapping::run::render::word_fault;
@@ -246,9 +246,11 @@ impl<'m, 'a> Reader<'m, 'a> {
             let (name, value) = pair.map_err(|error| {
                 Refusal::whole(Fault::InvalidRequest, format!("the query cannot be read: {error}"))
             })?;
-            let known = request.query.iter().filter(wanted).find(|named| {
-                self.name(&named.name).is_some_and(|known| known == name)
-            });
+            let known = request
+                .query
+                .iter()
+                .filter(wanted)
+                .find(|named| self.name(&named.name).is_some_and(|known| known == name));
             if let Some(named) = known {
                 self.place(&named.place, Captured::Text(value))?;
             }
@@ -256,12 +258,7 @@ impl<'m, 'a> Reader<'m, 'a> {
         Ok(())
     }
 
-    fn header(
-        &mut self,
-        name: &str,
-        named: &Named,
-        headers: &'a HeaderMap,
-    ) -> Result<(), Refusal> {
+    fn header(&mut self, name: &str, named: &Named, headers: &'a HeaderMap) -> Result<(), Refusal> {
         let mut values = headers.get_all(name).iter();
         let Some(first) = values.next() else {
             return match &named.place.content {
@@ -392,10 +389,16 @@ impl<'m, 'a> Reader<'m, 'a> {
         let secret = pattern.holes().any(|hole| matches!(hole.slot, Slot::Secret(_)));
         let Some(values) = split(pattern, &text) else {
             // `Bearer x` where `OAuth x` belongs: the credential that is wanted is not there.
-            return if secret { Ok(()) } else { Err(wrong(member, "does not have the form that belongs here")) };
+            return if secret {
+                Ok(())
+            } else {
+                Err(wrong(member, "does not have the form that belongs here"))
+            };
         };
         let values: SmallVec<[Cow<'a, str>; 2]> = match &text {
-            Cow::Borrowed(whole) => values.iter().map(|range| Cow::Borrowed(&whole[range.clone()])).collect(),
+            Cow::Borrowed(whole) => {
+                values.iter().map(|range| Cow::Borrowed(&whole[range.clone()])).collect()
+            }
             Cow::Owned(whole) => {
                 values.iter().map(|range| Cow::Owned(whole[range.clone()].to_owned())).collect()
             }
@@ -443,12 +446,7 @@ impl<'m, 'a> Reader<'m, 'a> {
         matches!(&hole.or, OrElse::Literal(literal) if literal.text == wire)
     }
 
-    fn decode(
-        &self,
-        hole: &Hole,
-        wire: Cow<'a, str>,
-        member: &str,
-    ) -> Result<Value<'a>, Refusal> {
+    fn decode(&self, hole: &Hole, wire: Cow<'a, str>, member: &str) -> Result<Value<'a>, Refusal> {
         let text = match hole.codec {
             None => wire,
             Some(codec) => match read_codec(codec, wire) {
@@ -461,15 +459,16 @@ impl<'m, 'a> Reader<'m, 'a> {
             return match table.read(&text) {
                 Some(word) => Ok(Value::Word(word)),
                 None => {
-                    let reason = format!("{member} is not one of: {}", table.readable().collect::<Vec<_>>().join(", "));
+                    let reason = format!(
+                        "{member} is not one of: {}",
+                        table.readable().collect::<Vec<_>>().join(", ")
+                    );
                     Err(Refusal::member(word_fault(&hole.name), member, reason))
                 }
             };
         }
         let fits = match (hole.format, hole.kind) {
-            (Some(format), _) => {
-                self.mapping.formats[usize::from(format)].regex.is_match(&text)
-            }
+            (Some(format), _) => self.mapping.formats[usize::from(format)].regex.is_match(&text),
             (None, Type::Int) => crate::mapping::codecs::Codec::Int.read(&text).is_some(),
             (None, Type::Bool) => matches!(text.as_ref(), "true" | "false"),
             (None, Type::Time) => crate::mapping::codecs::Codec::IsoDate.read(&text).is_some(),
@@ -582,9 +581,7 @@ impl<'m, 'a> Reader<'m, 'a> {
             self.record.set(field, Some(value));
             return Ok(());
         }
-        let lenient = request
-            .holes()
-            .any(|other| other.slot == hole.slot && !demands(other));
+        let lenient = request.holes().any(|other| other.slot == hole.slot && !demands(other));
         if demands(hole) && !lenient { Err(missing(member)) } else { Ok(()) }
     }
 }
@@ -594,7 +591,10 @@ fn demands(hole: &Hole) -> bool {
     matches!(hole.or, OrElse::Required | OrElse::Setting(_))
 }
 
-fn read_codec<'a>(codec: crate::mapping::codecs::Codec, wire: Cow<'a, str>) -> Option<Cow<'a, str>> {
+fn read_codec<'a>(
+    codec: crate::mapping::codecs::Codec,
+    wire: Cow<'a, str>,
+) -> Option<Cow<'a, str>> {
     match wire {
         Cow::Borrowed(wire) => codec.read(wire),
         Cow::Owned(wire) => Some(Cow::Owned(codec.read(&wire)?.into_owned())),

@@ -1,11 +1,11 @@
 //! Look-ups before a call.
 
-use http::Method;
+use http::HeaderMap;
 
-use crate::mapping::model::{Operation, Step};
+use crate::mapping::model::{Operation, Slot, Step};
 use crate::mapping::run::render::Renderer;
-use crate::mapping::run::write::write_path;
-use crate::mapping::run::{Refusal, Sources};
+use crate::mapping::run::write::{write_path, write_some};
+use crate::mapping::run::{Outgoing, Refusal, Sources};
 use crate::value::Fault;
 
 /// Writes a step's request: its own line, with the headers of the call that carry credentials.
@@ -16,10 +16,21 @@ pub fn write_step(
     operation: &Operation,
     step: &Step,
     sources: Sources<'_>,
-) -> Result<(Method, String), Refusal> {
-    debug_assert!(operation.steps.iter().any(|known| std::ptr::eq(known, step)));
-    let target = write_path(&Renderer::new(sources), &step.segments)?;
-    Ok((step.method.clone(), target))
+) -> Result<Outgoing, Refusal> {
+    let renderer = Renderer::new(sources);
+    let mut target = write_path(&renderer, &step.segments)?;
+    let mut headers = HeaderMap::new();
+    // A look-up is made with the call's own credential and settings, and with nothing else of it.
+    write_some(&renderer, &operation.request, &mut target, &mut headers, |named| {
+        named.place.content.holes().next().is_some()
+            && named
+                .place
+                .content
+                .holes()
+                .all(|hole| matches!(hole.slot, Slot::Secret(_) | Slot::Setting(_)))
+    })?;
+    let lossy = Vec::new();
+    Ok(Outgoing { method: step.method.clone(), target, headers, body: Vec::new(), lossy })
 }
 
 /// Reads what a step found: its values in the order of `take`.
@@ -39,11 +50,15 @@ pub fn read_step(step: &Step, body: &[u8], sources: Sources<'_>) -> Result<Vec<S
     for (path, pattern) in &step.conditions {
         wanted.push((path, renderer.pattern(pattern)?.unwrap_or_default()));
     }
-    let items: Vec<&serde_json::Value> =
-        step.list.select(&tree).into_iter().flat_map(|found| match found {
+    let items: Vec<&serde_json::Value> = step
+        .list
+        .select(&tree)
+        .into_iter()
+        .flat_map(|found| match found {
             serde_json::Value::Array(items) => items.iter().collect(),
             other => vec![other],
-        }).collect();
+        })
+        .collect();
     let mut fitting = items.into_iter().filter(|item| {
         wanted.iter().all(|(path, text)| member(item, path).is_some_and(|found| found == *text))
     });
@@ -72,4 +87,3 @@ fn member(item: &serde_json::Value, path: &[String]) -> Option<String> {
         | serde_json::Value::Object(_) => None,
     }
 }
-

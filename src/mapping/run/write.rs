@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use crate::codec::{form, percent, xml};
 use crate::mapping::model::{
-    Body, BodyKind, FaultMap, Key, Named, Operation, Pattern, Piece, Place, Shape,
+    Body, BodyKind, FaultMap, Key, Named, Operation, Pattern, Piece, Place, Request, Shape,
 };
 use crate::mapping::run::render::{Rendered, Renderer};
 use crate::mapping::run::{Refusal, Sources, preferred};
@@ -65,9 +65,8 @@ pub fn write_request(operation: &Operation, sources: Sources<'_>) -> Result<Outg
     let renderer = Renderer::new(sources);
     let request = &operation.request;
     let mut target = write_path(&renderer, &request.segments)?;
-    write_query(&renderer, &request.query, &mut target)?;
-    let mut headers = write_headers(&renderer, &request.headers)?;
-    write_cookies(&renderer, &request.cookies, &mut headers)?;
+    let mut headers = HeaderMap::with_capacity(request.headers.len() + 6);
+    write_some(&renderer, request, &mut target, &mut headers, |_| true)?;
     let mut body = Vec::new();
     if let Some(form) = request.bodies.first() {
         write_body(&renderer, form, &mut body)?;
@@ -75,6 +74,20 @@ pub fn write_request(operation: &Operation, sources: Sources<'_>) -> Result<Outg
     }
     let lossy = renderer.lossy.into_inner();
     Ok(Outgoing { method: request.method.clone(), target, headers, body, lossy })
+}
+
+/// Writes query, headers and cookies, those that are wanted.
+pub(super) fn write_some(
+    renderer: &Renderer<'_>,
+    request: &Request,
+    target: &mut String,
+    headers: &mut HeaderMap,
+    wanted: impl Fn(&Named) -> bool,
+) -> Result<(), Refusal> {
+    let wanted = |named: &&Named| named.place.arrow.writes() && wanted(named);
+    write_query(renderer, request.query.iter().filter(wanted), target)?;
+    write_headers(renderer, request.headers.iter().filter(wanted), headers)?;
+    write_cookies(renderer, request.cookies.iter().filter(wanted), headers)
 }
 
 /// Writes a path: each value encoded for its segment.
@@ -103,14 +116,15 @@ pub(super) fn write_path(renderer: &Renderer<'_>, segments: &[Pattern]) -> Resul
         .map_err(|_| Refusal::whole(Fault::InvalidRequest, "the path is not UTF-8"))
 }
 
-fn write_query(
+fn write_query<'n>(
     renderer: &Renderer<'_>,
-    query: &[Named],
+    query: impl Iterator<Item = &'n Named>,
     target: &mut String,
 ) -> Result<(), Refusal> {
     let mut separator = '?';
-    for named in query.iter().filter(|named| named.place.arrow.writes()) {
-        let (Some(name), Some(value)) = (name_of(renderer, named)?, renderer.content(&named.place.content)?)
+    for named in query {
+        let (Some(name), Some(value)) =
+            (name_of(renderer, named)?, renderer.content(&named.place.content)?)
         else {
             continue;
         };
@@ -137,13 +151,23 @@ fn name_of(renderer: &Renderer<'_>, named: &Named) -> Result<Option<String>, Ref
     }
 }
 
-fn write_headers(renderer: &Renderer<'_>, named: &[Named]) -> Result<HeaderMap, Refusal> {
-    let mut headers = HeaderMap::with_capacity(named.len() + 4);
-    for named in named.iter().filter(|named| named.place.arrow.writes()) {
+fn write_headers<'n>(
+    renderer: &Renderer<'_>,
+    named: impl Iterator<Item = &'n Named>,
+    headers: &mut HeaderMap,
+) -> Result<(), Refusal> {
+    for named in named {
         let Some(name) = name_of(renderer, named)? else { continue };
         let Some(value) = renderer.content(&named.place.content)? else { continue };
-        put_header(&mut headers, &name, &named.place, &value)?;
+        put_header(headers, &name, &named.place, &value)?;
     }
+    Ok(())
+}
+
+/// An answer's header fields.
+fn answer_headers(renderer: &Renderer<'_>, named: &[Named]) -> Result<HeaderMap, Refusal> {
+    let mut headers = HeaderMap::with_capacity(named.len() + 6);
+    write_headers(renderer, named.iter().filter(|named| named.place.arrow.writes()), &mut headers)?;
     Ok(headers)
 }
 
@@ -165,13 +189,13 @@ fn put_header(
     Ok(())
 }
 
-fn write_cookies(
+fn write_cookies<'n>(
     renderer: &Renderer<'_>,
-    cookies: &[Named],
+    cookies: impl Iterator<Item = &'n Named>,
     headers: &mut HeaderMap,
 ) -> Result<(), Refusal> {
     let mut line = String::new();
-    for named in cookies.iter().filter(|named| named.place.arrow.writes()) {
+    for named in cookies {
         let Some(name) = name_of(renderer, named)? else { continue };
         let Some(value) = renderer.content(&named.place.content)? else { continue };
         // RFC 6265 section 4.1.1: what would end the value cannot stand in it.
@@ -211,7 +235,11 @@ fn split_parts(operation: &Operation, sources: &Sources<'_>) -> Result<Vec<Strin
         let text = sources.record.text(part.field).unwrap_or("");
         let unfit = || {
             let name = part.pattern.to_string();
-            Refusal::member(Fault::NotFound, "ticket", format!("the id does not have the form {name}"))
+            Refusal::member(
+                Fault::NotFound,
+                "ticket",
+                format!("the id does not have the form {name}"),
+            )
         };
         let mut rest = text;
         let mut pieces = part.pattern.pieces.iter().peekable();
@@ -499,7 +527,7 @@ pub fn write_answer(
 ) -> Result<WrittenAnswer, Refusal> {
     let renderer = Renderer::new(sources);
     let success = &operation.success;
-    let mut headers = write_headers(&renderer, &success.headers)?;
+    let mut headers = answer_headers(&renderer, &success.headers)?;
     let mut body = Vec::new();
     if let Some(form) = preferred(&success.bodies, wanted.headers, wanted.kind) {
         write_body(&renderer, form, &mut body)?;
@@ -538,8 +566,8 @@ pub fn write_fault(
     let mut renderer = Renderer::new(sources);
     renderer.native = row.native.as_ref().filter(|native| native.arrow.writes()).map(|n| &n.code);
     renderer.message = &message;
-    let mut headers = write_headers(&renderer, &faults.headers).unwrap_or_default();
-    headers.extend(write_headers(&renderer, &row.headers).unwrap_or_default());
+    let mut headers = answer_headers(&renderer, &faults.headers).unwrap_or_default();
+    headers.extend(answer_headers(&renderer, &row.headers).unwrap_or_default());
     if fault == Fault::MethodNotAllowed
         && let Ok(allow) = HeaderValue::from_str(gateway.allow)
     {

@@ -13,9 +13,7 @@ impl Accept {
     /// Reads the header; without one, anything is taken.
     pub(super) fn read(header: Option<&str>) -> Accept {
         let header = header.unwrap_or("*/*");
-        Accept {
-            ranges: header.split(',').filter_map(range).collect(),
-        }
+        Accept { ranges: header.split(',').filter_map(range).collect() }
     }
 
     pub(super) fn takes(&self, media_type: &str) -> bool {
@@ -41,11 +39,7 @@ impl Accept {
             Form::Json => &JSON_TYPES,
             Form::Xml => &XML_TYPES,
         };
-        types
-            .iter()
-            .map(|media_type| self.weight(media_type))
-            .max()
-            .unwrap_or(0)
+        types.iter().map(|media_type| self.weight(media_type)).max().unwrap_or(0)
     }
 
     fn weight(&self, media_type: &str) -> u32 {
@@ -60,10 +54,7 @@ impl Accept {
 
 fn range(text: &str) -> Option<(String, u32)> {
     let mut parts = text.split(';').map(str::trim);
-    let range = parts
-        .next()
-        .filter(|range| range.contains('/'))?
-        .to_ascii_lowercase();
+    let range = parts.next().filter(|range| range.contains('/'))?.to_ascii_lowercase();
     let weight = parts
         .filter_map(|part| part.split_once('='))
         .find(|(name, _)| name.eq_ignore_ascii_case("q"))
@@ -94,11 +85,7 @@ mod tests {
             ("*/*;q=0.0", false),
             ("nonsense", false),
         ] {
-            assert_eq!(
-                Accept::read(Some(header)).takes("text/plain"),
-                takes,
-                "{header}"
-            );
+            assert_eq!(Accept::read(Some(header)).takes("text/plain"), takes, "{header}");
         }
         assert!(Accept::read(None).takes("text/plain"));
     }

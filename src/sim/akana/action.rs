@@ -50,9 +50,7 @@ impl Form {
         if JSON_TYPES.contains(&media_type.as_str()) {
             return Some(Form::Json);
         }
-        XML_TYPES
-            .contains(&media_type.as_str())
-            .then_some(Form::Xml)
+        XML_TYPES.contains(&media_type.as_str()).then_some(Form::Xml)
     }
 }
 
@@ -90,11 +88,7 @@ fn name_in_json(body: &[u8]) -> Result<Option<String>, &'static str> {
 
 fn name_in_xml(body: &[u8]) -> Result<Option<String>, &'static str> {
     let text = std::str::from_utf8(body).map_err(|_| "The body is not UTF-8")?;
-    let options = ParsingOptions {
-        allow_dtd: false,
-        nodes_limit: NODES_MAX,
-        ..Default::default()
-    };
+    let options = ParsingOptions { allow_dtd: false, nodes_limit: NODES_MAX, ..Default::default() };
     let document =
         Document::parse_with_options(text, options).map_err(|_| "The body is not XML")?;
     if too_deep(&document) {
@@ -105,21 +99,15 @@ fn name_in_xml(body: &[u8]) -> Result<Option<String>, &'static str> {
     if root.tag_name().name() != "Action" {
         return Err("The body is not an Action");
     }
-    let name = root
-        .children()
-        .find(|child| child.tag_name().name() == "ActionName");
-    Ok(name
-        .and_then(|node: Node<'_, '_>| node.text())
-        .map(|text| text.trim().to_owned()))
+    let name = root.children().find(|child| child.tag_name().name() == "ActionName");
+    Ok(name.and_then(|node: Node<'_, '_>| node.text()).map(|text| text.trim().to_owned()))
 }
 
 /// Nodes come in document order, a parent before its children.
 fn too_deep(document: &Document<'_>) -> bool {
     let mut depths: Vec<usize> = Vec::new();
     for node in document.descendants() {
-        let depth = node
-            .parent()
-            .map_or(0, |parent| depths[parent.id().get_usize()] + 1);
+        let depth = node.parent().map_or(0, |parent| depths[parent.id().get_usize()] + 1);
         if node.is_element() && depth > DEPTH_MAX {
             return true;
         }
@@ -143,9 +131,7 @@ mod tests {
 
     #[test]
     fn both_forms_are_read() {
-        let wanted = Ok(Action {
-            name: "ticket.action.resolve".to_owned(),
-        });
+        let wanted = Ok(Action { name: "ticket.action.resolve".to_owned() });
         for json in [
             r#"{"ActionName":"ticket.action.resolve","Comments":"one"}"#,
             r#"{"Comments":["one","two"],"ActionName":"ticket.action.resolve"}"#,
@@ -178,11 +164,7 @@ mod tests {
                 "Comments is neither a text nor a list of texts",
             ),
         ] {
-            assert_eq!(
-                Action::read(json.as_bytes(), Form::Json),
-                Err(why),
-                "{json}"
-            );
+            assert_eq!(Action::read(json.as_bytes(), Form::Json), Err(why), "{json}");
         }
         for (xml, why) in [
             ("<Action>", "The body is not XML"),
@@ -192,10 +174,7 @@ mod tests {
                 "<!DOCTYPE Action [<!ENTITY e \"x\">]><Action><ActionName>&e;</ActionName></Action>",
                 "The body is not XML",
             ),
-            (
-                "<Action><ActionName>&unknown;</ActionName></Action>",
-                "The body is not XML",
-            ),
+            ("<Action><ActionName>&unknown;</ActionName></Action>", "The body is not XML"),
         ] {
             assert_eq!(Action::read(xml.as_bytes(), Form::Xml), Err(why), "{xml}");
         }
@@ -206,19 +185,10 @@ mod tests {
         assert!(Action::read(nested(128).as_bytes(), Form::Xml).is_ok());
         let too_deep = Err("The body is nested too deeply");
         assert_eq!(Action::read(nested(129).as_bytes(), Form::Xml), too_deep);
-        assert_eq!(
-            Action::read(nested(100_000).as_bytes(), Form::Xml),
-            Err("The body is not XML")
-        );
+        assert_eq!(Action::read(nested(100_000).as_bytes(), Form::Xml), Err("The body is not XML"));
         let wide = format!("<Action>{}</Action>", "<x/>".repeat(10_000));
-        assert_eq!(
-            Action::read(wide.as_bytes(), Form::Xml),
-            Err("The body is not XML")
-        );
+        assert_eq!(Action::read(wide.as_bytes(), Form::Xml), Err("The body is not XML"));
         let json = format!("{{\"ActionName\":{}{}}}", "[".repeat(200), "]".repeat(200));
-        assert_eq!(
-            Action::read(json.as_bytes(), Form::Json),
-            Err("The body is not JSON")
-        );
+        assert_eq!(Action::read(json.as_bytes(), Form::Json), Err("The body is not JSON"));
     }
 }

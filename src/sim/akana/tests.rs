@@ -16,20 +16,11 @@ async fn post(simulator: &Simulator, headers: &str, body: &str) -> Reply {
 
 async fn act(simulator: &Simulator, action: &str) -> (u16, String) {
     let body = format!(r#"{{"ActionName":"ticket.action.{action}","Comments":"c"}}"#);
-    post(
-        simulator,
-        &format!("{COOKIE}\nContent-Type: application/json"),
-        &body,
-    )
-    .await
-    .seen()
+    post(simulator, &format!("{COOKIE}\nContent-Type: application/json"), &body).await.seen()
 }
 
 fn fault(status: u16, code: &str, text: &str) -> (u16, String) {
-    (
-        status,
-        format!(r#"{{"faultcode":"{code}","faultstring":"{text}"}}"#),
-    )
+    (status, format!(r#"{{"faultcode":"{code}","faultstring":"{text}"}}"#))
 }
 
 fn illegal(action: &str, state: &str) -> (u16, String) {
@@ -40,14 +31,7 @@ fn illegal(action: &str, state: &str) -> (u16, String) {
 #[tokio::test]
 async fn the_pages_exchange() {
     let csrf = Some("TokenID%3D8ed70a13-8469-11e8-b37a-b155e4eabeb8".to_owned());
-    let simulator = start_with(
-        Vendor::Akana,
-        Options {
-            csrf,
-            ..Options::default()
-        },
-    )
-    .await;
+    let simulator = start_with(Vendor::Akana, Options { csrf, ..Options::default() }).await;
     let request = "POST /api/tickets/ticket25687.acmepaymentscorp/actions HTTP/1.1\nHost: sim\n\
         Accept: */*\nContent-Type: application/json; charset=UTF-8\n\
         Cookie: AtmoAuthToken_acmepaymentscorp=sim-akana-token\n\
@@ -88,19 +72,12 @@ async fn the_workflow() {
 #[tokio::test]
 async fn the_cookie_is_demanded_and_its_name_carries_the_tenant() {
     let token = Some("TokenID=1,sig=2".to_owned());
-    let options = Options {
-        token,
-        tenant: "other".to_owned(),
-        ..Options::default()
-    };
+    let options = Options { token, tenant: "other".to_owned(), ..Options::default() };
     let simulator = start_with(Vendor::Akana, options).await;
     for (line, status) in [
         ("Cookie: AtmoAuthToken_other=TokenID%3D1%2Csig%3D2", 200),
         ("Cookie: a=b; AtmoAuthToken_other=TokenID=1,sig=2", 200),
-        (
-            "Cookie: AtmoAuthToken_acmepaymentscorp=TokenID%3D1%2Csig%3D2",
-            401,
-        ),
+        ("Cookie: AtmoAuthToken_acmepaymentscorp=TokenID%3D1%2Csig%3D2", 401),
         ("Cookie: AtmoAuthToken_other=TokenID%3D1", 401),
         ("Authorization: TokenID=1,sig=2", 401),
     ] {
@@ -117,36 +94,16 @@ async fn the_cookie_is_demanded_and_its_name_carries_the_tenant() {
 #[tokio::test]
 async fn the_csrf_header_is_demanded_of_a_write_if_it_is_on() {
     let csrf = Some("c-1".to_owned());
-    let simulator = start_with(
-        Vendor::Akana,
-        Options {
-            csrf,
-            ..Options::default()
-        },
-    )
-    .await;
+    let simulator = start_with(Vendor::Akana, Options { csrf, ..Options::default() }).await;
     let body = r#"{"ActionName":"ticket.action.resolve"}"#;
     for (line, wanted) in [
         ("Accept: */*", fault(401, "Client", "Unauthorized")),
-        (
-            "X-Csrf-Token_acmepaymentscorp: wrong",
-            fault(401, "Client", "Unauthorized"),
-        ),
-        (
-            "X-Csrf-Token_other: c-1",
-            fault(401, "Client", "Unauthorized"),
-        ),
-        (
-            "X-Csrf-Token_acmepaymentscorp: c-1",
-            (200, "RESOLVED".to_owned()),
-        ),
+        ("X-Csrf-Token_acmepaymentscorp: wrong", fault(401, "Client", "Unauthorized")),
+        ("X-Csrf-Token_other: c-1", fault(401, "Client", "Unauthorized")),
+        ("X-Csrf-Token_acmepaymentscorp: c-1", (200, "RESOLVED".to_owned())),
     ] {
         let headers = format!("{COOKIE}\n{line}\nContent-Type: application/json");
-        assert_eq!(
-            post(&simulator, &headers, body).await.seen(),
-            wanted,
-            "{line}"
-        );
+        assert_eq!(post(&simulator, &headers, body).await.seen(), wanted, "{line}");
     }
     let read =
         format!("GET /api/tickets/ticket25687.acmepaymentscorp HTTP/1.1\nHost: sim\n{COOKIE}\n\n");
@@ -166,11 +123,7 @@ async fn all_ten_media_types_are_taken() {
                 let headers = format!("{COOKIE}\nContent-Type: {media_type}; charset=UTF-8");
                 let reply = post(&simulator, &headers, &body.replace("NAME", name)).await;
                 // The ticket is open at first and reopened after that.
-                let state = if name == "resolve" {
-                    "RESOLVED"
-                } else {
-                    "REOPEN"
-                };
+                let state = if name == "resolve" { "RESOLVED" } else { "REOPEN" };
                 assert_eq!(reply.seen(), (200, state.to_owned()), "{media_type}");
             }
         }
@@ -239,11 +192,7 @@ async fn a_fault_is_written_as_it_is_accepted() {
         ("xml", "*/*", xml_fault),
         ("json", "text/plain, application/xml", xml_fault),
         ("xml", "text/plain, application/json", json_fault),
-        (
-            "xml",
-            "text/plain, application/xml;q=0.5, application/json;q=0.6",
-            json_fault,
-        ),
+        ("xml", "text/plain, application/xml;q=0.5, application/json;q=0.6", json_fault),
         ("json", "text/plain, application/vnd.soa.v81+xml", xml_fault),
     ] {
         let body = if form == "xml" { xml } else { json };
@@ -257,14 +206,7 @@ async fn a_fault_is_written_as_it_is_accepted() {
 #[tokio::test]
 async fn a_ticket_is_read() {
     let tickets = vec![Seed::new("ticket7.acmepaymentscorp", "CLOSED")];
-    let simulator = start_with(
-        Vendor::Akana,
-        Options {
-            tickets,
-            ..Options::default()
-        },
-    )
-    .await;
+    let simulator = start_with(Vendor::Akana, Options { tickets, ..Options::default() }).await;
     let request = |accept: &str| {
         format!(
             "GET /api/tickets/ticket7.acmepaymentscorp HTTP/1.1\nHost: sim\n{COOKIE}\nAccept: {accept}\n\n"

@@ -15,20 +15,12 @@ pub(super) struct Quota {
 
 impl Quota {
     pub(super) fn new(per_day: u32) -> Quota {
-        Quota {
-            per_day,
-            spent: 0,
-            resets: None,
-        }
+        Quota { per_day, spent: 0, resets: None }
     }
 
     /// Takes one request; `false` if the day has none left.
     pub(super) fn spend(&mut self, now: Timestamp) -> bool {
-        if self
-            .resets
-            .as_ref()
-            .is_none_or(|resets| now >= resets.timestamp())
-        {
+        if self.resets.as_ref().is_none_or(|resets| now >= resets.timestamp()) {
             self.spent = 0;
             self.resets = Some(next_midnight(now));
         }
@@ -46,9 +38,7 @@ impl Quota {
     /// The reset as Arena writes it: `Fri, 02-May-2014 14:22:13 GMT-0700 (PDT)`.
     pub(super) fn reset(&self) -> String {
         match &self.resets {
-            Some(resets) => resets
-                .strftime("%a, %d-%b-%Y %H:%M:%S GMT%z (%Z)")
-                .to_string(),
+            Some(resets) => resets.strftime("%a, %d-%b-%Y %H:%M:%S GMT%z (%Z)").to_string(),
             None => String::new(),
         }
     }

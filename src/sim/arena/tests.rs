@@ -31,10 +31,7 @@ fn answer(guid: &str, status_guid: &str, status: &str) -> String {
 
 fn error(status: u16, code: u16, message: &str) -> (u16, String) {
     let message = Value::from(message);
-    (
-        status,
-        format!(r#"{{"status":{status},"errors":[{{"code":{code},"message":{message}}}]}}"#),
-    )
+    (status, format!(r#"{{"status":{status},"errors":[{{"code":{code},"message":{message}}}]}}"#))
 }
 
 async fn post(simulator: &Simulator, body: &str) -> Reply {
@@ -59,15 +56,8 @@ async fn the_pages_exchange() {
         \"status\": \"IN_PROGRESS\"\n}";
     let reply = send(&simulator, request).await;
     assert_eq!(reply.status, 201);
-    assert_eq!(
-        reply.text(),
-        answer(SAMPLE, "R9TCV8TK7ARN6P8RATDZ", "In Progress")
-    );
-    let names: Vec<&str> = reply
-        .headers
-        .iter()
-        .map(|(name, _)| name.as_str())
-        .collect();
+    assert_eq!(reply.text(), answer(SAMPLE, "R9TCV8TK7ARN6P8RATDZ", "In Progress"));
+    let names: Vec<&str> = reply.headers.iter().map(|(name, _)| name.as_str()).collect();
     for name in [
         "Content-Length",
         "Content-Type",
@@ -87,36 +77,23 @@ async fn the_pages_exchange() {
 
 #[tokio::test]
 async fn every_answer_tells_the_days_quota() {
-    let options = Options {
-        requests_per_day: 3,
-        ..Options::default()
-    };
+    let options = Options { requests_per_day: 3, ..Options::default() };
     let simulator = start_with(Vendor::Arena, options).await;
     let form = regex::Regex::new(
         r"^(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d-[A-Z][a-z][a-z]-\d{4} 00:00:00 GMT-0[78]00 \(P[DS]T\)$",
     )
     .unwrap();
     let mut left = Vec::new();
-    for line in [
-        "GET /nowhere",
-        "GET /tickets/x",
-        "PUT /tickets/statuschanges",
-        "GET /x",
-    ] {
+    for line in ["GET /nowhere", "GET /tickets/x", "PUT /tickets/statuschanges", "GET /x"] {
         let reply = send(&simulator, &format!("{line} HTTP/1.1\nHost: sim\n\n")).await;
         let reset = reply.header("x-arena-next-request-limit-reset").unwrap();
         assert!(form.is_match(reset), "{reset}");
         assert_eq!(reply.header("server"), Some("ArenaSolutions"));
-        let remaining = reply
-            .header("x-arena-requests-remaining")
-            .unwrap()
-            .to_owned();
+        let remaining = reply.header("x-arena-requests-remaining").unwrap().to_owned();
         left.push((reply.status, remaining));
     }
-    let left: Vec<(u16, &str)> = left
-        .iter()
-        .map(|(status, left)| (*status, left.as_str()))
-        .collect();
+    let left: Vec<(u16, &str)> =
+        left.iter().map(|(status, left)| (*status, left.as_str())).collect();
     assert_eq!(left, [(404, "2"), (401, "1"), (405, "0"), (429, "0")]);
     let refused = change(&simulator, SAMPLE, "COMPLETE").await;
     assert_eq!(refused, error(429, 429, "Too Many Requests"));
@@ -127,24 +104,14 @@ async fn every_answer_tells_the_days_quota() {
 #[tokio::test]
 async fn the_session_stands_in_a_header_or_a_cookie() {
     let token = Some("LABS-1|".to_owned());
-    let simulator = start_with(
-        Vendor::Arena,
-        Options {
-            token,
-            ..Options::default()
-        },
-    )
-    .await;
+    let simulator = start_with(Vendor::Arena, Options { token, ..Options::default() }).await;
     for (line, status) in [
         ("arena_session_id: LABS-1|", 200),
         ("Cookie: arena_session_id=LABS-1|", 200),
         ("Cookie: a=b; arena_session_id=LABS-1%7C; c=d", 200),
         ("Cookie: a=b\nCookie: arena_session_id=LABS-1%7C", 200),
         ("arena_session_id: LABS-1%7C", 401),
-        (
-            "arena_session_id: wrong\nCookie: arena_session_id=LABS-1|",
-            401,
-        ),
+        ("arena_session_id: wrong\nCookie: arena_session_id=LABS-1|", 401),
         ("Cookie: arena_session_id=LABS-1", 401),
         ("Accept: */*", 401),
     ] {
@@ -162,24 +129,14 @@ async fn the_session_stands_in_a_header_or_a_cookie() {
 #[tokio::test]
 async fn a_ticket_is_read_with_or_without_the_prefix_and_with_a_body() {
     let tickets = vec![Seed::new("AAAAAAAAAAAAAAAAAAA1", "COMPLETE")];
-    let simulator = start_with(
-        Vendor::Arena,
-        Options {
-            tickets,
-            ..Options::default()
-        },
-    )
-    .await;
+    let simulator = start_with(Vendor::Arena, Options { tickets, ..Options::default() }).await;
     for prefix in ["", "/v1"] {
         // A real client sends `{}` with every GET.
         let request = format!(
             "GET {prefix}/tickets/{SAMPLE} HTTP/1.1\nHost: sim\narena_session_id: sim-arena-token\n\n{{}}"
         );
         let reply = send(&simulator, &request).await;
-        assert_eq!(
-            reply.seen(),
-            (200, answer(SAMPLE, "Q8SBU7SJ69QM5O7Q9SCG", "Not Started"))
-        );
+        assert_eq!(reply.seen(), (200, answer(SAMPLE, "Q8SBU7SJ69QM5O7Q9SCG", "Not Started")));
     }
     let request = "GET /tickets/AAAAAAAAAAAAAAAAAAA1 HTTP/1.1\nHost: sim\n\
         arena_session_id: sim-arena-token\n\n";
@@ -214,26 +171,14 @@ async fn each_wrong_request_has_its_number() {
         ("", error(400, 400, syntax)),
         ("{", error(400, 400, syntax)),
         ("[]", error(400, 400, syntax)),
-        (
-            "{}",
-            error(400, 3001, "The attribute \"ticket\" is required."),
-        ),
+        ("{}", error(400, 3001, "The attribute \"ticket\" is required.")),
         (
             r#"{"ticket":{"guid":"1J3M5I3UHK1GZI1K31L4"}}"#,
             error(400, 3001, "The attribute \"status\" is required."),
         ),
-        (
-            r#"{"ticket":{},"status":"COMPLETE"}"#,
-            error(400, 3098, null),
-        ),
-        (
-            r#"{"ticket":{"guid":null},"status":"COMPLETE"}"#,
-            error(400, 3098, null),
-        ),
-        (
-            r#"{"ticket":{"guid":""},"status":"COMPLETE"}"#,
-            error(400, 3098, null),
-        ),
+        (r#"{"ticket":{},"status":"COMPLETE"}"#, error(400, 3098, null)),
+        (r#"{"ticket":{"guid":null},"status":"COMPLETE"}"#, error(400, 3098, null)),
+        (r#"{"ticket":{"guid":""},"status":"COMPLETE"}"#, error(400, 3098, null)),
         (
             r#"{"ticket":{"guid":"DEF-000004"},"status":"COMPLETE"}"#,
             error(400, 3011, "The guid \"DEF-000004\" is not valid."),
@@ -269,26 +214,15 @@ async fn each_wrong_request_has_its_number() {
 async fn a_wrong_path_method_or_type_is_refused() {
     let simulator = start(Vendor::Arena).await;
     let nothing = "No resource has been found.";
-    for line in [
-        "GET /",
-        "GET /v1",
-        "POST /v2/tickets/statuschanges",
-        "GET /tickets/a/b",
-        "GET /tickets/",
-    ] {
+    for line in
+        ["GET /", "GET /v1", "POST /v2/tickets/statuschanges", "GET /tickets/a/b", "GET /tickets/"]
+    {
         let reply = send(&simulator, &format!("{line} HTTP/1.1\nHost: sim\n\n")).await;
         assert_eq!(reply.seen(), error(404, 404, nothing), "{line}");
     }
-    for (line, allowed) in [
-        ("PUT /v1/tickets/statuschanges", "POST"),
-        ("POST /tickets/x", "GET"),
-    ] {
+    for (line, allowed) in [("PUT /v1/tickets/statuschanges", "POST"), ("POST /tickets/x", "GET")] {
         let reply = send(&simulator, &format!("{line} HTTP/1.1\nHost: sim\n\n")).await;
-        assert_eq!(
-            reply.seen(),
-            error(405, 405, "The method is not allowed."),
-            "{line}"
-        );
+        assert_eq!(reply.seen(), error(405, 405, "The method is not allowed."), "{line}");
         assert_eq!(reply.header("allow"), Some(allowed));
     }
     for line in ["Content-Type: text/plain", "Accept: */*"] {
@@ -296,11 +230,7 @@ async fn a_wrong_path_method_or_type_is_refused() {
             "POST /tickets/statuschanges HTTP/1.1\nHost: sim\narena_session_id: sim-arena-token\n{line}\n\n{{}}"
         );
         let reply = send(&simulator, &request).await;
-        assert_eq!(
-            reply.seen(),
-            error(415, 415, "Unsupported Media Type"),
-            "{line}"
-        );
+        assert_eq!(reply.seen(), error(415, 415, "Unsupported Media Type"), "{line}");
     }
     simulator.stop().await;
 }

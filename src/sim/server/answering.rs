@@ -35,10 +35,7 @@ pub(super) fn about_itself(shared: &Shared, request: &Request) -> Option<Answer>
     }
     if page == "log" {
         let seen = shared.state().log.list();
-        let body: String = seen
-            .iter()
-            .map(|seen| format!("{}\n", seen.to_json()))
-            .collect();
+        let body: String = seen.iter().map(|seen| format!("{}\n", seen.to_json())).collect();
         return Some(Answer::typed(StatusCode::OK, "application/x-ndjson", body));
     }
     let tickets = shared.state().system.tickets();
@@ -69,16 +66,10 @@ pub(super) fn settle(
         Err(breaking) => breaking.status(),
     };
     // A wait is a fault as well, and the only one that goes with another.
-    let written: Vec<String> = latency
-        .map(Fault::Latency)
-        .iter()
-        .chain(fault.iter())
-        .map(Fault::to_string)
-        .collect();
+    let written: Vec<String> =
+        latency.map(Fault::Latency).iter().chain(fault.iter()).map(Fault::to_string).collect();
     let written = (!written.is_empty()).then(|| written.join(" "));
-    state
-        .log
-        .record(request, status.map(|status| status.as_u16()), written);
+    state.log.record(request, status.map(|status| status.as_u16()), written);
     (latency, outcome)
 }
 
@@ -123,11 +114,7 @@ fn redirect(request: &Request) -> Answer {
 
 /// The page of a balancer, or of a portal that wants a log-in first.
 fn web_page(status: StatusCode) -> Answer {
-    let title = format!(
-        "{} {}",
-        status.as_u16(),
-        status.canonical_reason().unwrap_or("Status")
-    );
+    let title = format!("{} {}", status.as_u16(), status.canonical_reason().unwrap_or("Status"));
     let page = format!(
         "<html>\r\n<head><title>{title}</title></head>\r\n\
          <body>\r\n<center><h1>{title}</h1></center>\r\n</body>\r\n</html>\r\n"

@@ -47,10 +47,7 @@ impl Break {
         }
         bytes.extend_from_slice(format!("content-length: {promised}\r\n\r\n").as_bytes());
         bytes.extend_from_slice(&answer.body[..answer.body.len() / 2]);
-        Break::Truncated {
-            status,
-            bytes: bytes.into(),
-        }
+        Break::Truncated { status, bytes: bytes.into() }
     }
 
     /// The status that the client saw, if it saw one.

@@ -31,28 +31,16 @@ impl Reply {
             .filter_map(|line| line.split_once(": "))
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
-        let mut reply = Reply {
-            status,
-            headers,
-            body: Vec::new(),
-        };
-        let length: usize = reply
-            .header("content-length")
-            .map_or(0, |text| text.parse().unwrap());
+        let mut reply = Reply { status, headers, body: Vec::new() };
+        let length: usize = reply.header("content-length").map_or(0, |text| text.parse().unwrap());
         let mut body = vec![0; length];
-        stream
-            .read_exact(&mut body)
-            .await
-            .expect("the answer has a whole body");
+        stream.read_exact(&mut body).await.expect("the answer has a whole body");
         reply.body = body;
         reply
     }
 
     pub(in crate::sim) fn header(&self, name: &str) -> Option<&str> {
-        let found = self
-            .headers
-            .iter()
-            .find(|(known, _)| known.eq_ignore_ascii_case(name));
+        let found = self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.as_str())
     }
 
@@ -91,9 +79,7 @@ pub(in crate::sim) async fn send(simulator: &Simulator, request: &str) -> Reply 
 
 /// The bytes of a request: lines get their CRLF, the body its length.
 pub(in crate::sim) fn wire(request: &str, last: bool) -> Vec<u8> {
-    let (head, body) = request
-        .split_once("\n\n")
-        .expect("a blank line ends the head");
+    let (head, body) = request.split_once("\n\n").expect("a blank line ends the head");
     let mut head: Vec<String> = head.lines().map(|line| line.trim().to_owned()).collect();
     if last {
         head.push("Connection: close".to_owned());

@@ -15,14 +15,7 @@ const CHANGED: &str = r#"{"success":true,"data":{"message":"Status changed to re
 /// A simulated Series with these faults.
 async fn faulty(faults: &[&str]) -> Simulator {
     let faults = faults.iter().map(|text| text.parse().unwrap()).collect();
-    start_with(
-        Vendor::Series,
-        Options {
-            faults,
-            ..Options::default()
-        },
-    )
-    .await
+    start_with(Vendor::Series, Options { faults, ..Options::default() }).await
 }
 
 /// All bytes up to the end of the connection, or the error that ended it.
@@ -43,10 +36,7 @@ fn applied(simulator: &Simulator) -> (u64, Option<u16>, Option<String>) {
 #[tokio::test]
 async fn reset_sends_a_reset_before_any_byte() {
     let simulator = faulty(&["reset"]).await;
-    assert_eq!(
-        bytes(&simulator).await.unwrap_err().kind(),
-        ErrorKind::ConnectionReset
-    );
+    assert_eq!(bytes(&simulator).await.unwrap_err().kind(), ErrorKind::ConnectionReset);
     assert_eq!(applied(&simulator), (1, None, Some("reset".to_owned())));
     simulator.stop().await;
 }
@@ -63,10 +53,7 @@ async fn empty_ends_the_connection_in_order() {
 async fn garbage_is_no_http() {
     let simulator = faulty(&["garbage"]).await;
     let bytes = bytes(&simulator).await.unwrap();
-    assert!(
-        !bytes.is_empty() && !bytes.starts_with(b"HTTP/"),
-        "{bytes:?}"
-    );
+    assert!(!bytes.is_empty() && !bytes.starts_with(b"HTTP/"), "{bytes:?}");
     assert_eq!(applied(&simulator), (1, None, Some("garbage".to_owned())));
     simulator.stop().await;
 }
@@ -80,10 +67,7 @@ async fn truncate_promises_more_than_it_sends() {
         "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 64\r\n\r\n\
          {\"success\":true,\"data\":{\"message"
     );
-    assert_eq!(
-        applied(&simulator),
-        (1, Some(200), Some("truncate".to_owned()))
-    );
+    assert_eq!(applied(&simulator), (1, Some(200), Some("truncate".to_owned())));
     simulator.stop().await;
 }
 
@@ -91,10 +75,7 @@ async fn truncate_promises_more_than_it_sends() {
 async fn html_is_a_page_and_the_vendor_never_sees_the_request() {
     let simulator = faulty(&["html"]).await;
     let reply = send(&simulator, CHANGE).await;
-    assert_eq!(
-        (reply.status, reply.header("content-type")),
-        (200, Some("text/html"))
-    );
+    assert_eq!((reply.status, reply.header("content-type")), (200, Some("text/html")));
     assert!(reply.text().starts_with("<html>"));
     assert_eq!(applied(&simulator), (0, Some(200), Some("html".to_owned())));
     simulator.stop().await;
@@ -105,14 +86,8 @@ async fn redirect_points_to_another_path() {
     let simulator = faulty(&["redirect"]).await;
     let reply = send(&simulator, CHANGE).await;
     assert_eq!(reply.status, 302);
-    assert_eq!(
-        reply.header("location"),
-        Some("/elsewhere/tickets/TICKET-1234567890-ABCD/status")
-    );
-    assert_eq!(
-        applied(&simulator),
-        (0, Some(302), Some("redirect".to_owned()))
-    );
+    assert_eq!(reply.header("location"), Some("/elsewhere/tickets/TICKET-1234567890-ABCD/status"));
+    assert_eq!(applied(&simulator), (0, Some(302), Some("redirect".to_owned())));
     simulator.stop().await;
 }
 
@@ -136,14 +111,8 @@ async fn type_changes_the_type_and_nothing_else() {
         .iter()
         .filter(|(name, _)| name.eq_ignore_ascii_case("content-type"))
         .collect();
-    assert_eq!(
-        types,
-        [&("Content-Type".to_owned(), "text/html".to_owned())]
-    );
-    assert_eq!(
-        applied(&simulator),
-        (1, Some(200), Some("type=text/html".to_owned()))
-    );
+    assert_eq!(types, [&("Content-Type".to_owned(), "text/html".to_owned())]);
+    assert_eq!(applied(&simulator), (1, Some(200), Some("type=text/html".to_owned())));
     simulator.stop().await;
 }
 
@@ -154,10 +123,7 @@ async fn latency_holds_the_answer_back() {
     let reply = send(&simulator, CHANGE).await;
     assert_eq!(reply.seen(), (200, CHANGED.to_owned()));
     assert!(before.elapsed() >= Duration::from_millis(50));
-    assert_eq!(
-        applied(&simulator),
-        (1, Some(200), Some("latency=50ms".to_owned()))
-    );
+    assert_eq!(applied(&simulator), (1, Some(200), Some("latency=50ms".to_owned())));
     simulator.stop().await;
 }
 
@@ -168,10 +134,7 @@ async fn latency_goes_with_another_fault() {
     let reply = send(&simulator, CHANGE).await;
     assert_eq!(reply.status, 503);
     assert!(before.elapsed() >= Duration::from_millis(50));
-    assert_eq!(
-        applied(&simulator),
-        (0, Some(503), Some("latency=50ms http=503".to_owned()))
-    );
+    assert_eq!(applied(&simulator), (0, Some(503), Some("latency=50ms http=503".to_owned())));
     simulator.stop().await;
 }
 
@@ -239,11 +202,7 @@ async fn http_speaks_in_the_vendors_shape_or_in_a_balancers() {
             r#"{"faultcode":"Server","faultstring":"An error occurred processing the call."}"#,
         ),
         (Vendor::Akana, 502, &bad_gateway),
-        (
-            Vendor::Thalamus,
-            400,
-            r#"{"errors":{"request":"InvalidJson"}}"#,
-        ),
+        (Vendor::Thalamus, 400, r#"{"errors":{"request":"InvalidJson"}}"#),
         (Vendor::Thalamus, 500, &internal),
         (
             Vendor::Zstack,
@@ -255,14 +214,7 @@ async fn http_speaks_in_the_vendors_shape_or_in_a_balancers() {
         (Vendor::Zstack, 204, ""),
     ] {
         let faults = vec![format!("http={status}").parse().unwrap()];
-        let simulator = start_with(
-            vendor,
-            Options {
-                faults,
-                ..Options::default()
-            },
-        )
-        .await;
+        let simulator = start_with(vendor, Options { faults, ..Options::default() }).await;
         let reply = send(&simulator, "GET /any HTTP/1.1\nHost: sim\n\n").await;
         assert_eq!(reply.seen(), (status, body.to_owned()), "{vendor}");
         simulator.stop().await;
@@ -272,24 +224,11 @@ async fn http_speaks_in_the_vendors_shape_or_in_a_balancers() {
 #[tokio::test]
 async fn a_refusal_is_truncated_as_well() {
     let faults = vec!["truncate".parse().unwrap()];
-    let simulator = start_with(
-        Vendor::Zstack,
-        Options {
-            faults,
-            ..Options::default()
-        },
-    )
-    .await;
+    let simulator = start_with(Vendor::Zstack, Options { faults, ..Options::default() }).await;
     let mut stream = connect(&simulator).await;
-    stream
-        .write_all(b"GET /v1/x HTTP/1.1\r\nHost: sim\r\n\r\n")
-        .await
-        .unwrap();
+    stream.write_all(b"GET /v1/x HTTP/1.1\r\nHost: sim\r\n\r\n").await.unwrap();
     let mut text = String::new();
     stream.read_to_string(&mut text).await.unwrap();
-    assert_eq!(
-        text,
-        "HTTP/1.1 404 Not Found\r\ncontent-length: 23\r\n\r\nno api mapp"
-    );
+    assert_eq!(text, "HTTP/1.1 404 Not Found\r\ncontent-length: 23\r\n\r\nno api mapp");
     simulator.stop().await;
 }

@@ -24,11 +24,7 @@ pub(super) enum Failure {
     Internal,
     Session,
     NoTicket(String),
-    State {
-        ticket: String,
-        event: String,
-        status: &'static str,
-    },
+    State { ticket: String, event: String, status: &'static str },
     Argument(String),
 }
 
@@ -63,22 +59,14 @@ impl Refusal {
 impl Failure {
     pub(super) fn answer(self) -> Answer {
         let (code, description, details) = match self {
-            Failure::Internal => (
-                "SYS.1000",
-                "An internal error happened in system",
-                "simulated failure".to_owned(),
-            ),
+            Failure::Internal => {
+                ("SYS.1000", "An internal error happened in system", "simulated failure".to_owned())
+            }
             Failure::Session => ("ID.1001", "Invalid session", "Session expired".to_owned()),
-            Failure::NoTicket(uuid) => (
-                "SYS.1003",
-                "Resource cannot be found",
-                format!("no ticket[uuid:{uuid}] found"),
-            ),
-            Failure::State {
-                ticket,
-                event,
-                status,
-            } => (
+            Failure::NoTicket(uuid) => {
+                ("SYS.1003", "Resource cannot be found", format!("no ticket[uuid:{uuid}] found"))
+            }
+            Failure::State { ticket, event, status } => (
                 "SYS.1005",
                 "Failed to change the state",
                 format!("ticket[uuid:{ticket}] in status[{status}] takes no event[{event}]"),

@@ -53,11 +53,7 @@ impl Jobs {
         if self.jobs.len() == JOBS_MAX {
             self.jobs.pop_front();
         }
-        self.jobs.push_back(Job {
-            uuid: uuid.clone(),
-            polls: 0,
-            result: None,
-        });
+        self.jobs.push_back(Job { uuid: uuid.clone(), polls: 0, result: None });
         Ok(uuid)
     }
 
@@ -70,12 +66,7 @@ impl Jobs {
 
     pub(super) fn poll(&mut self, uuid: &str) -> Poll {
         let job = self.jobs.iter_mut().find(|job| job.uuid == uuid);
-        let Some(Job {
-            polls,
-            result: Some(result),
-            ..
-        }) = job
-        else {
+        let Some(Job { polls, result: Some(result), .. }) = job else {
             return Poll::Unknown;
         };
         if *polls < POLLS_RUNNING {

@@ -25,16 +25,11 @@ const INVENTORY: &str = concat!(
 const JOB: &str = "00112233445566778899aabbccddeeff";
 
 fn inventory(uuid: &str, status: &str) -> String {
-    INVENTORY
-        .replace("UUID\"", &format!("{uuid}\""))
-        .replace("STATUS", status)
+    INVENTORY.replace("UUID\"", &format!("{uuid}\"")).replace("STATUS", status)
 }
 
 fn changed(status: &str) -> (u16, String) {
-    (
-        200,
-        format!(r#"{{"inventory":{}}}"#, inventory(SAMPLE_TICKET, status)),
-    )
+    (200, format!(r#"{{"inventory":{}}}"#, inventory(SAMPLE_TICKET, status)))
 }
 
 fn failed(code: &str, description: &str, details: &str) -> (u16, String) {
@@ -67,22 +62,11 @@ async fn event(simulator: &Simulator, event: &str) -> (u16, String) {
 }
 
 async fn get(simulator: &Simulator, path: &str) -> Reply {
-    send(
-        simulator,
-        &format!("GET {path} HTTP/1.1\nHost: sim:8080\n\n"),
-    )
-    .await
+    send(simulator, &format!("GET {path} HTTP/1.1\nHost: sim:8080\n\n")).await
 }
 
 async fn asynchronous() -> Simulator {
-    start_with(
-        Vendor::Zstack,
-        Options {
-            asynchronous: true,
-            ..Options::default()
-        },
-    )
-    .await
+    start_with(Vendor::Zstack, Options { asynchronous: true, ..Options::default() }).await
 }
 
 #[tokio::test]
@@ -134,18 +118,9 @@ async fn the_session_is_oauth() {
     let body = r#"{"changeTicketStatus":{"statusEvent":"open"}}"#;
     for (line, wanted) in [
         (SESSION, changed("Pending")),
-        (
-            "Authorization: OAuth   sim-zstack-token",
-            changed("Pending"),
-        ),
-        (
-            "X-None: 1",
-            (400, "missing header 'Authorization'".to_owned()),
-        ),
-        (
-            "Authorization: Bearer x",
-            (400, "Authorization type must be 'OAuth'".to_owned()),
-        ),
+        ("Authorization: OAuth   sim-zstack-token", changed("Pending")),
+        ("X-None: 1", (400, "missing header 'Authorization'".to_owned())),
+        ("Authorization: Bearer x", (400, "Authorization type must be 'OAuth'".to_owned())),
         ("Authorization: OAuth wrong", expired()),
     ] {
         let reply = put(&simulator, line, body).await;
@@ -166,18 +141,9 @@ async fn what_the_rest_layer_refuses_is_plain_text() {
         ("{}", no_action),
         ("[]", no_action),
         (r#"{"updateTicketRequest":{}}"#, no_action),
-        (
-            r#"{"changeTicketStatus":7}"#,
-            "the field[changeTicketStatus] must be a map",
-        ),
-        (
-            r#"{"changeTicketStatus":{}}"#,
-            "field[statusEvent] is mandatory, it must not be null",
-        ),
-        (
-            r#"{"changeTicketStatus":{"statusEvent":7}}"#,
-            "the field[statusEvent] must be a string",
-        ),
+        (r#"{"changeTicketStatus":7}"#, "the field[changeTicketStatus] must be a map"),
+        (r#"{"changeTicketStatus":{}}"#, "field[statusEvent] is mandatory, it must not be null"),
+        (r#"{"changeTicketStatus":{"statusEvent":7}}"#, "the field[statusEvent] must be a string"),
         (
             r#"{"changeTicketStatus":{"statusEvent":"open","comment":7}}"#,
             "the field[comment] must be a string",
@@ -191,11 +157,7 @@ async fn what_the_rest_layer_refuses_is_plain_text() {
             "the field[userTags] must be a list of strings",
         ),
     ] {
-        assert_eq!(
-            put(&simulator, SESSION, body).await.seen(),
-            (400, text.to_owned()),
-            "{body}"
-        );
+        assert_eq!(put(&simulator, SESSION, body).await.seen(), (400, text.to_owned()), "{body}");
     }
     assert_eq!(simulator.tickets()[0].changes, 0);
     simulator.stop().await;
@@ -206,17 +168,11 @@ async fn what_the_system_refuses_is_a_503() {
     let simulator = start(Vendor::Zstack).await;
     let wrong = "invalid field[statusEvent], its value must be one of [open, approve, cancel, reject, reopen]";
     let argument = "One or more API argument is invalid";
-    assert_eq!(
-        event(&simulator, "close").await,
-        failed("SYS.1007", argument, wrong)
-    );
+    assert_eq!(event(&simulator, "close").await, failed("SYS.1007", argument, wrong));
     let long = "x".repeat(65_536);
     let body = format!(r#"{{"changeTicketStatus":{{"statusEvent":"open","comment":"{long}"}}}}"#);
     let details = "field[comment] exceeds the max length of 65535";
-    assert_eq!(
-        put(&simulator, SESSION, &body).await.seen(),
-        failed("SYS.1007", argument, details)
-    );
+    assert_eq!(put(&simulator, SESSION, &body).await.seen(), failed("SYS.1007", argument, details));
     let unknown = send(
         &simulator,
         &format!(
@@ -226,10 +182,7 @@ async fn what_the_system_refuses_is_a_503() {
     )
     .await;
     let details = "no ticket[uuid:00000000000000000000000000000000] found";
-    assert_eq!(
-        unknown.seen(),
-        failed("SYS.1003", "Resource cannot be found", details)
-    );
+    assert_eq!(unknown.seen(), failed("SYS.1003", "Resource cannot be found", details));
     simulator.stop().await;
 }
 
@@ -238,10 +191,7 @@ async fn sdk_members_are_tolerated() {
     let simulator = start(Vendor::Zstack).await;
     // The Python SDK repeats the uuid and puts the tags inside; the URL wins.
     let body = r#"{"changeTicketStatus":{"uuid":"other","statusEvent":"cancel","systemTags":[],"userTags":["a"]}}"#;
-    assert_eq!(
-        put(&simulator, SESSION, body).await.seen(),
-        changed("Cancelled")
-    );
+    assert_eq!(put(&simulator, SESSION, body).await.seen(), changed("Cancelled"));
     simulator.stop().await;
 }
 
@@ -258,15 +208,10 @@ async fn a_wrong_path_or_method_is_plain_text() {
         assert_eq!(reply.seen(), (404, format!("no api mapping to {shown}")));
         assert_eq!(reply.header("content-type"), None);
     }
-    for (line, path, allowed) in [
-        ("PATCH", "/v1/tickets/x/actions", "PUT"),
-        ("POST", "/v1/tickets/x", "GET"),
-    ] {
-        let reply = send(
-            &simulator,
-            &format!("{line} {path} HTTP/1.1\nHost: sim\n\n"),
-        )
-        .await;
+    for (line, path, allowed) in
+        [("PATCH", "/v1/tickets/x/actions", "PUT"), ("POST", "/v1/tickets/x", "GET")]
+    {
+        let reply = send(&simulator, &format!("{line} {path} HTTP/1.1\nHost: sim\n\n")).await;
         let text = format!("The method[{line}] is not allowed for the path[{path}]");
         assert_eq!(reply.seen(), (405, text));
         assert_eq!(reply.header("allow"), Some(allowed));
@@ -278,22 +223,12 @@ async fn a_wrong_path_or_method_is_plain_text() {
 async fn a_ticket_is_queried() {
     let uuid = "11111111111111111111111111111111";
     let tickets = vec![Seed::new(uuid, "FinalApproved")];
-    let simulator = start_with(
-        Vendor::Zstack,
-        Options {
-            tickets,
-            ..Options::default()
-        },
-    )
-    .await;
+    let simulator = start_with(Vendor::Zstack, Options { tickets, ..Options::default() }).await;
     let query = |uuid: &str, session: &str| {
         format!("GET /v1/tickets/{uuid} HTTP/1.1\nHost: sim\n{session}\n\n")
     };
     let reply = send(&simulator, &query(uuid, SESSION)).await;
-    let found = format!(
-        r#"{{"inventories":[{}]}}"#,
-        inventory(uuid, "FinalApproved")
-    );
+    let found = format!(r#"{{"inventories":[{}]}}"#, inventory(uuid, "FinalApproved"));
     assert_eq!(reply.seen(), (200, found));
     assert_eq!(reply.header("content-type"), None);
     let reply = send(&simulator, &query("none", SESSION)).await;
@@ -361,11 +296,7 @@ async fn a_job_uuid_works_once() {
         let short = put(&simulator, &format!("{SESSION}\nX-Job-UUID: 1"), body).await;
         let text = "Invalid header[X-Job-UUID], it must be a UUID with '-' stripped";
         assert_eq!(short.seen(), (400, text.to_owned()));
-        let changes: u64 = simulator
-            .tickets()
-            .iter()
-            .map(|ticket| ticket.changes)
-            .sum();
+        let changes: u64 = simulator.tickets().iter().map(|ticket| ticket.changes).sum();
         assert_eq!(changes, 1);
         simulator.stop().await;
     }
@@ -380,10 +311,7 @@ async fn a_job_that_nobody_knows_has_expired() {
     let reply = send(&simulator, &request).await;
     assert_eq!(
         reply.seen(),
-        (
-            405,
-            "only GET method is allowed for querying job status".to_owned()
-        )
+        (405, "only GET method is allowed for querying job status".to_owned())
     );
     simulator.stop().await;
 }
@@ -397,10 +325,7 @@ async fn a_location_without_a_host_header_names_the_listener() {
     );
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let mut stream = crate::sim::tests::client::connect(&simulator).await;
-    stream
-        .write_all(&crate::sim::tests::client::wire(&request, true))
-        .await
-        .unwrap();
+    stream.write_all(&crate::sim::tests::client::wire(&request, true)).await.unwrap();
     let mut text = String::new();
     stream.read_to_string(&mut text).await.unwrap();
     let location = format!("http://{}/zstack/v1/api-jobs/{JOB}", simulator.addr());

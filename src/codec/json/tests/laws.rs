@@ -69,10 +69,7 @@ fn same(tree: &Tree, value: &Value) -> bool {
         }
         (Tree::Array(left), Value::Array(right)) => {
             left.len() == right.len()
-                && left
-                    .iter()
-                    .zip(right)
-                    .all(|(left, right)| same(left, right))
+                && left.iter().zip(right).all(|(left, right)| same(left, right))
         }
         (Tree::Object(left), Value::Object(right)) => {
             left.len() == right.len()

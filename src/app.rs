@@ -1,0 +1,146 @@
+//! The only place where the parts are put together.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::call::Services;
+use crate::catalog::{self, Catalog};
+use crate::config::{self, Config, Limit};
+use crate::diag::Diagnostic;
+use crate::limit::Limiter;
+use crate::plan::{self, Plan};
+use crate::{admin, bounds, server, upstream};
+
+/// What keeps the program from starting.
+#[derive(Debug)]
+pub enum StartError {
+    /// A file or folder cannot be read.
+    Unreadable(String),
+    /// Something in a file is wrong.
+    Findings(Vec<Diagnostic>),
+    /// An address cannot be listened on.
+    Bind(String, io::Error),
+}
+
+/// A gateway that serves.
+#[derive(Debug)]
+pub struct Gateway {
+    /// Where clients reach it.
+    pub listen: std::net::SocketAddr,
+    /// Where the operator reaches it.
+    pub admin: std::net::SocketAddr,
+    stop: watch::Sender<bool>,
+    ready: Arc<AtomicBool>,
+    serving: JoinHandle<()>,
+    administering: JoinHandle<()>,
+}
+
+/// Reads a configuration and its mappings, and checks all of it. Gives warnings besides.
+///
+/// # Errors
+/// If anything cannot be read or is wrong.
+pub fn load(
+    path: &Path,
+    environment: impl Iterator<Item = (String, String)>,
+) -> Result<(Config, Plan, Vec<Diagnostic>), StartError> {
+    let (config, mut found) = config::load(path, environment)?;
+    let (catalog, mut more) = Catalog::load(&config.mappings.value)?;
+    found.append(&mut more);
+    let (plan, mut more) = plan::build(&config, &catalog).map_err(StartError::Findings)?;
+    found.append(&mut more);
+    Ok((config, plan, found))
+}
+
+/// Starts a gateway on a plan.
+///
+/// # Errors
+/// If an address cannot be listened on.
+pub async fn start(config: &Config, plan: Plan) -> Result<Gateway, StartError> {
+    let bind = async |address: std::net::SocketAddr| {
+        TcpListener::bind(address)
+            .await
+            .map_err(|error| StartError::Bind(address.to_string(), error))
+    };
+    let clients = bind(config.listen.value).await?;
+    let operators = bind(config.admin.listen.value).await?;
+    let address = |listener: &TcpListener| {
+        listener.local_addr().map_err(|error| StartError::Bind("?".to_owned(), error))
+    };
+    let (listen, admin) = (address(&clients)?, address(&operators)?);
+    let services = Arc::new(services(plan));
+    let (stop, stopped) = watch::channel(false);
+    let ready = Arc::new(AtomicBool::new(true));
+    let serving = tokio::spawn(server::run(clients, services, stopped, config.drain));
+    let administering = tokio::spawn(admin::run(operators, Arc::clone(&ready)));
+    Ok(Gateway { listen, admin, stop, ready, serving, administering })
+}
+
+impl Gateway {
+    /// Stops accepting, lets calls in flight finish, and ends.
+    pub async fn stop(self) {
+        self.ready.store(false, Ordering::Release);
+        // Nobody listens any more only if serving has ended already.
+        let _ = self.stop.send(true);
+        let _ = self.serving.await;
+        self.administering.abort();
+    }
+}
+
+/// The live things that a plan names.
+pub fn services(plan: Plan) -> Services {
+    let upstreams = plan
+        .upstreams
+        .iter()
+        .map(|planned| {
+            upstream::Upstream::new(upstream::Settings {
+                host: planned.url.host.clone(),
+                port: planned.url.port,
+                connect_timeout: planned.connect_timeout,
+                idle_max: bounds::UPSTREAM_IDLE_MAX,
+                idle_timeout: UPSTREAM_IDLE_TIMEOUT,
+                reply_bytes_max: planned.reply_bytes_max,
+            })
+        })
+        .collect();
+    let limiters = plan
+        .routes
+        .iter()
+        .map(|route| match &route.limit {
+            Limit::None => None,
+            Limit::Bucket { rate, burst } => Some(Limiter::new(rate.count, rate.per, *burst)),
+        })
+        .collect();
+    Services { plan: Arc::new(plan), upstreams, limiters }
+}
+
+/// Shorter than what servers usually keep a connection for, so that it is we who close it.
+const UPSTREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+
+impl From<config::LoadError> for StartError {
+    fn from(error: config::LoadError) -> Self {
+        match error {
+            config::LoadError::Unreadable { path, source } => {
+                Self::Unreadable(format!("cannot read {}: {source}", path.display()))
+            }
+            config::LoadError::Findings(found) => Self::Findings(found),
+        }
+    }
+}
+
+impl From<catalog::LoadError> for StartError {
+    fn from(error: catalog::LoadError) -> Self {
+        match error {
+            catalog::LoadError::Unreadable { path, source } => {
+                Self::Unreadable(format!("cannot read {}: {source}", path.display()))
+            }
+            catalog::LoadError::Findings(found) => Self::Findings(found),
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! One call, stage by stage.
+//!
+//! ```text
+//! http::Request → Matched (route) → Known (consumer) → Admitted (limit) → Decoded (body, operation)
+//!   → Record → Outgoing → Reply → Verdict → http::Response        + one CallRecord
+//! ```
+//!
+//! Each stage is a plain function that takes the value of the stage before it, so that a thing exists
+//! only from the stage that learns it. A stage that cannot go on gives a [`Stop`], and
+//! [`respond`] alone turns it into what the client sees: causes go to the log, never to the client.
+
+mod admit;
+mod body;
+mod decode;
+mod judge;
+mod outgoing;
+mod path;
+mod respond;
+mod route;
+mod send;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use judge::{Verdict, judge};
+pub use path::handle;
+
+use crate::ident::CallId;
+use crate::limit::Limiter;
+use crate::mapping::run::Refusal;
+use crate::plan::Plan;
+use crate::upstream;
+use crate::value::Fault;
+
+/// The plan with the live things that it names by index.
+#[derive(Debug)]
+pub struct Services {
+    /// What calls run on.
+    pub plan: Arc<Plan>,
+    /// Connections, by upstream.
+    pub upstreams: Vec<Arc<upstream::Upstream>>,
+    /// Limiters, by route.
+    pub limiters: Vec<Option<Limiter>>,
+}
+
+/// Whether a call took effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It did.
+    Yes,
+    /// It did not.
+    No,
+    /// Nobody knows.
+    Unknown,
+}
+
+/// What there is to say about a call, once.
+#[derive(Debug)]
+pub struct CallRecord {
+    /// Its id.
+    pub call: CallId,
+    /// Its route's name.
+    pub route: Option<String>,
+    /// Its consumer's name.
+    pub consumer: Option<String>,
+    /// Its operation.
+    pub operation: Option<String>,
+    /// The path as a pattern; never the raw target.
+    pub pattern: Option<String>,
+    /// The status code that the client got.
+    pub status: u16,
+    /// Whether it took effect.
+    pub outcome: Outcome,
+    /// The fault that the client was told.
+    pub fault: Option<Fault>,
+    /// Why, for the log.
+    pub cause: Option<Cow<'static, str>>,
+    /// Fields of an answer that could not be read.
+    pub unreadable: u32,
+    /// How long it took.
+    pub duration: Duration,
+}
+
+/// Why a call goes no further.
+#[derive(Debug)]
+pub struct Stop {
+    /// What the client is told.
+    pub fault: Fault,
+    /// The client's own name of the member that is wrong.
+    pub field: String,
+    /// Why, in words that hold nothing secret; for the client and the log.
+    pub reason: Cow<'static, str>,
+    /// Why, for the log only.
+    pub cause: Option<Cow<'static, str>>,
+    /// The upstream's own text.
+    pub upstream_text: Option<String>,
+    /// How long to wait.
+    pub retry_after: Option<u64>,
+    /// The methods that the path has.
+    pub allow: String,
+    /// True if the request's body was left unread, so that the connection cannot go on.
+    pub close: bool,
+}
+
+impl Outcome {
+    /// The word in `X-Latimer-Outcome`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Yes => "yes",
+            Self::No => "no",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl Stop {
+    /// A stop with nothing but its fault.
+    pub fn new(fault: Fault) -> Self {
+        Self {
+            fault,
+            field: String::new(),
+            reason: Cow::Borrowed(""),
+            cause: None,
+            upstream_text: None,
+            retry_after: None,
+            allow: String::new(),
+            close: false,
+        }
+    }
+
+    /// A stop with a reason that the client may read.
+    pub fn because(fault: Fault, reason: impl Into<Cow<'static, str>>) -> Self {
+        Self { reason: reason.into(), ..Self::new(fault) }
+    }
+
+    /// A stop with a cause for the log.
+    #[must_use]
+    pub fn caused(mut self, cause: impl Into<Cow<'static, str>>) -> Self {
+        self.cause = Some(cause.into());
+        self
+    }
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
+        Self { field: refusal.field, ..Self::because(refusal.fault, refusal.reason) }
+    }
+}

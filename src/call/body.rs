@@ -1,0 +1,64 @@
+//! Reading a client's body, within its bounds.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use http_body::Body;
+use http_body_util::BodyExt;
+use tokio::time::Instant;
+
+use crate::call::Stop;
+use crate::value::Fault;
+
+/// Reads the whole body.
+///
+/// What is refused here leaves bytes unread, so the connection is closed after the answer.
+pub(super) async fn read_body<B>(
+    headers: &HeaderMap,
+    mut body: B,
+    bytes_max: usize,
+    timeout: Duration,
+    deadline: Instant,
+) -> Result<Bytes, Stop>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: std::fmt::Display,
+{
+    let stop = |fault, reason: &'static str| Stop { close: true, ..Stop::because(fault, reason) };
+    let encoded = headers.get(CONTENT_ENCODING).is_some_and(|value| value != "identity");
+    if encoded {
+        return Err(stop(Fault::UnsupportedMediaType, "an encoded body is not read"));
+    }
+    let too_large = || stop(Fault::TooLarge, "the body is too large");
+    let announced =
+        headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > bytes_max as u64) {
+        return Err(too_large());
+    }
+    let mut whole = BytesMut::new();
+    loop {
+        let patience = deadline.min(Instant::now() + timeout);
+        let frame = match tokio::time::timeout_at(patience, body.frame()).await {
+            Err(_) => return Err(stop(Fault::InvalidRequest, "the body came too slowly")),
+            Ok(None) => return Ok(whole.freeze()),
+            Ok(Some(Err(error))) => {
+                let cause = error.to_string();
+                return Err(
+                    stop(Fault::InvalidRequest, "the body did not come whole").caused(cause)
+                );
+            }
+            Ok(Some(Ok(frame))) => frame,
+        };
+        let Ok(data) = frame.into_data() else { continue };
+        if whole.len() + data.len() > bytes_max {
+            return Err(too_large());
+        }
+        // The usual body comes in one piece and is taken without a copy.
+        if whole.is_empty() && body.is_end_stream() {
+            return Ok(data);
+        }
+        whole.extend_from_slice(&data);
+    }
+}

@@ -1,0 +1,144 @@
+//! What an upstream's answer, or the lack of one, means.
+
+use http::HeaderMap;
+
+use crate::call::Stop;
+use crate::mapping::model::{Operation, OperationKind, Vocabulary};
+use crate::mapping::run::{AnswerHead, Reading, read_answer};
+use crate::plan::Upstream;
+use crate::upstream::{BrokenBody, Reply, ReplyBody, SendError};
+use crate::value::{Fault, Record};
+
+/// What the upstream said.
+#[derive(Debug)]
+pub enum Verdict {
+    /// Yes.
+    Yes {
+        /// What it said besides.
+        record: Record<'static>,
+        /// Fields that could not be read.
+        unreadable: u32,
+    },
+    /// No, or nobody knows; the fault tells which.
+    Stopped(Box<Stop>),
+}
+
+/// Judges what came back.
+pub fn judge(
+    vocabulary: &Vocabulary,
+    upstream: &Upstream,
+    operation: &Operation,
+    request: &Record<'_>,
+    sent: Result<Reply, SendError>,
+) -> Verdict {
+    let verdict = match sent {
+        Ok(reply) => judge_reply(vocabulary, upstream, operation, request, reply),
+        Err(error) => judge_error(&error),
+    };
+    match verdict {
+        // A read that came to nothing has changed nothing.
+        Verdict::Stopped(mut stop)
+            if stop.fault == Fault::OutcomeUnknown && operation.kind == OperationKind::Read =>
+        {
+            stop.fault = Fault::UpstreamFailed;
+            Verdict::Stopped(stop)
+        }
+        verdict => verdict,
+    }
+}
+
+fn stopped(fault: Fault, cause: impl Into<std::borrow::Cow<'static, str>>) -> Verdict {
+    Verdict::Stopped(Box::new(Stop::new(fault).caused(cause)))
+}
+
+fn judge_error(error: &SendError) -> Verdict {
+    let fault = match error {
+        SendError::Unreachable { .. } => Fault::UpstreamUnreachable,
+        SendError::TimedOutBeforeSend => Fault::UpstreamTimeout,
+        SendError::Lost { .. } => Fault::OutcomeUnknown,
+    };
+    stopped(fault, error.to_string())
+}
+
+fn judge_reply(
+    vocabulary: &Vocabulary,
+    upstream: &Upstream,
+    operation: &Operation,
+    request: &Record<'_>,
+    reply: Reply,
+) -> Verdict {
+    let status = reply.head.status.as_u16();
+    let headers: &HeaderMap = &reply.head.headers;
+    let whole = match &reply.body {
+        ReplyBody::Whole(bytes) => bytes,
+        ReplyBody::Broken(broken) => {
+            let why = match broken {
+                BrokenBody::Truncated => "the answer's body ended early",
+                BrokenBody::TooLarge => "the answer's body is over the cap",
+                BrokenBody::TimedOut => "the answer's body did not come in time",
+            };
+            return without_row(status, why.to_owned());
+        }
+    };
+    let head = AnswerHead { status, headers };
+    let reading = read_answer(
+        vocabulary,
+        &upstream.mapping,
+        operation,
+        head,
+        whole,
+        &upstream.settings,
+        request,
+    );
+    match reading {
+        Reading::Yes { record, unreadable } => {
+            Verdict::Yes { record: record.into_owned(), unreadable }
+        }
+        Reading::No { fault, message, .. } => {
+            let mut stop = Stop::new(as_seen_by_client(fault))
+                .caused(format!("the upstream answered {status}: {fault}"));
+            stop.upstream_text = message.map(std::borrow::Cow::into_owned);
+            Verdict::Stopped(Box::new(stop))
+        }
+        Reading::Nothing(mismatch) => without_row(status, mismatch.to_string()),
+    }
+}
+
+/// What the upstream says of our credential is not the client's business.
+fn as_seen_by_client(fault: Fault) -> Fault {
+    match fault {
+        Fault::Unauthenticated | Fault::CredentialsMissing => Fault::UpstreamFailed,
+        other => other,
+    }
+}
+
+/// An answer that no row of the mapping knows: whether the call may have taken effect hangs on the
+/// status alone.
+fn without_row(status: u16, why: String) -> Verdict {
+    let certain_no = match status {
+        303 | 408 => false,
+        300..=499 | 501 | 503 | 505 => true,
+        _ => false,
+    };
+    let fault = if certain_no { Fault::UpstreamFailed } else { Fault::OutcomeUnknown };
+    stopped(fault, format!("the upstream answered {status}: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_of_answers_without_a_row() {
+        let unknown = [200, 201, 303, 408, 500, 502, 504, 507];
+        let no = [301, 302, 307, 400, 404, 418, 429, 501, 503, 505];
+        for (statuses, wanted) in
+            [(&unknown[..], Fault::OutcomeUnknown), (&no[..], Fault::UpstreamFailed)]
+        {
+            for status in statuses {
+                let Verdict::Stopped(stop) = without_row(*status, String::new()) else { panic!() };
+                assert_eq!(stop.fault, wanted, "{status}");
+            }
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! From a record to a request for the upstream.
+
+use std::borrow::Cow;
+
+use http::HeaderValue;
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::request::Parts;
+
+use crate::call::{Services, Stop};
+use crate::config::Policy;
+use crate::mapping::model::{Operation, Slot, Type};
+use crate::mapping::run::{Gateway, Outgoing, Refusal, Sources, media_type, write_request};
+use crate::plan::{Pair, Route, Upstream};
+use crate::value::{Fault, Record, Value};
+
+/// The record in the upstream's terms, and the fields that get lost on the way.
+#[derive(Debug)]
+pub(super) struct Translated<'a> {
+    /// The record with the upstream's id.
+    pub(super) record: Record<'a>,
+    /// Names of fields that the upstream cannot carry.
+    pub(super) dropped: Vec<String>,
+}
+
+/// Translates ids, and holds the record against the route's policies.
+pub(super) fn translate<'a>(
+    services: &Services,
+    route: &Route,
+    pair: &Pair,
+    operation: &Operation,
+    record: &Record<'a>,
+) -> Result<Translated<'a>, Stop> {
+    let mut record = record.clone();
+    if !route.same_vendor {
+        record.drop_raw();
+    }
+    if let (Some(pairs), Some(field)) = (&route.ids, pair.ticket)
+        && let Some(id) = record.text(field)
+    {
+        let Some(theirs) = pairs.to_upstream.get(id) else {
+            let reason = "the ticket has no counterpart in the upstream";
+            return Err(Stop::because(Fault::NotFound, reason));
+        };
+        let theirs = Value::Text(Cow::Owned(theirs.to_string()));
+        record.set(field, Some(theirs));
+    }
+    let def = &services.plan.vocabulary.operations[operation.id];
+    let lost = pair.dropped.iter().filter(|field| record.get(**field).is_some());
+    let dropped: Vec<String> =
+        lost.map(|field| def.request[usize::from(*field)].name.clone()).collect();
+    if let Some(first) = dropped.first().filter(|_| route.dropped_fields == Policy::Refuse) {
+        let reason = format!("the upstream cannot carry {first}");
+        return Err(own_terms(
+            route,
+            operation,
+            Refusal::member(Fault::InvalidRequest, first, reason),
+        ));
+    }
+    Ok(Translated { record, dropped })
+}
+
+/// Writes the request.
+pub(super) fn write<'a>(
+    services: &'a Services,
+    route: &Route,
+    upstream: &'a Upstream,
+    (operation, pair): (&Operation, &Pair),
+    record: &'a Record<'a>,
+    gateway: &'a Gateway<'a>,
+    steps: &'a [Vec<String>],
+) -> Result<Outgoing, Stop> {
+    let target = &upstream.mapping.operations[pair.upstream];
+    let sources = sources(services, upstream, record, gateway, steps);
+    let mut outgoing = write_request(target, sources).map_err(|refusal| {
+        own_terms(route, operation, upstream_terms(services, operation, refusal))
+    })?;
+    if let Some(name) = outgoing.lossy.first().filter(|_| route.lossy_words == Policy::Refuse) {
+        let reason = format!("{name} would lose its meaning in the upstream");
+        return Err(own_terms(
+            route,
+            operation,
+            Refusal::member(Fault::InvalidStatus, name, reason),
+        ));
+    }
+    outgoing.headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
+    Ok(outgoing)
+}
+
+/// Everything that a request to the upstream is written from.
+pub(super) fn sources<'a>(
+    services: &'a Services,
+    upstream: &'a Upstream,
+    record: &'a Record<'a>,
+    gateway: &'a Gateway<'a>,
+    steps: &'a [Vec<String>],
+) -> Sources<'a> {
+    Sources {
+        vocabulary: &services.plan.vocabulary,
+        mapping: &upstream.mapping,
+        settings: &upstream.settings,
+        record,
+        request: None,
+        secrets: Some(&upstream.secrets),
+        gateway,
+        steps,
+        parts: &[],
+    }
+}
+
+/// Between two systems of one vendor the client's bytes pass as they are, once they were read and
+/// found right; only where an id in them is another one they are written anew.
+pub(super) fn keep_bytes(route: &Route, head: &Parts, body: &[u8], outgoing: &mut Outgoing) {
+    if !route.same_vendor || route.ids.is_some() || body.is_empty() {
+        return;
+    }
+    outgoing.body = body.to_vec();
+    if let Ok(Some(came)) = media_type(&head.headers)
+        && let Ok(value) = HeaderValue::from_str(&came)
+    {
+        outgoing.headers.insert(CONTENT_TYPE, value);
+    }
+}
+
+/// An id that the upstream's format cannot hold is an id that it does not have.
+fn upstream_terms(services: &Services, operation: &Operation, refusal: Refusal) -> Refusal {
+    let def = &services.plan.vocabulary.operations[operation.id];
+    let is_id = def
+        .request
+        .iter()
+        .any(|field| field.name == refusal.field && field.kind == Type::Id && field.required);
+    if is_id && refusal.fault == Fault::InvalidRequest {
+        return Refusal { fault: Fault::NotFound, ..refusal };
+    }
+    refusal
+}
+
+/// The refusal by the name that the client gave the member.
+fn own_terms(route: &Route, operation: &Operation, refusal: Refusal) -> Stop {
+    let request = &operation.request;
+    let named = request.places().find(|place| {
+        place.content.holes().any(|hole| {
+            matches!(hole.slot, Slot::Field(_) | Slot::Part(_)) && hole.name == refusal.field
+        })
+    });
+    debug_assert!(!route.name.is_empty());
+    let field = named.map_or(refusal.field, |place| place.member.clone());
+    Refusal { field, ..Refusal::whole(refusal.fault, refusal.reason) }.into()
+}

@@ -1,0 +1,222 @@
+//! The sequence of a call.
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Request, Response};
+use http_body::Body;
+use http_body_util::Full;
+use tokio::time::Instant;
+
+use crate::call::judge::{Verdict, judge};
+use crate::call::respond::{Learned, Responder, nobodys, outcome_of};
+use crate::call::route::{Matched, find_route};
+use crate::call::{CallRecord, Outcome, Services, Stop, admit, body, decode, outgoing, send};
+use crate::ident::CallId;
+use crate::mapping::model::Operation;
+use crate::mapping::run::{
+    Gateway, RequestParts, Sources, WrittenAnswer, acceptable, preferred, write_answer,
+};
+use crate::plan::{Pair, Route, Target};
+use crate::value::{Fault, Record, Value};
+
+/// Answers one request.
+pub async fn handle<B>(
+    services: &Services,
+    request: Request<B>,
+) -> (Response<Full<Bytes>>, CallRecord)
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: std::fmt::Display,
+{
+    let began = Instant::now();
+    let call = CallId::random();
+    let (head, body) = request.into_parts();
+    let mut record = CallRecord::begun(call);
+    let Some(matched) = find_route(&services.plan, &head) else {
+        let response = nobodys(call);
+        record.fault = Some(Fault::UnknownPath);
+        record.close(&response, Outcome::No, began);
+        return (response, record);
+    };
+    let route = &services.plan.routes[matched.route];
+    record.route = Some(route.name.clone());
+    let mut learned = Learned::default();
+    let responder = Responder { services, route, head: &head, call };
+    let went = go(&responder, matched, body, &mut learned, &mut record).await;
+    record.consumer = learned.consumer.map(|consumer| services.plan.consumers[consumer].clone());
+    let (response, outcome) = match went {
+        Ok(answer) => (responder.yes(answer, &learned), Outcome::Yes),
+        Err(stop) => {
+            record.fault = Some(stop.fault);
+            let response = responder.fault(&stop, &learned);
+            record.cause = stop.cause.or((!stop.reason.is_empty()).then_some(stop.reason));
+            (response, outcome_of(stop.fault))
+        }
+    };
+    record.close(&response, outcome, began);
+    (response, record)
+}
+
+/// Route → key → limit → body → operation → record → request → answer.
+async fn go<B>(
+    responder: &Responder<'_>,
+    matched: Matched,
+    incoming: B,
+    learned: &mut Learned,
+    record: &mut CallRecord,
+) -> Result<WrittenAnswer, Stop>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: std::fmt::Display,
+{
+    let Responder { services, route, head, .. } = *responder;
+    let deadline = Instant::now() + route.deadline;
+    let targets = matched.targets.map_err(|stop| *stop)?;
+    learn_operation(route, &targets, learned, record);
+    let consumer = admit::find_consumer(services, route, &targets[0], head)?;
+    learned.consumer = Some(consumer);
+    learned.decision = match admit::charge(services, matched.route, consumer) {
+        Ok(decision) => decision,
+        Err((stop, decision)) => {
+            learned.decision = Some(decision);
+            return Err(stop);
+        }
+    };
+    let bounds = &services.plan.bounds;
+    let bytes = body::read_body(
+        &head.headers,
+        incoming,
+        bounds.body_bytes_max,
+        bounds.body_timeout,
+        deadline,
+    )
+    .await?;
+    let settings = route.settings_for(Some(consumer));
+    let decoded = decode::decode(services, route, &targets, head, &bytes, settings)?;
+    learned.operation = Some(decoded.operation);
+    let operation = &route.client.operations[decoded.operation];
+    record.operation = Some(operation.name.clone());
+    check_acceptable(operation, head)?;
+    let pair = route.pairs[decoded.operation].as_ref().ok_or_else(|| {
+        Stop::because(Fault::InvalidRequest, "the upstream has no such operation")
+    })?;
+    let answer =
+        exchange(responder, (operation, pair), &decoded.record, &bytes, deadline, learned).await?;
+    record.unreadable = answer.1;
+    write(responder, (operation, pair), &decoded.record, answer.0, learned)
+}
+
+/// Before the body is read, the operation is that of the line, if only one is on it.
+fn learn_operation(
+    route: &Route,
+    targets: &[Target],
+    learned: &mut Learned,
+    record: &mut CallRecord,
+) {
+    let operation = &route.client.operations[targets[0].operation];
+    record.pattern = Some(operation.request.path_pattern());
+    if let [only] = targets {
+        learned.operation = Some(only.operation);
+        record.operation = Some(operation.name.clone());
+    }
+}
+
+/// A vendor with a row for it refuses a client that takes no answer of the kind it gives.
+fn check_acceptable(operation: &Operation, head: &Parts) -> Result<(), Stop> {
+    if !operation.faults.has_own(Fault::NotAcceptable) {
+        return Ok(());
+    }
+    let body = preferred(&operation.success.bodies, &head.headers, None);
+    match body.and_then(|body| body.content_type()) {
+        Some(media_type) if !acceptable(&head.headers, media_type) => {
+            Err(Stop::because(Fault::NotAcceptable, "the Accept header"))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Translates, sends, judges.
+async fn exchange(
+    responder: &Responder<'_>,
+    (operation, pair): (&Operation, &Pair),
+    record: &Record<'_>,
+    bytes: &[u8],
+    deadline: Instant,
+    learned: &mut Learned,
+) -> Result<(Record<'static>, u32), Stop> {
+    let Responder { services, route, head, call } = *responder;
+    let translated = outgoing::translate(services, route, pair, operation, record)?;
+    learned.dropped = translated.dropped;
+    let upstream = &services.plan.upstreams[route.upstream];
+    let target = &upstream.mapping.operations[pair.upstream];
+    let upstream = (route.upstream, upstream);
+    let steps =
+        send::look_up(services, upstream, target, &translated.record, call, deadline).await?;
+    let id = call.to_string();
+    let gateway = Gateway { call: &id, ..Gateway::default() };
+    let sides = (operation, pair);
+    let mut request =
+        outgoing::write(services, route, upstream.1, sides, &translated.record, &gateway, &steps)?;
+    outgoing::keep_bytes(route, head, bytes, &mut request);
+    let sent = send::send(services, upstream, request, call, deadline).await;
+    match judge(&services.plan.vocabulary, upstream.1, target, &translated.record, sent) {
+        Verdict::Yes { record, unreadable } => Ok((record, unreadable)),
+        Verdict::Stopped(stop) => Err(*stop),
+    }
+}
+
+/// Writes the answer in the client's terms: with its own id, and with nothing private to another
+/// vendor.
+fn write(
+    responder: &Responder<'_>,
+    (operation, pair): (&Operation, &Pair),
+    request: &Record<'_>,
+    mut answer: Record<'static>,
+    learned: &Learned,
+) -> Result<WrittenAnswer, Stop> {
+    let Responder { services, route, head, call } = *responder;
+    if !route.same_vendor {
+        answer.drop_raw();
+    }
+    let def = &services.plan.vocabulary.operations[operation.id];
+    if let (Some(field), Some(own)) = (pair.ticket, def.answer_field("ticket"))
+        && let Some(id) = request.text(field)
+    {
+        answer.set(own, Some(Value::Text(id.to_owned().into())));
+    }
+    let id = call.to_string();
+    let gateway = Gateway { call: &id, ..Gateway::default() };
+    let request = request.clone().into_owned();
+    let sources =
+        Sources { request: Some(&request), ..responder.sources(&answer, &gateway, learned) };
+    let wanted = RequestParts { headers: &head.headers, kind: decode::body_kind(operation, head) };
+    // The upstream has said yes, so a failure here must not be told as a no.
+    write_answer(operation, sources, wanted).map_err(|refusal| {
+        Stop::new(Fault::OutcomeUnknown)
+            .caused(format!("the answer cannot be written: {}", refusal.reason))
+    })
+}
+
+impl CallRecord {
+    fn begun(call: CallId) -> Self {
+        Self {
+            call,
+            route: None,
+            consumer: None,
+            operation: None,
+            pattern: None,
+            status: 0,
+            outcome: Outcome::No,
+            fault: None,
+            cause: None,
+            unreadable: 0,
+            duration: std::time::Duration::ZERO,
+        }
+    }
+
+    fn close(&mut self, response: &Response<Full<Bytes>>, outcome: Outcome, began: Instant) {
+        self.status = response.status().as_u16();
+        self.outcome = outcome;
+        self.duration = began.elapsed();
+    }
+}

@@ -1,0 +1,238 @@
+//! What the client sees: the one place where answers and faults become HTTP.
+
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, VIA};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use http_body_util::Full;
+
+use crate::bounds;
+use crate::call::send::{REQUEST_ID, VIA_LATIMER};
+use crate::call::{Outcome, Services, Stop};
+use crate::config::{Limit, Messages};
+use crate::ident::CallId;
+use crate::limit::Decision;
+use crate::mapping::model::BodyKind;
+use crate::mapping::run::{
+    FaultText, Gateway, RequestParts, Settings, Sources, WrittenAnswer, limit_headers, write_fault,
+};
+use crate::plan::Route;
+use crate::value::{Fault, Record};
+
+const OUTCOME: HeaderName = HeaderName::from_static("x-latimer-outcome");
+const FAULT: HeaderName = HeaderName::from_static("x-latimer-fault");
+const DROPPED: HeaderName = HeaderName::from_static("x-latimer-dropped");
+
+/// What every answer of a call is written from.
+pub(super) struct Responder<'a> {
+    pub(super) services: &'a Services,
+    pub(super) route: &'a Route,
+    pub(super) head: &'a Parts,
+    pub(super) call: CallId,
+}
+
+/// What was learned of a call by the time it is answered.
+#[derive(Debug, Default)]
+pub(super) struct Learned {
+    /// The consumer.
+    pub(super) consumer: Option<usize>,
+    /// Index of the operation in the client's mapping.
+    pub(super) operation: Option<usize>,
+    /// What the limiter said.
+    pub(super) decision: Option<Decision>,
+    /// Fields that the upstream could not carry.
+    pub(super) dropped: Vec<String>,
+}
+
+/// Whether a call with this fault took effect.
+pub(super) fn outcome_of(fault: Fault) -> Outcome {
+    match fault {
+        Fault::OutcomeUnknown => Outcome::Unknown,
+        Fault::InvalidRequest
+        | Fault::MissingField
+        | Fault::InvalidStatus
+        | Fault::MethodNotAllowed
+        | Fault::NotAcceptable
+        | Fault::UnsupportedMediaType
+        | Fault::TooLarge
+        | Fault::Conflict
+        | Fault::AlreadyClosed
+        | Fault::NotFound
+        | Fault::InvalidId
+        | Fault::UnknownPath
+        | Fault::Unauthenticated
+        | Fault::CredentialsMissing
+        | Fault::Forbidden
+        | Fault::RateLimited
+        | Fault::Overloaded
+        | Fault::UpstreamFailed
+        | Fault::UpstreamUnreachable
+        | Fault::UpstreamTimeout => Outcome::No,
+    }
+}
+
+impl Responder<'_> {
+    /// The answer that says yes.
+    pub(super) fn yes(&self, answer: WrittenAnswer, learned: &Learned) -> Response<Full<Bytes>> {
+        let mut response = self.finish(answer, Outcome::Yes, learned);
+        put(response.headers_mut(), DROPPED, &learned.dropped.join(", "));
+        response
+    }
+
+    /// The answer of a fault, in the client vendor's own shape.
+    pub(super) fn fault(&self, stop: &Stop, learned: &Learned) -> Response<Full<Bytes>> {
+        let operation = learned.operation.and_then(|index| self.route.client.operations.get(index));
+        let faults = operation.map_or(&self.route.client.faults, |operation| &operation.faults);
+        let theirs = match (self.route.messages, &stop.upstream_text) {
+            (Messages::Upstream, Some(text)) => Some(printable(text)),
+            (Messages::Upstream, None) | (Messages::Own, _) => None,
+        };
+        let text = theirs.as_deref().map_or(FaultText::Own, FaultText::Upstream);
+        let call = self.call.to_string();
+        let path = printable_path(self.head.uri.path());
+        let reset = self.reset(learned.decision.as_ref());
+        let gateway = Gateway {
+            path: &path,
+            call: &call,
+            allow: &stop.allow,
+            field: &stop.field,
+            reason: &stop.reason,
+            retry_after: stop.retry_after,
+            rate_remaining: self.remaining(learned.decision.as_ref()),
+            rate_reset: reset.as_deref(),
+            http: 0,
+        };
+        let record = Record::new();
+        let sources = self.sources(&record, &gateway, learned);
+        let kind: Option<&BodyKind> = operation
+            .or(self.route.client.operations.first())
+            .and_then(|operation| super::decode::body_kind(operation, self.head));
+        let wanted = RequestParts { headers: &self.head.headers, kind };
+        let answer = write_fault(faults, stop.fault, text, sources, wanted);
+        let mut response = self.finish(answer, outcome_of(stop.fault), learned);
+        let headers = response.headers_mut();
+        put(headers, FAULT, stop.fault.name());
+        if let Some(seconds) = stop.retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if stop.close {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+
+    /// Where values of an answer come from.
+    pub(super) fn sources<'s>(
+        &'s self,
+        record: &'s Record<'s>,
+        gateway: &'s Gateway<'s>,
+        learned: &Learned,
+    ) -> Sources<'s> {
+        let settings: &Settings = self.route.settings_for(learned.consumer);
+        Sources {
+            vocabulary: &self.services.plan.vocabulary,
+            mapping: &self.route.client,
+            settings,
+            record,
+            request: None,
+            secrets: None,
+            gateway,
+            steps: &[],
+            parts: &[],
+        }
+    }
+
+    fn finish(
+        &self,
+        answer: WrittenAnswer,
+        outcome: Outcome,
+        learned: &Learned,
+    ) -> Response<Full<Bytes>> {
+        let mut response = Response::new(Full::new(Bytes::from(answer.body)));
+        *response.status_mut() =
+            StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let headers = response.headers_mut();
+        *headers = answer.headers;
+        if !self.route.client.limits.is_empty() {
+            let reset = self.reset(learned.decision.as_ref());
+            let gateway = Gateway {
+                rate_remaining: self.remaining(learned.decision.as_ref()),
+                rate_reset: reset.as_deref(),
+                ..Gateway::default()
+            };
+            let record = Record::new();
+            let sources = self.sources(&record, &gateway, learned);
+            headers.extend(limit_headers(&self.route.client.limits, sources));
+        }
+        headers.insert(VIA, HeaderValue::from_static(VIA_LATIMER));
+        put(headers, REQUEST_ID, &self.call.to_string());
+        put(headers, OUTCOME, outcome.name());
+        response
+    }
+
+    /// Calls that are left; before the consumer is known, as many as it could have.
+    fn remaining(&self, decision: Option<&Decision>) -> Option<u64> {
+        match (&self.route.limit, decision) {
+            (Limit::None, _) => None,
+            (Limit::Bucket { burst, .. }, None) => Some(u64::from(*burst)),
+            (Limit::Bucket { .. }, Some(Decision::Admitted { remaining, .. })) => {
+                Some(u64::from(*remaining))
+            }
+            (Limit::Bucket { .. }, Some(Decision::Refused { .. })) => Some(0),
+        }
+    }
+
+    /// When the limit is whole again.
+    fn reset(&self, decision: Option<&Decision>) -> Option<String> {
+        if self.route.client.limits.is_empty() || matches!(self.route.limit, Limit::None) {
+            return None;
+        }
+        let wait = match decision {
+            None => std::time::Duration::from_secs(1),
+            Some(Decision::Admitted { reset_after, .. }) => *reset_after,
+            Some(Decision::Refused { retry_after }) => *retry_after,
+        };
+        let at = SystemTime::now() + wait;
+        // Rounded up, so that nobody comes a fraction of a second too early.
+        let seconds = at.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs() + 1;
+        let at = jiff::Timestamp::from_second(i64::try_from(seconds).ok()?).ok()?;
+        Some(at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+    }
+}
+
+/// The answer to a request that is nobody's (RFC 9457).
+pub(super) fn nobodys(call: CallId) -> Response<Full<Bytes>> {
+    let body = r#"{"type":"about:blank","title":"Not Found","status":404,"detail":"no route takes this host and path"}"#;
+    let mut response = Response::new(Full::new(Bytes::from_static(body.as_bytes())));
+    *response.status_mut() = StatusCode::NOT_FOUND;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    put(headers, REQUEST_ID, &call.to_string());
+    put(headers, OUTCOME, Outcome::No.name());
+    put(headers, FAULT, Fault::UnknownPath.name());
+    response
+}
+
+fn put(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    if value.is_empty() {
+        return;
+    }
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+}
+
+/// An upstream's text, cut and without anything that is not printable.
+fn printable(text: &str) -> String {
+    text.chars().filter(|letter| !letter.is_control()).take(bounds::MESSAGE_CHARS_MAX).collect()
+}
+
+/// The path as it may be repeated: cut, and without what a browser could take for markup.
+fn printable_path(path: &str) -> String {
+    path.chars()
+        .filter(|letter| letter.is_ascii_graphic() && !"<>&\"'".contains(*letter))
+        .take(bounds::MESSAGE_CHARS_MAX)
+        .collect()
+}

@@ -1,0 +1,148 @@
+//! The command line: one file per command.
+//!
+//! Results go to stdout, messages to stderr, secrets nowhere. Exit codes: 0 well, 1 findings or
+//! differences, 2 could not tell.
+
+mod check;
+mod completions;
+mod demo;
+mod key;
+mod serve;
+mod sim;
+
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::app::StartError;
+use crate::diag::{self, Diagnostic, Severity};
+
+/// Findings, or differences.
+const FINDINGS: u8 = 1;
+/// Could not tell: usage, an unreadable file, an address that is taken.
+const COULD_NOT_TELL: u8 = 2;
+
+/// An API gateway that interprets between ticket systems.
+#[derive(Debug, Parser)]
+#[command(name = "latimer", version, arg_required_else_help = true, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Five simulated vendors, the gateway and a call per vendor; nothing to configure
+    Demo(demo::Demo),
+    /// Run the gateway
+    Serve(serve::Serve),
+    /// Check mappings and configuration
+    Check(check::Check),
+    /// Run one simulated vendor
+    Sim(sim::Sim),
+    /// Make or hash a consumer's key
+    Key(key::Key),
+    /// Print completions for a shell
+    Completions(completions::Completions),
+}
+
+/// Runs the program with the process's arguments.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let code = if error.use_stderr() { COULD_NOT_TELL } else { 0 };
+            // With stdout or stderr closed there is nobody to tell.
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    let done = match cli.command {
+        Command::Demo(command) => command.run(),
+        Command::Serve(command) => command.run(),
+        Command::Check(command) => command.run(),
+        Command::Sim(command) => command.run(),
+        Command::Key(command) => command.run(),
+        Command::Completions(command) => command.run(),
+    };
+    ExitCode::from(done)
+}
+
+/// Prints a result.
+fn print(text: &str) {
+    // A closed pipe means that nobody reads on.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+/// Prints a message.
+fn tell(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+/// Shows findings on stderr, and how many there are.
+fn show(found: &[Diagnostic]) {
+    let color = std::io::stderr().is_terminal();
+    for finding in found {
+        tell(&diag::render(finding, color));
+        tell("\n");
+    }
+    tell(&summary(found));
+}
+
+fn summary(found: &[Diagnostic]) -> String {
+    let count = |severity| found.iter().filter(|finding| finding.severity == severity).count();
+    let plural = |count: usize, what: &str| match count {
+        1 => format!("1 {what}"),
+        count => format!("{count} {what}s"),
+    };
+    match (count(Severity::Error), count(Severity::Warning)) {
+        (0, 0) => String::new(),
+        (0, warnings) => format!("{}\n", plural(warnings, "warning")),
+        (errors, 0) => format!("{}\n", plural(errors, "error")),
+        (errors, warnings) => {
+            format!("{}, {}\n", plural(errors, "error"), plural(warnings, "warning"))
+        }
+    }
+}
+
+/// Tells why the program does not start.
+fn fail(error: &StartError) -> u8 {
+    match error {
+        StartError::Unreadable(why) => {
+            tell(&format!("error: {why}\n"));
+            COULD_NOT_TELL
+        }
+        StartError::Findings(found) => {
+            show(found);
+            FINDINGS
+        }
+        StartError::Bind(address, why) => {
+            tell(&format!("error: cannot listen on {address}: {why}\n"));
+            COULD_NOT_TELL
+        }
+    }
+}
+
+/// A runtime for commands that serve.
+fn runtime() -> Result<tokio::runtime::Runtime, u8> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
+        tell(&format!("error: cannot start the runtime: {error}\n"));
+        COULD_NOT_TELL
+    })
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+async fn told_to_stop() {
+    let interrupt = tokio::signal::ctrl_c();
+    let Ok(mut terminate) =
+        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+    else {
+        let _ = interrupt.await;
+        return;
+    };
+    tokio::select! {
+        _ = interrupt => {}
+        _ = terminate.recv() => {}
+    }
+}

@@ -1,0 +1,48 @@
+//! `latimer serve`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::cli::{fail, runtime, show, tell, told_to_stop};
+use crate::{app, telemetry};
+
+/// Run the gateway.
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    /// The configuration file
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Only check that it would start
+    #[arg(long)]
+    check: bool,
+}
+
+impl Serve {
+    pub(super) fn run(self) -> u8 {
+        let (config, plan, warnings) = match app::load(&self.config, std::env::vars()) {
+            Ok(loaded) => loaded,
+            Err(error) => return fail(&error),
+        };
+        show(&warnings);
+        if self.check {
+            tell("ok\n");
+            return 0;
+        }
+        telemetry::start(&config.log);
+        let runtime = match runtime() {
+            Ok(runtime) => runtime,
+            Err(code) => return code,
+        };
+        runtime.block_on(async {
+            let gateway = match app::start(&config, plan).await {
+                Ok(gateway) => gateway,
+                Err(error) => return fail(&error),
+            };
+            tell(&format!("latimer ready listen={} admin={}\n", gateway.listen, gateway.admin));
+            told_to_stop().await;
+            gateway.stop().await;
+            0
+        })
+    }
+}

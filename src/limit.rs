@@ -1,0 +1,161 @@
+//! The limit per route and consumer, by GCRA (governor).
+//!
+//! At most `burst + rate × t` calls pass in any time `t`. What a call may learn of its limit is in the
+//! [`Decision`]; how a vendor tells its client is the mapping's business.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use governor::clock::{Clock, DefaultClock};
+use governor::middleware::StateInformationMiddleware;
+use governor::state::keyed::DashMapStateStore;
+use governor::{Quota, RateLimiter};
+
+/// A limiter with one bucket per key.
+#[derive(Debug)]
+pub struct Limiter<C: Clock = DefaultClock> {
+    buckets: RateLimiter<u32, DashMapStateStore<u32>, C, StateInformationMiddleware>,
+    clock: C,
+    burst: u32,
+    /// Time in which one cell comes back.
+    period: Duration,
+}
+
+/// What the limiter says to one call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// It may pass.
+    Admitted {
+        /// Cells that are left.
+        remaining: u32,
+        /// Time until the bucket is full again.
+        reset_after: Duration,
+    },
+    /// It may not.
+    Refused {
+        /// Time until a call would pass.
+        retry_after: Duration,
+    },
+}
+
+impl Limiter {
+    /// A limiter of `count` calls per `per`, with a bucket of `burst` calls. Zeros count as one.
+    pub fn new(count: u32, per: Duration, burst: u32) -> Self {
+        Self::with_clock(count, per, burst, DefaultClock::default())
+    }
+}
+
+impl<C: Clock + Clone> Limiter<C> {
+    /// The same with a clock of its own.
+    pub fn with_clock(count: u32, per: Duration, burst: u32, clock: C) -> Self {
+        let period = (per / count.max(1)).max(Duration::from_nanos(1));
+        let burst = NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN);
+        let quota = Quota::with_period(period)
+            .expect("a period of at least one nanosecond is not zero")
+            .allow_burst(burst);
+        let store = DashMapStateStore::default();
+        let buckets = RateLimiter::new(quota, store, clock.clone());
+        Self { buckets, clock, burst: burst.get(), period }
+    }
+
+    /// Charges one call to a key.
+    pub fn check(&self, key: u32) -> Decision {
+        match self.buckets.check_key(&key) {
+            Ok(state) => {
+                let remaining = state.remaining_burst_capacity();
+                let reset_after = self.period * self.burst.saturating_sub(remaining);
+                Decision::Admitted { remaining, reset_after }
+            }
+            Err(until) => Decision::Refused { retry_after: until.wait_time_from(self.clock.now()) },
+        }
+    }
+
+    /// Forgets keys whose buckets are full again, and gives their memory back.
+    pub fn sweep(&self) {
+        self.buckets.retain_recent();
+        self.buckets.shrink_to_fit();
+    }
+}
+
+impl Decision {
+    /// Whole seconds to wait, rounded up and at least 1; `None` if the call may pass.
+    pub fn retry_after_seconds(&self) -> Option<u64> {
+        match self {
+            Self::Admitted { .. } => None,
+            Self::Refused { retry_after } => {
+                let started = u64::from(retry_after.subsec_nanos() > 0);
+                Some((retry_after.as_secs() + started).max(1))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use governor::clock::FakeRelativeClock;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn limiter(count: u32, burst: u32) -> (Limiter<FakeRelativeClock>, FakeRelativeClock) {
+        let clock = FakeRelativeClock::default();
+        (Limiter::with_clock(count, Duration::from_secs(1), burst, clock.clone()), clock)
+    }
+
+    #[test]
+    fn a_full_bucket_passes_its_burst_and_then_the_rate() {
+        let (limiter, clock) = limiter(25, 25);
+        for left in (0..25).rev() {
+            let Decision::Admitted { remaining, reset_after } = limiter.check(7) else {
+                panic!("refused with {left} left");
+            };
+            assert_eq!(remaining, left);
+            assert_eq!(reset_after, Duration::from_millis(40) * (25 - left));
+        }
+        let refused = limiter.check(7);
+        assert_eq!(refused, Decision::Refused { retry_after: Duration::from_millis(40) });
+        assert_eq!(refused.retry_after_seconds(), Some(1));
+        clock.advance(Duration::from_millis(40));
+        assert!(matches!(limiter.check(7), Decision::Admitted { remaining: 0, .. }));
+        assert!(matches!(limiter.check(7), Decision::Refused { .. }));
+    }
+
+    #[test]
+    fn keys_do_not_share_a_bucket() {
+        let (limiter, _) = limiter(1, 1);
+        assert!(matches!(limiter.check(1), Decision::Admitted { .. }));
+        assert!(matches!(limiter.check(1), Decision::Refused { .. }));
+        assert!(matches!(limiter.check(2), Decision::Admitted { .. }));
+    }
+
+    #[test]
+    fn waiting_is_told_in_whole_seconds() {
+        let told = |millis| {
+            Decision::Refused { retry_after: Duration::from_millis(millis) }.retry_after_seconds()
+        };
+        assert_eq!((told(1), told(1000), told(1001)), (Some(1), Some(1), Some(2)));
+    }
+
+    proptest! {
+        /// The reference is GCRA as ITU-T I.371 has it, in whole milliseconds.
+        #[test]
+        fn decisions_are_those_of_gcra(
+            waits in proptest::collection::vec(0u64..120, 1..200),
+            burst in 1u32..30,
+        ) {
+            let (limiter, clock) = limiter(25, burst);
+            let (period, mut now, mut arrival) = (40u64, 0u64, 0u64);
+            for wait in waits {
+                clock.advance(Duration::from_millis(wait));
+                now += wait;
+                let expected = arrival.max(now);
+                let admits = expected - now <= period * u64::from(burst - 1);
+                if admits {
+                    arrival = expected + period;
+                }
+                let admitted = matches!(limiter.check(1), Decision::Admitted { .. });
+                prop_assert_eq!(admitted, admits, "at {} ms", now);
+            }
+        }
+    }
+}
