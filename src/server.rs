@@ -67,7 +67,7 @@ pub async fn run(
 async fn connection(stream: TcpStream, services: Arc<Services>, mut stop: watch::Receiver<bool>) {
     // An answer is written whole; waiting for more of it would only cost time.
     let _ = stream.set_nodelay(true);
-    let limits = services.plan.bounds.clone();
+    let limits = services.plan.bounds;
     let answer = tower::service_fn(move |request: Request<Incoming>| {
         let services = Arc::clone(&services);
         async move {

@@ -20,7 +20,7 @@ mod write;
 use std::borrow::Cow;
 
 pub use answer::{AnswerHead, Mismatch, Reading, read_answer};
-pub use negotiate::{acceptable, choose_body, media_type, preferred};
+pub use negotiate::{Unreadable, acceptable, choose_body, media_type, preferred};
 pub use read::{
     Presented, ReadOptions, RequestHead, fits_path, read_request, read_secrets, selects,
 };

@@ -50,7 +50,7 @@ pub fn build(config: &Config, catalog: &Catalog) -> Result<(Plan, Problem), Prob
         .collect();
     let plan = Plan {
         vocabulary: Arc::clone(&catalog.vocabulary),
-        bounds: config.bounds.clone(),
+        bounds: config.bounds,
         routes,
         upstreams: upstreams.into_iter().flatten().collect(),
         consumers: config.consumers.iter().map(|consumer| consumer.name.value.clone()).collect(),
@@ -259,7 +259,7 @@ impl Builder<'_> {
             consumer_settings,
             upstream: upstream_index,
             consumers,
-            limit: route.limit.clone(),
+            limit: route.limit,
             ids,
             deadline: route.deadline,
             dropped_fields: route.dropped_fields,

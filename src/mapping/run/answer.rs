@@ -15,7 +15,7 @@ use crate::mapping::model::{
 };
 use crate::mapping::run::capture::{Captured, capture};
 use crate::mapping::run::read::Reader;
-use crate::mapping::run::{Settings, choose_body, media_type};
+use crate::mapping::run::{Settings, Unreadable, choose_body, media_type};
 use crate::value::{Fault, Record, Value};
 
 /// An answer's head.
@@ -80,7 +80,7 @@ struct Answers<'m, 'a> {
     mapping: &'m Mapping,
     settings: &'m Settings,
     head: AnswerHead<'a>,
-    media_type: Result<Option<String>, ()>,
+    media_type: Result<Option<String>, Unreadable>,
     body: &'a [u8],
     /// The body as a tree, for JSONPaths, made when the first one is a candidate.
     tree: OnceCell<Option<serde_json::Value>>,
@@ -247,7 +247,7 @@ impl<'m, 'a> Answers<'m, 'a> {
         success: &Success,
         reader: &mut Reader<'m, 'a>,
     ) -> Result<u32, Mismatch> {
-        let came = self.media_type.as_ref().map_err(|()| Mismatch::MediaType)?;
+        let came = self.media_type.as_ref().map_err(|_| Mismatch::MediaType)?;
         let body = choose_body(&success.bodies, came.as_deref()).ok_or(Mismatch::MediaType)?;
         let mut captures = capture(body, self.body, bounds::BODY_DEPTH_MAX, Duplicates::KeepFirst)
             .map_err(|_| Mismatch::Body)?;

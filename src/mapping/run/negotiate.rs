@@ -5,17 +5,23 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 
 use crate::mapping::model::{Body, BodyKind};
 
+/// A `Content-Type` that cannot be read, stands there twice, or names a character set that is not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unreadable;
+
 /// The media type of a message in lower case, without parameters.
 ///
-/// `Ok(None)` if there is none; `Err` if it cannot be read, stands there more than once, or names a
-/// character set that is not read (RFC 9110 section 8.3).
-pub fn media_type(headers: &HeaderMap) -> Result<Option<String>, ()> {
+/// `Ok(None)` if there is none (RFC 9110 section 8.3).
+///
+/// # Errors
+/// If it cannot be read.
+pub fn media_type(headers: &HeaderMap) -> Result<Option<String>, Unreadable> {
     let mut values = headers.get_all(CONTENT_TYPE).iter();
     let Some(first) = values.next() else { return Ok(None) };
     if values.next().is_some() {
-        return Err(());
+        return Err(Unreadable);
     }
-    let text = first.to_str().map_err(|_| ())?;
+    let text = first.to_str().map_err(|_| Unreadable)?;
     let mut parts = text.split(';');
     let media_type = parts.next().unwrap_or("").trim().to_ascii_lowercase();
     for parameter in parts {
@@ -25,7 +31,7 @@ pub fn media_type(headers: &HeaderMap) -> Result<Option<String>, ()> {
         if name.trim().eq_ignore_ascii_case("charset")
             && !readable.iter().any(|known| value.eq_ignore_ascii_case(known))
         {
-            return Err(());
+            return Err(Unreadable);
         }
     }
     Ok(Some(media_type))
@@ -140,6 +146,6 @@ mod tests {
         headers.insert(CONTENT_TYPE, "Application/JSON; charset=\"UTF-8\"".parse().unwrap());
         assert_eq!(media_type(&headers), Ok(Some("application/json".to_owned())));
         headers.insert(CONTENT_TYPE, "application/json; charset=utf-16".parse().unwrap());
-        assert_eq!(media_type(&headers), Err(()));
+        assert_eq!(media_type(&headers), Err(Unreadable));
     }
 }

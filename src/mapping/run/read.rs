@@ -138,7 +138,6 @@ pub fn read_secrets<'a>(
 ///
 /// # Errors
 /// What is wrong with it, by the name that the client gave the member.
-#[expect(clippy::too_many_arguments, reason = "each is another part of one call")]
 pub fn read_request<'a>(
     vocabulary: &Vocabulary,
     mapping: &Mapping,
@@ -307,7 +306,7 @@ impl<'m, 'a> Reader<'m, 'a> {
         }
         let unsupported = |reason| Refusal::whole(Fault::UnsupportedMediaType, reason);
         let came = media_type(head.headers)
-            .map_err(|()| unsupported("the media type or its character set is not read"))?;
+            .map_err(|_| unsupported("the media type or its character set is not read"))?;
         if came.is_none() && request.type_required && !bytes.is_empty() {
             return Err(unsupported("the Content-Type is missing"));
         }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 
 use crate::mapping::codecs::NodeKind;
-use crate::mapping::model::{Content, GatewayField, Hole, OrElse, Pattern, Piece, Slot, Type};
+use crate::mapping::model::{Content, GatewayField, Hole, OrElse, Pattern, Piece, Slot};
 use crate::mapping::run::{Refusal, Sources};
 use crate::mapping::syntax::{Literal, LiteralKind};
 use crate::value::{Fault, Record, Value};
@@ -279,9 +279,4 @@ fn missing(name: &str) -> Refusal {
 
 fn unfit(name: &str, why: &'static str) -> Refusal {
     Refusal::member(Fault::InvalidRequest, name, format!("{name}: {why}"))
-}
-
-/// True for a type whose values are texts of the caller's.
-pub(super) fn is_id(kind: Type) -> bool {
-    kind == Type::Id
 }

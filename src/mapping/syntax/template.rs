@@ -212,9 +212,7 @@ impl<'a, 'f> HoleParser<'a, 'f> {
                 }
                 "or" => {
                     hole.or = self.or();
-                    if hole.or.is_none() {
-                        return None;
-                    }
+                    hole.or.as_ref()?;
                     break;
                 }
                 _ => false,

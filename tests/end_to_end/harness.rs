@@ -1,0 +1,167 @@
+//! Starting the program, and speaking HTTP to it byte by byte.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::process::{Child, Command};
+
+use latimer::sim::{Options, Simulator, Vendor, serve};
+
+/// Longer than anything here takes; a test that hangs ends with it.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The key that the tests' consumer has.
+pub(crate) const KEY: &str = "test-key-0123456789";
+
+/// The program, serving a configuration from a folder of its own.
+pub(crate) struct Gateway {
+    pub(crate) address: String,
+
+    /// Goes away with the gateway.
+    _folder: tempfile::TempDir,
+    child: Child,
+}
+
+/// An answer, taken apart.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: String,
+}
+
+impl Gateway {
+    /// Writes the files and starts the program. The tokens of the simulated vendors are set.
+    pub(crate) async fn start(configuration: &str, files: &[(String, String)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            std::fs::write(folder.path().join(name), text).unwrap();
+        }
+        let path = folder.path().join("latimer.yaml");
+        let mappings = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("mappings");
+        let text = format!(
+            "listen: 127.0.0.1:0\nadmin: {{listen: 127.0.0.1:0}}\nmappings: {}\n\
+             consumers:\n  tester: {{key: {{env: TEST_KEY}}}}\n  other: {{key: {{env: OTHER_KEY}}}}\n\
+             {configuration}",
+            mappings.display()
+        );
+        std::fs::write(&path, text).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_latimer"));
+        command.arg("serve").arg("--config").arg(&path).env("TEST_KEY", KEY);
+        command.env("OTHER_KEY", "another-key");
+        for vendor in Vendor::ALL {
+            let name = format!("{}_TOKEN", vendor.name().to_uppercase());
+            command.env(name, vendor.default_token());
+        }
+        let mut child = command.stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut seen = String::new();
+        let ready = loop {
+            let line = tokio::time::timeout(PATIENCE, lines.next_line()).await;
+            match line.expect("the program says in time that it is ready").unwrap() {
+                Some(line) if line.starts_with("latimer ready ") => break line,
+                Some(line) => seen.push_str(&format!("{line}\n")),
+                None => panic!("the program ended:\n{seen}"),
+            }
+        };
+        let value = |key: &str| {
+            let pair = ready.split(' ').find_map(|pair| pair.strip_prefix(key));
+            pair.unwrap_or_else(|| panic!("no {key} in {ready}")).to_owned()
+        };
+        let address = value("listen=");
+        // The log has to be read on, or the program would wait for it.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        Self { address, _folder: folder, child }
+    }
+
+    /// Sends a request on a connection of its own and reads the answer.
+    pub(crate) async fn call(
+        &self,
+        line: &str,
+        headers: &[(&str, &str)],
+        body: impl AsRef<[u8]>,
+    ) -> Answer {
+        let body = body.as_ref();
+        let mut head = format!("{line} HTTP/1.1\r\n");
+        if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+            head.push_str("Host: gateway.test\r\n");
+        }
+        for (name, value) in headers {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        head.push_str(&format!("Content-Length: {}\r\nConnection: close\r\n\r\n", body.len()));
+        let mut message = head.into_bytes();
+        message.extend_from_slice(body);
+        Answer::parse(&exchange(&self.address, &message).await)
+    }
+
+    /// Ends the program and waits for it.
+    pub(crate) async fn stop(mut self) {
+        let _ = self.child.start_kill();
+        let _ = self.child.wait().await;
+    }
+}
+
+/// Sends bytes and reads until the other side closes.
+pub(crate) async fn exchange(address: &str, message: &[u8]) -> Vec<u8> {
+    let work = async {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        // The gateway may answer and close before it has taken all of it.
+        let _ = stream.write_all(message).await;
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer).await;
+        answer
+    };
+    tokio::time::timeout(PATIENCE, work).await.expect("the answer comes in time")
+}
+
+impl Answer {
+    pub(crate) fn parse(bytes: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(bytes);
+        let (head, body) =
+            text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no whole answer: {text:?}"));
+        let mut lines = head.split("\r\n");
+        let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+        let headers = lines
+            .map(|line| line.split_once(": ").unwrap())
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
+        Self { status, headers, body: body.to_owned() }
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_str())
+    }
+
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+/// A simulated vendor with tickets of the test's own.
+pub(crate) async fn simulator(vendor: Vendor, tickets: &[(String, &str)]) -> Simulator {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let tickets = tickets.iter().map(|(id, status)| format!("{id}={status}").parse().unwrap());
+    let options =
+        Options { tickets: tickets.collect(), requests_per_second: None, ..Options::default() };
+    serve(vendor, listener, options).unwrap()
+}
+
+/// The configuration's lines for an upstream.
+pub(crate) fn upstream(vendor: Vendor, url: &str) -> String {
+    let settings = match vendor {
+        Vendor::Series => "{staff_user: 987654321}",
+        Vendor::Akana => "{tenant: acmepaymentscorp}",
+        Vendor::Thalamus => "{touchpoint: web}",
+        Vendor::Arena | Vendor::Zstack => "{}",
+    };
+    let token = vendor.name().to_uppercase();
+    format!(
+        "  {vendor}:\n    vendor: {vendor}\n    url: {url}\n    settings: {settings}\n    \
+         credential: {{token: {{env: {token}_TOKEN}}}}\n"
+    )
+}

@@ -1,0 +1,9 @@
+//! The real program between real sockets: a client of one vendor, a simulated vendor behind.
+//!
+//! What is expected is written by hand from the vendors' pages and the answer key, never computed by
+//! the mapping engine.
+
+mod harness;
+mod pairs;
+mod refusals;
+mod vendors;

@@ -1,0 +1,289 @@
+//! What is refused: in the client's own shape, and with nothing sent.
+
+use latimer::sim::{Simulator, Vendor};
+use serde_json::{Value, json};
+
+use crate::harness::{Answer, Gateway, KEY, exchange, simulator, upstream};
+use crate::vendors::{Request, request, ticket};
+
+/// A gateway with a client of each vendor in front of Thalamus, by host.
+async fn gateway() -> (Gateway, Simulator) {
+    let tickets = [(ticket(Vendor::Thalamus, 1), "open")];
+    let simulator = simulator(Vendor::Thalamus, &tickets).await;
+    let mut text = "upstreams:\n".to_owned();
+    text.push_str(&upstream(Vendor::Thalamus, &simulator.url()));
+    text.push_str("routes:\n");
+    let mut files = Vec::new();
+    for client in Vendor::ALL {
+        let settings = if client == Vendor::Akana { "{tenant: acmepaymentscorp}" } else { "{}" };
+        text.push_str(&format!(
+            "  {client}:\n    client: {client}\n    upstream: thalamus\n    consumers: [tester]\n    \
+             match: {{host: {client}.test}}\n    limit: none\n    settings: {settings}\n    \
+             ids: {{ticket: {{file: {client}.csv}}}}\n"
+        ));
+        let (ours, theirs) = (ticket(client, 1), ticket(Vendor::Thalamus, 1));
+        files.push((format!("{client}.csv"), format!("client_id,upstream_id\n{ours},{theirs}\n")));
+    }
+    (Gateway::start(&text, &files).await, simulator)
+}
+
+async fn send(gateway: &Gateway, client: Vendor, request: &Request) -> Answer {
+    let host = format!("{client}.test");
+    let mut headers: Vec<(&str, &str)> =
+        request.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    headers.push(("Host", &host));
+    gateway.call(&request.line, &headers, &request.body).await
+}
+
+/// A right request, which a test then spoils.
+fn right(client: Vendor) -> Request {
+    let wire = crate::vendors::sayable(client)[0].0;
+    request(client, &ticket(client, 1), wire, KEY)
+}
+
+/// The vendor's own code in an answer (LANGUAGE §8).
+fn native(client: Vendor, answer: &Answer) -> Value {
+    match client {
+        Vendor::Arena => answer.json()["errors"][0]["code"].clone(),
+        Vendor::Series => answer.json()["error"]["code"].clone(),
+        Vendor::Akana => {
+            let body = answer.json();
+            assert!(body["faultstring"].is_string(), "{answer:?}");
+            Value::Null
+        }
+        Vendor::Thalamus => answer.json()["errors"].clone(),
+        Vendor::Zstack if answer.status == 503 => answer.json()["error"]["code"].clone(),
+        Vendor::Zstack => json!(answer.body),
+    }
+}
+
+/// Status and native code that each vendor's client is to see for one spoilt request.
+async fn all(
+    spoil: impl Fn(Vendor, &mut Request),
+    fault: &str,
+    wanted: impl Fn(Vendor) -> (u16, Value),
+) {
+    let (gateway, simulator) = gateway().await;
+    for client in Vendor::ALL {
+        let mut request = right(client);
+        spoil(client, &mut request);
+        let got = send(&gateway, client, &request).await;
+        assert_eq!(got.header("x-latimer-fault"), Some(fault), "{client}: {got:?}");
+        assert_eq!(got.header("x-latimer-outcome"), Some("no"), "{client}: {got:?}");
+        let (status, code) = wanted(client);
+        assert_eq!(got.status, status, "{client}: {got:?}");
+        if !code.is_null() {
+            assert_eq!(native(client, &got), code, "{client}: {got:?}");
+        }
+    }
+    assert!(simulator.log().is_empty(), "nothing may be sent");
+    gateway.stop().await;
+    simulator.stop().await;
+}
+
+#[tokio::test]
+async fn an_unknown_status() {
+    let spoil = |client, request: &mut Request| {
+        let wire = crate::vendors::sayable(client)[0].0;
+        request.body = request.body.replace(wire, "no such status");
+    };
+    all(spoil, "invalid_status", |client| match client {
+        Vendor::Arena => (400, json!(3083)),
+        Vendor::Series => (400, json!(400)),
+        Vendor::Akana => (500, Value::Null),
+        Vendor::Thalamus => (400, json!({"statusName": "invalid"})),
+        Vendor::Zstack => (503, json!("SYS.1007")),
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn no_key() {
+    let spoil = |_, request: &mut Request| {
+        request.headers.retain(|(name, _)| {
+            !["arena_session_id", "apikey", "Cookie", "Thalamus-Token", "Authorization"]
+                .contains(name)
+        });
+    };
+    all(spoil, "credentials_missing", |client| match client {
+        Vendor::Arena => (401, json!(401)),
+        Vendor::Series => (401, json!(401)),
+        Vendor::Akana => (401, Value::Null),
+        Vendor::Thalamus => (400, json!({"token": "InvalidToken"})),
+        Vendor::Zstack => (400, json!("missing header 'Authorization'")),
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_wrong_key() {
+    let spoil = |_, request: &mut Request| {
+        for (_, value) in &mut request.headers {
+            *value = value.replace(KEY, "not-a-key-of-anybody");
+        }
+    };
+    all(spoil, "unauthenticated", |client| match client {
+        Vendor::Arena | Vendor::Series => (401, json!(401)),
+        Vendor::Akana => (401, Value::Null),
+        Vendor::Thalamus => (400, json!({"token": "InvalidToken"})),
+        Vendor::Zstack => (503, json!("ID.1001")),
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_key_of_another_consumer() {
+    let spoil = |_, request: &mut Request| {
+        for (_, value) in &mut request.headers {
+            *value = value.replace(KEY, "another-key");
+        }
+    };
+    all(spoil, "unauthenticated", |client| match client {
+        Vendor::Arena | Vendor::Series => (401, json!(401)),
+        Vendor::Akana => (401, Value::Null),
+        Vendor::Thalamus => (400, json!({"token": "InvalidToken"})),
+        Vendor::Zstack => (503, json!("ID.1001")),
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_missing_member() {
+    let spoil = |_, request: &mut Request| {
+        for member in ["status\"", "ActionName\"", "statusName\"", "statusEvent\""] {
+            let other = format!("other_{member}");
+            request.body = request.body.replacen(&format!("\"{member}"), &format!("\"{other}"), 1);
+        }
+    };
+    all(spoil, "missing_field", |client| match client {
+        Vendor::Arena => (400, json!(3001)),
+        Vendor::Series => (400, json!(400)),
+        Vendor::Akana => (400, Value::Null),
+        Vendor::Thalamus => (400, json!({"statusName": "Required"})),
+        Vendor::Zstack => (400, Value::Null),
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn bodies_that_cannot_be_read() {
+    let deep = format!("{{\"x\":{}{}}}", "[".repeat(128), "]".repeat(128));
+    let bodies: [&[u8]; 6] = [
+        b"{\"status\": ",
+        b"not json",
+        b"{\"a\":1,\"a\":2}",
+        deep.as_bytes(),
+        b"{\"a\":\"\xff\"}",
+        b"{\"a\":\"\\ud800\"}",
+    ];
+    let (gateway, simulator) = gateway().await;
+    for client in Vendor::ALL {
+        let right = right(client);
+        let host = format!("{client}.test");
+        let mut headers: Vec<(&str, &str)> =
+            right.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        headers.push(("Host", &host));
+        for body in bodies {
+            let got = gateway.call(&right.line, &headers, body).await;
+            let what = format!("{client} {:?}", String::from_utf8_lossy(body));
+            assert_eq!(got.header("x-latimer-fault"), Some("invalid_request"), "{what}: {got:?}");
+            assert_eq!(got.status, 400, "{what}");
+        }
+    }
+    assert!(simulator.log().is_empty(), "nothing may be sent");
+    gateway.stop().await;
+    simulator.stop().await;
+}
+
+#[tokio::test]
+async fn numbers_of_the_wrong_kind() {
+    let (gateway, simulator) = gateway().await;
+    for number in ["\"x\"", "1e400", "1180591620717411303424", "1.5", "true", "[1]", "{}", "-0"] {
+        let mut request = right(Vendor::Series);
+        request.body = request.body.replace("123", number);
+        let got = send(&gateway, Vendor::Series, &request).await;
+        assert_eq!(got.header("x-latimer-fault"), Some("invalid_request"), "{number}: {got:?}");
+        assert_eq!(got.status, 400, "{number}");
+    }
+    assert!(simulator.log().is_empty(), "nothing may be sent");
+    gateway.stop().await;
+    simulator.stop().await;
+}
+
+#[tokio::test]
+async fn a_wrong_media_type() {
+    let spoil = |_, request: &mut Request| {
+        request.headers.retain(|(name, _)| *name != "Content-Type");
+        request.headers.push(("Content-Type", "text/csv".to_owned()));
+    };
+    all(spoil, "unsupported_media_type", |client| match client {
+        Vendor::Arena => (415, json!(415)),
+        Vendor::Series => (415, json!(415)),
+        Vendor::Akana => (404, Value::Null),
+        Vendor::Thalamus => (400, json!({"request": "UnsupportedMediaType"})),
+        Vendor::Zstack => (415, Value::Null),
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_wrong_method_and_an_unknown_path() {
+    let method = |_, request: &mut Request| {
+        let (_, path) = request.line.split_once(' ').unwrap();
+        request.line = format!("PATCH {path}");
+    };
+    all(method, "method_not_allowed", |_| (405, Value::Null)).await;
+    let path = |_, request: &mut Request| request.line.push_str("/more");
+    all(path, "unknown_path", |client| match client {
+        Vendor::Arena => (404, json!(404)),
+        Vendor::Series => (404, json!(404)),
+        Vendor::Akana | Vendor::Thalamus | Vendor::Zstack => (404, Value::Null),
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_id_that_nobody_has() {
+    let spoil = |client, request: &mut Request| {
+        let (known, unknown) = (ticket(client, 1), ticket(client, 2));
+        request.line = request.line.replace(&known, &unknown);
+        request.body = request.body.replace(&known, &unknown);
+    };
+    all(spoil, "not_found", |client| match client {
+        Vendor::Arena => (400, json!(3012)),
+        Vendor::Series => (404, json!(404)),
+        Vendor::Akana => (404, Value::Null),
+        Vendor::Thalamus => (400, json!({"caseInstanceId": "invalidId"})),
+        Vendor::Zstack => (503, json!("SYS.1003")),
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_body_over_the_cap_ends_the_connection() {
+    let (gateway, simulator) = gateway().await;
+    for client in Vendor::ALL {
+        let right = right(client);
+        let mut head = format!("{} HTTP/1.1\r\nHost: {client}.test\r\n", right.line);
+        for (name, value) in &right.headers {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        head.push_str("Content-Length: 2000000\r\n\r\n");
+        let mut message = head.into_bytes();
+        // What follows must never be taken for a second request.
+        message.extend_from_slice(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+        message.resize(message.len() + 100_000, b' ');
+        let answer = exchange(&gateway.address, &message).await;
+        let text = String::from_utf8_lossy(&answer);
+        assert_eq!(text.matches("HTTP/1.1 ").count(), 1, "{client}: {text}");
+        let got = Answer::parse(&answer);
+        assert_eq!(
+            (got.status, got.header("x-latimer-fault")),
+            (413, Some("too_large")),
+            "{client}"
+        );
+    }
+    assert!(simulator.log().is_empty(), "nothing may be sent");
+    gateway.stop().await;
+    simulator.stop().await;
+}
