@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::diag::{self, Diagnostic, SourceFile, Span};
+use crate::mapping::check::{check_catalog, check_mapping};
 use crate::mapping::compile::{TableOverride, compile, compile_vocabulary};
-use crate::mapping::examples::run_examples;
 use crate::mapping::model::{Mapping, Vocabulary};
 use crate::mapping::syntax::{File, Findings};
 
@@ -107,12 +107,15 @@ impl Catalog {
             let sound = !diag::has_errors(&list);
             found.append(&mut list);
             if sound {
-                found.append(&mut run_examples(&vocabulary, &mapping).findings);
+                found.append(&mut check_mapping(&vocabulary, &mapping));
             }
             if let Some(other) = mappings.iter().find(|other| other.vendor == mapping.vendor) {
                 found.push(second_file(&mapping, other));
             }
             mappings.push(Arc::new(mapping));
+        }
+        if !diag::has_errors(&found) {
+            found.append(&mut check_catalog(&vocabulary, &mappings));
         }
         diag::sort(&mut found);
         if diag::has_errors(&found) {

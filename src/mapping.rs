@@ -1,4 +1,5 @@
 //! The mapping language: one YAML file per vendor, read in both directions.
+pub mod check;
 pub mod codecs;
 pub mod compile;
 pub mod examples;

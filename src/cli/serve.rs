@@ -24,10 +24,14 @@ impl Serve {
             Ok(loaded) => loaded,
             Err(error) => return fail(&error),
         };
-        show(&warnings);
         if self.check {
+            show(&warnings);
             tell("ok\n");
             return 0;
+        }
+        if !warnings.is_empty() {
+            let (count, path) = (warnings.len(), self.config.display());
+            tell(&format!("warnings: {count}; `latimer check --config {path}` shows them\n"));
         }
         telemetry::start(&config.log);
         let runtime = match runtime() {

@@ -30,6 +30,8 @@ pub struct ExamplesRun {
     pub passed: usize,
     /// Fault rows that an example has hit: the fault map's place and the row's index.
     pub rows_hit: BTreeSet<(usize, usize)>,
+    /// Forms of request bodies that an example has: the operation's and the form's index.
+    pub bodies_hit: BTreeSet<(usize, usize)>,
 }
 
 /// A message of an example, taken apart.
@@ -46,7 +48,8 @@ pub fn run_examples(vocabulary: &Vocabulary, mapping: &Mapping) -> ExamplesRun {
     for example in &mapping.file.examples {
         let runner = Runner { vocabulary, mapping, example };
         if let (Some(text), Some((pairs, span))) = (&example.send, &example.means) {
-            run.take(runner.request(text, pairs), &runner, *span);
+            let went = runner.request(text, pairs, &mut run.bodies_hit);
+            run.take(went, &runner, *span);
         }
         if let (Some(text), Some((pairs, span))) = (&example.receive, &example.gives) {
             let went = runner.answer(text, pairs, &mut run.rows_hit);
@@ -86,7 +89,12 @@ impl Runner<'_> {
     }
 
     /// Reads a request, compares, writes it, and reads it again.
-    fn request(&self, text: &ExampleText, pairs: &[(Named, Named)]) -> Result<(), String> {
+    fn request(
+        &self,
+        text: &ExampleText,
+        pairs: &[(Named, Named)],
+        bodies_hit: &mut BTreeSet<(usize, usize)>,
+    ) -> Result<(), String> {
         let message = Message::parse(&text.text)?;
         let [method, target, ..] = message.start.as_slice() else {
             return Err("the first line is not `METHOD /path`".to_owned());
@@ -100,7 +108,10 @@ impl Runner<'_> {
         let head = RequestHead { path: &path[prefix..], query, headers: &message.headers };
         let wanted = Example::fault_of(pairs);
         let (record, secrets) = match (self.read(operation, &head, message.body), wanted) {
-            (Ok(read), None) => read,
+            (Ok((record, secrets, form)), None) => {
+                bodies_hit.extend(form.map(|form| (operation.id, form)));
+                (record, secrets)
+            }
             (Ok(_), Some(fault)) => {
                 return Err(format!("it reads to a record, not to the fault {}", fault.text));
             }
@@ -119,7 +130,7 @@ impl Runner<'_> {
         operation: &Operation,
         head: &RequestHead<'m>,
         body: &'m [u8],
-    ) -> Result<(Record<'m>, Secrets), (Fault, String)> {
+    ) -> Result<(Record<'m>, Secrets, Option<usize>), (Fault, String)> {
         let told = |refusal: crate::mapping::run::Refusal| {
             (refusal.fault, format!("{} {}", refusal.field, refusal.reason))
         };
@@ -133,7 +144,7 @@ impl Runner<'_> {
         let secrets = Secrets::of(vocabulary, named);
         let options = ReadOptions { depth_max: bounds::BODY_DEPTH_MAX, refuse_unknown: false };
         read_request(vocabulary, mapping, operation, head, body, &settings, options)
-            .map(|(record, _)| (record, secrets))
+            .map(|(record, form)| (record, secrets, form))
             .map_err(told)
     }
 
@@ -169,9 +180,10 @@ impl Runner<'_> {
             None => (written.target.as_str(), None),
         };
         let head = RequestHead { path, query, headers: &written.headers };
-        let (again, _) = self.read(operation, &head, &written.body).map_err(|(fault, why)| {
-            format!("written back, it reads to the fault {fault} ({why})")
-        })?;
+        let (again, _, _) =
+            self.read(operation, &head, &written.body).map_err(|(fault, why)| {
+                format!("written back, it reads to the fault {fault} ({why})")
+            })?;
         let written_back = |raw| {
             operation
                 .request
