@@ -7,7 +7,7 @@
 //!
 //! Each stage is a plain function that takes the value of the stage before it, so that a thing exists
 //! only from the stage that learns it. A stage that cannot go on gives a [`Stop`], and
-//! [`respond`] alone turns it into what the client sees: causes go to the log, never to the client.
+//! `respond` alone turns it into what the client sees: causes go to the log, never to the client.
 
 mod admit;
 mod body;

@@ -1,6 +1,6 @@
 //! A mapping ready to run: names are indices, paths are split, tables are indexed.
 //!
-//! [`compile`](super::compile) makes these from the [`syntax`](super::syntax); [`run`](super::run)
+//! [`compile`](super::compile) makes these from the [`syntax`]; [`run`](super::run)
 //! reads and writes messages with them. Nothing here knows YAML; every part keeps the
 //! [`Location`] that set it, so that `explain` can name the line.
 
