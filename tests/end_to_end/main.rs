@@ -8,4 +8,5 @@
 mod harness;
 mod pairs;
 mod refusals;
+mod upstreams;
 mod vendors;

@@ -1,0 +1,237 @@
+//! What an upstream's behaviour means for a write (CONTRACT §6), as each client sees it.
+
+use std::time::Duration;
+
+use latimer::sim::Vendor;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::harness::{Answer, Gateway, KEY, upstream};
+use crate::vendors::{request, sayable, ticket};
+
+/// What the scripted upstream does once it has read a request.
+#[derive(Clone)]
+enum Act {
+    /// Sends these bytes and closes.
+    Say(Vec<u8>),
+    /// Ends the connection with a reset.
+    Reset,
+    /// Says nothing until the client goes away.
+    Wait,
+}
+
+/// An upstream that reads a request and then acts; tells how many it read.
+async fn scripted(act: Act) -> (String, tokio::task::JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let server = tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            read_request(&mut stream).await;
+            match &act {
+                Act::Say(bytes) => {
+                    let _ = stream.write_all(bytes).await;
+                }
+                Act::Reset => stream.set_zero_linger().unwrap(),
+                Act::Wait => {
+                    let mut rest = [0; 16];
+                    let _ = stream.read(&mut rest).await;
+                }
+            }
+        }
+    });
+    (url, server)
+}
+
+async fn read_request(stream: &mut TcpStream) {
+    let mut seen = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        let read = stream.read(&mut buffer).await.unwrap_or(0);
+        seen.extend_from_slice(&buffer[..read]);
+        let text = String::from_utf8_lossy(&seen).into_owned();
+        let Some((head, body)) = text.split_once("\r\n\r\n") else {
+            if read == 0 {
+                return;
+            }
+            continue;
+        };
+        let length = head
+            .lines()
+            .find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok())
+            .unwrap_or(0);
+        if body.len() >= length || read == 0 {
+            return;
+        }
+    }
+}
+
+/// A client of the vendor in front of a Thalamus at this address.
+async fn call(client: Vendor, url: &str) -> Answer {
+    let settings = if client == Vendor::Akana { "{tenant: acmepaymentscorp}" } else { "{}" };
+    let mut text = "upstreams:\n".to_owned();
+    text.push_str(&upstream(Vendor::Thalamus, url));
+    text.push_str(&format!(
+        "routes:\n  main:\n    client: {client}\n    upstream: thalamus\n    consumers: [tester]\n    \
+         settings: {settings}\n    deadline: 400ms\n    ids: {{ticket: {{file: ids.csv}}}}\n"
+    ));
+    let (ours, theirs) = (ticket(client, 1), ticket(Vendor::Thalamus, 1));
+    let files = [("ids.csv".to_owned(), format!("client_id,upstream_id\n{ours},{theirs}\n"))];
+    let gateway = Gateway::start(&text, &files).await;
+    let request = request(client, &ours, sayable(client)[0].0, KEY);
+    let headers: Vec<(&str, &str)> =
+        request.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let got = gateway.call(&request.line, &headers, &request.body).await;
+    gateway.stop().await;
+    got
+}
+
+fn message(status: &str, media_type: &str, body: &str) -> Act {
+    let head = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: {media_type}\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    Act::Say(format!("{head}{body}").into_bytes())
+}
+
+const CASE: &str = r#"{"context":{},"case":{"id":100001,"status":"open"}}"#;
+const PAGE: &str = "<html><body>Bad Gateway</body></html>";
+
+/// One behaviour, and what it comes to.
+async fn comes_to(what: &str, act: Act, outcome: &str, fault: Option<&str>) {
+    let (url, server) = scripted(act).await;
+    let got = call(Vendor::Series, &url).await;
+    assert_eq!(got.header("x-latimer-outcome"), Some(outcome), "{what}: {got:?}");
+    assert_eq!(got.header("x-latimer-fault"), fault, "{what}: {got:?}");
+    server.abort();
+}
+
+#[tokio::test]
+async fn answers_and_what_they_mean() {
+    let unknown = ("unknown", Some("outcome_unknown"));
+    let failed = ("no", Some("upstream_failed"));
+    let truncated = b"HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: 900\r\n\r\n{\"con";
+    let huge = format!("{{\"x\":\"{}\"}}", "x".repeat(5 * 1024 * 1024));
+    let cases: Vec<(&str, Act, (&str, Option<&str>))> = vec![
+        ("a success", message("201 Created", "application/json", CASE), ("yes", None)),
+        ("a reset", Act::Reset, unknown),
+        ("nothing", Act::Say(Vec::new()), unknown),
+        ("garbage", Act::Say(b"\x00\x01 this is not HTTP\r\n\r\n".to_vec()), unknown),
+        ("a truncated body", Act::Say(truncated.to_vec()), unknown),
+        ("late", Act::Wait, unknown),
+        ("HTML as a success", message("200 OK", "text/html", PAGE), unknown),
+        ("the wrong media type", message("201 Created", "text/html", CASE), unknown),
+        ("a body that is no JSON", message("201 Created", "application/json", "{"), unknown),
+        ("5 MB", message("201 Created", "application/json", &huge), unknown),
+        ("a redirect", message("302 Found", "text/html", PAGE), failed),
+        ("see other", message("303 See Other", "text/html", PAGE), unknown),
+        ("a balancer's 500", message("500 Oops", "text/html", PAGE), unknown),
+        ("a balancer's 502", message("502 Bad Gateway", "text/html", PAGE), unknown),
+        ("a balancer's 503", message("503 Unavailable", "text/html", PAGE), failed),
+        ("a balancer's 504", message("504 Timeout", "text/html", PAGE), unknown),
+        ("a balancer's 404", message("404 Not Found", "text/html", PAGE), failed),
+        ("a 408", message("408 Request Timeout", "text/html", PAGE), unknown),
+    ];
+    for (what, act, (outcome, fault)) in cases {
+        comes_to(what, act, outcome, fault).await;
+    }
+}
+
+#[tokio::test]
+async fn faults_of_the_upstream_in_the_words_of_the_client() {
+    let errors = |field: &str, code: &str| json!({"errors": {field: code}}).to_string();
+    for (body, fault, status) in [
+        (errors("caseInstanceId", "invalidId"), "not_found", 404),
+        (errors("statusName", "Invalid"), "invalid_status", 400),
+        (errors("x", "STATUSISALREADYCLOSE"), "already_closed", 400),
+        // Our credential is not the client's business.
+        (errors("token", "InvalidToken"), "upstream_failed", 500),
+    ] {
+        let (url, server) = scripted(message("400 Bad Request", "application/json", &body)).await;
+        let got = call(Vendor::Series, &url).await;
+        assert_eq!(got.header("x-latimer-fault"), Some(fault), "{body}: {got:?}");
+        assert_eq!(got.header("x-latimer-outcome"), Some("no"), "{body}: {got:?}");
+        assert_eq!((got.status, &got.json()["error"]["code"]), (status, &json!(status)), "{body}");
+        server.abort();
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_outcome_is_said_to_every_client() {
+    for client in Vendor::ALL {
+        let (url, server) = scripted(Act::Reset).await;
+        let got = call(client, &url).await;
+        assert_eq!(got.header("x-latimer-outcome"), Some("unknown"), "{client}: {got:?}");
+        let call_id = got.header("x-request-id").unwrap();
+        let text = format!(
+            "The outcome of this call is not known; do not repeat it before reading the ticket. \
+             Call {call_id}."
+        );
+        let (status, said): (u16, Option<Value>) = match client {
+            Vendor::Arena => (504, Some(got.json()["errors"][0]["message"].clone())),
+            Vendor::Series => (504, Some(got.json()["error"]["message"].clone())),
+            Vendor::Akana => (504, Some(got.json()["faultstring"].clone())),
+            // Thalamus tells codes only.
+            Vendor::Thalamus => (504, None),
+            Vendor::Zstack => (503, Some(got.json()["error"]["details"].clone())),
+        };
+        assert_eq!(got.status, status, "{client}: {got:?}");
+        if let Some(said) = said {
+            assert_eq!(said, json!(text), "{client}");
+        }
+        server.abort();
+    }
+}
+
+#[tokio::test]
+async fn nobody_listening_is_a_no() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let got = call(Vendor::Arena, &url).await;
+    assert_eq!(got.header("x-latimer-fault"), Some("upstream_unreachable"), "{got:?}");
+    assert_eq!(got.header("x-latimer-outcome"), Some("no"));
+    assert_eq!((got.status, &got.json()["errors"][0]["code"]), (502, &json!(3000)));
+}
+
+#[tokio::test]
+async fn past_the_limit_a_client_is_told_when_to_come_again() {
+    let sim = crate::harness::simulator(Vendor::Thalamus, &[]).await;
+    for client in Vendor::ALL {
+        let settings = if client == Vendor::Akana { "{tenant: acmepaymentscorp}" } else { "{}" };
+        let mut text = "upstreams:\n".to_owned();
+        text.push_str(&upstream(Vendor::Thalamus, &sim.url()));
+        text.push_str(&format!(
+            "routes:\n  main:\n    client: {client}\n    upstream: thalamus\n    consumers: [tester]\n    \
+             settings: {settings}\n    limit: {{rate: 1/h, burst: 1}}\n    \
+             ids: {{ticket: {{file: ids.csv}}}}\n"
+        ));
+        let ours = ticket(client, 1);
+        let files = [("ids.csv".to_owned(), format!("client_id,upstream_id\n{ours},10\n"))];
+        let gateway = Gateway::start(&text, &files).await;
+        let request = request(client, &ours, "no such status", KEY);
+        let headers: Vec<(&str, &str)> =
+            request.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        // A refused body is charged too.
+        let first = gateway.call(&request.line, &headers, &request.body).await;
+        assert_eq!(first.header("x-latimer-fault"), Some("invalid_status"), "{client}: {first:?}");
+        let second = gateway.call(&request.line, &headers, &request.body).await;
+        assert_eq!(second.status, 429, "{client}: {second:?}");
+        assert_eq!(second.header("x-latimer-fault"), Some("rate_limited"), "{client}");
+        let wait: u64 = second.header("retry-after").unwrap().parse().unwrap();
+        assert!((3_590..=3_600).contains(&wait), "{client}: {wait}");
+        for answer in [&first, &second] {
+            let left = answer.header("x-arena-requests-remaining");
+            let reset = answer.header("x-arena-next-request-limit-reset");
+            if client == Vendor::Arena {
+                assert_eq!(left, Some("0"), "{answer:?}");
+                assert!(reset.unwrap().contains(" GMT-0"), "{answer:?}");
+            } else {
+                assert_eq!((left, reset), (None, None), "{client}");
+            }
+        }
+        gateway.stop().await;
+    }
+    assert!(sim.log().is_empty(), "nothing may be sent");
+    tokio::time::timeout(Duration::from_secs(5), sim.stop()).await.unwrap();
+}
