@@ -7,8 +7,10 @@ mod check;
 mod completions;
 mod demo;
 mod key;
+mod matrix;
 mod serve;
 mod sim;
+mod test;
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -39,6 +41,10 @@ enum Command {
     Serve(serve::Serve),
     /// Check mappings and configuration
     Check(check::Check),
+    /// Run the examples of mappings, and try the laws on them
+    Test(test::Test),
+    /// Show what gets lost between each client and each upstream
+    Matrix(matrix::Matrix),
     /// Run one simulated vendor
     Sim(sim::Sim),
     /// Make or hash a consumer's key
@@ -62,6 +68,8 @@ pub fn main() -> ExitCode {
         Command::Demo(command) => command.run(),
         Command::Serve(command) => command.run(),
         Command::Check(command) => command.run(),
+        Command::Test(command) => command.run(),
+        Command::Matrix(command) => command.run(),
         Command::Sim(command) => command.run(),
         Command::Key(command) => command.run(),
         Command::Completions(command) => command.run(),

@@ -1,0 +1,60 @@
+//! `latimer test`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::catalog::{Catalog, LoadError};
+use crate::cli::{FINDINGS, fail, print, show};
+use crate::mapping::examples::run_examples;
+use crate::mapping::laws::try_laws;
+
+/// Examples and laws of mappings.
+#[derive(Debug, Args)]
+pub(super) struct Test {
+    /// Folders of mappings [default: mappings]
+    paths: Vec<PathBuf>,
+}
+
+impl Test {
+    pub(super) fn run(self) -> u8 {
+        let default = [PathBuf::from("mappings")];
+        let paths: &[PathBuf] = if self.paths.is_empty() { &default } else { &self.paths };
+        let mut code = 0;
+        for path in paths {
+            match Catalog::load(path) {
+                Ok((catalog, _)) => code = code.max(test(&catalog)),
+                Err(LoadError::Findings(found)) => {
+                    show(&found);
+                    code = code.max(FINDINGS);
+                }
+                Err(error) => code = code.max(fail(&error.into())),
+            }
+        }
+        code
+    }
+}
+
+fn test(catalog: &Catalog) -> u8 {
+    let mut code = 0;
+    for mapping in &catalog.mappings {
+        let examples = run_examples(&catalog.vocabulary, mapping);
+        let laws = try_laws(&catalog.vocabulary, mapping);
+        let well = examples.findings.is_empty() && laws.broken.is_empty();
+        print(&format!(
+            "{}: {} of examples, {} cases of laws, {}\n",
+            mapping.vendor,
+            examples.passed,
+            laws.kept,
+            if well { "ok" } else { "DIFFERENT" }
+        ));
+        show(&examples.findings);
+        for broken in &laws.broken {
+            print(&format!("  {broken}\n"));
+        }
+        if !well {
+            code = FINDINGS;
+        }
+    }
+    code
+}

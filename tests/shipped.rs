@@ -1,0 +1,99 @@
+//! What is shipped works: mappings, configurations, the commands on them.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
+use std::path::Path;
+use std::process::Command;
+
+use latimer::catalog::Catalog;
+use latimer::mapping::examples::run_examples;
+use latimer::mapping::laws::try_laws;
+
+fn latimer(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let done = Command::new(env!("CARGO_BIN_EXE_latimer"))
+        .args(arguments)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env("HELPDESK_TOKEN", "t")
+        .env("ACME_KEY", "k")
+        .output()
+        .unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (done.status.code(), text(done.stdout), text(done.stderr))
+}
+
+#[test]
+fn the_shipped_mappings_are_those_of_the_folder_and_have_no_error() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("mappings");
+    let (loaded, _) = Catalog::load(&folder).unwrap();
+    let shipped = Catalog::shipped();
+    let vendors = |catalog: &Catalog| {
+        catalog.mappings.iter().map(|mapping| mapping.vendor.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(vendors(&loaded), ["akana", "arena", "series", "thalamus", "zstack"]);
+    assert_eq!(vendors(&shipped), vendors(&loaded));
+    for (one, other) in shipped.mappings.iter().zip(&loaded.mappings) {
+        assert_eq!(one.source.text, other.source.text, "{}", one.vendor);
+    }
+}
+
+#[test]
+fn every_example_and_every_law_holds() {
+    let catalog = Catalog::shipped();
+    for mapping in &catalog.mappings {
+        let examples = run_examples(&catalog.vocabulary, mapping);
+        assert!(examples.findings.is_empty(), "{:#?}", examples.findings);
+        assert!(examples.passed >= 15, "{} has examples", mapping.vendor);
+        let laws = try_laws(&catalog.vocabulary, mapping);
+        assert!(laws.broken.is_empty(), "{}: {:#?}", mapping.vendor, laws.broken);
+        assert!(laws.kept > 30, "{} was tried", mapping.vendor);
+    }
+}
+
+#[test]
+fn the_shipped_configurations_would_start() {
+    let (code, _, told) = latimer(&["serve", "--check", "--config", "config/minimal.yaml"]);
+    assert_eq!(code, Some(0), "{told}");
+    let (code, _, told) = latimer(&["check", "--config", "config/minimal.yaml", "mappings"]);
+    assert_eq!(code, Some(0), "{told}");
+}
+
+#[test]
+fn the_demo_goes_right() {
+    let (code, shown, told) = latimer(&["demo", "--once"]);
+    assert_eq!(code, Some(0), "{shown}{told}");
+    assert_eq!(shown.matches(": ok\n").count(), 5, "{shown}");
+    let (code, lines, _) = latimer(&["demo", "--once", "--format", "json"]);
+    assert_eq!(code, Some(0));
+    for line in lines.lines() {
+        let call: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!(call["well"], true, "{line}");
+    }
+    assert_eq!(lines.lines().count(), 5);
+}
+
+#[test]
+fn commands_end_with_their_codes() {
+    let broken = "tests/config/broken";
+    let any = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(broken))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.extension().is_some_and(|extension| extension == "yaml"))
+        .unwrap();
+    for (arguments, wanted) in [
+        (vec!["check"], 0),
+        (vec!["test"], 0),
+        (vec!["matrix"], 0),
+        (vec!["matrix", "--format", "json"], 0),
+        (vec!["check", "--deny", "warnings"], 1),
+        (vec!["serve", "--config", any.to_str().unwrap()], 1),
+        (vec!["serve", "--config", "no-such-file.yaml"], 2),
+        (vec!["check", "no-such-folder"], 2),
+        (vec!["no-such-command"], 2),
+        (vec!["--version"], 0),
+        (vec!["--help"], 0),
+        (vec!["completions", "bash"], 0),
+        (vec!["key", "new"], 0),
+    ] {
+        let (code, shown, told) = latimer(&arguments);
+        assert_eq!(code, Some(wanted), "{arguments:?}\n{shown}{told}");
+    }
+}
