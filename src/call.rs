@@ -12,6 +12,7 @@
 mod admit;
 mod body;
 mod decode;
+mod explain;
 mod judge;
 mod outgoing;
 mod path;
@@ -23,6 +24,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use explain::{Line, Stage, explain};
 pub use judge::{Verdict, judge};
 pub use path::handle;
 

@@ -6,6 +6,7 @@
 mod check;
 mod completions;
 mod demo;
+mod explain;
 mod key;
 mod matrix;
 mod serve;
@@ -45,6 +46,8 @@ enum Command {
     Test(test::Test),
     /// Show what gets lost between each client and each upstream
     Matrix(matrix::Matrix),
+    /// Show every stage of a call, and the mapping line of each field
+    Explain(explain::Explain),
     /// Run one simulated vendor
     Sim(sim::Sim),
     /// Make or hash a consumer's key
@@ -70,6 +73,7 @@ pub fn main() -> ExitCode {
         Command::Check(command) => command.run(),
         Command::Test(command) => command.run(),
         Command::Matrix(command) => command.run(),
+        Command::Explain(command) => command.run(),
         Command::Sim(command) => command.run(),
         Command::Key(command) => command.run(),
         Command::Completions(command) => command.run(),

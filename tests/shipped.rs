@@ -97,3 +97,54 @@ fn commands_end_with_their_codes() {
         assert_eq!(code, Some(wanted), "{arguments:?}\n{shown}{told}");
     }
 }
+
+#[test]
+fn explain_names_the_line_of_each_field_and_hides_secrets() {
+    use std::io::Write as _;
+    use std::process::Stdio;
+
+    let folder = tempfile::tempdir().unwrap();
+    let mappings = Path::new(env!("CARGO_MANIFEST_DIR")).join("mappings");
+    let configuration = format!(
+        "mappings: {}\nupstreams:\n  desk:\n    vendor: thalamus\n    url: http://127.0.0.1:1\n    \
+         settings: {{touchpoint: web}}\n    credential: {{token: {{env: DESK}}}}\n\
+         consumers:\n  acme: {{key: {{env: ACME_KEY}}}}\nroutes:\n  main:\n    client: series\n    \
+         upstream: desk\n    consumers: [acme]\n    ids: {{ticket: {{file: ids.csv}}}}\n",
+        mappings.display()
+    );
+    std::fs::write(folder.path().join("latimer.yaml"), configuration).unwrap();
+    std::fs::write(folder.path().join("ids.csv"), "client_id,upstream_id\nT-1,10\n").unwrap();
+    let reply = "201 Created\nContent-Type: application/json\n\n\
+                 {\"context\":{},\"case\":{\"id\":10,\"status\":\"resolved\"}}\n";
+    std::fs::write(folder.path().join("reply"), reply).unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_latimer"))
+        .args(["explain", "--config", "latimer.yaml", "--route", "main", "--reply", "reply"])
+        .current_dir(folder.path())
+        .env("DESK", "the-secret-of-the-desk")
+        .env("ACME_KEY", "the-key-of-acme")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let request = "POST /tickets/T-1/status HTTP/1.1\napikey: the-key-of-acme\n\
+                   Content-Type: application/json\n\n{\"status\":\"resolved\",\"staffUserId\":7}\n";
+    child.stdin.take().unwrap().write_all(request.as_bytes()).unwrap();
+    let done = child.wait_with_output().unwrap();
+    let shown = String::from_utf8(done.stdout).unwrap();
+    assert_eq!(done.status.code(), Some(0), "{shown}{}", String::from_utf8_lossy(&done.stderr));
+    // The line of a field is where it stands in the file.
+    let line_of = |file: &str, text: &str| {
+        let whole = std::fs::read_to_string(mappings.join(file)).unwrap();
+        whole.lines().position(|line| line.contains(text)).unwrap() + 1
+    };
+    let wanted = line_of("thalamus.yaml", "statusName: <status via");
+    assert!(shown.contains(&format!("thalamus.yaml:{wanted}")), "{shown}");
+    let wanted = line_of("series.yaml", "staffUserId: <actor");
+    assert!(shown.contains(&format!("series.yaml:{wanted}")), "{shown}");
+    assert!(shown.contains(r#"{"statusName":"resolved"}"#), "{shown}");
+    assert!(shown.contains("Status changed to resolved"), "{shown}");
+    for secret in ["the-secret-of-the-desk", "the-key-of-acme"] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
+}

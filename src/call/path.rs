@@ -167,7 +167,7 @@ async fn exchange(
 
 /// Writes the answer in the client's terms: with its own id, and with nothing private to another
 /// vendor.
-fn write(
+pub(super) fn write(
     responder: &Responder<'_>,
     (operation, pair): (&Operation, &Pair),
     request: &Record<'_>,

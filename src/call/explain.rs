@@ -1,0 +1,312 @@
+//! A call explained: the stages of a real one, with nothing sent.
+//!
+//! What is shown is what runs: the same functions read, translate, write and judge. Secrets are shown
+//! as `[secret]`.
+
+use bytes::Bytes;
+use http::request::Parts;
+
+use crate::call::judge::{Verdict, judge};
+use crate::call::respond::{Learned, Responder};
+use crate::call::route::find_route;
+use crate::call::{Services, Stop, admit, decode, outgoing, path};
+use crate::ident::CallId;
+use crate::mapping::model::{Named, Operation, Place};
+use crate::mapping::run::{Gateway, Outgoing, Sources, WrittenAnswer, render_content};
+use crate::plan::{Pair, Route};
+use crate::upstream::Reply;
+use crate::value::{Record, Value};
+
+/// One stage, with what it came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stage {
+    /// Its name.
+    pub name: &'static str,
+    /// What it came to.
+    pub lines: Vec<Line>,
+}
+
+/// One thing that a stage shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// What it is: a field, a header, a member.
+    pub what: String,
+    /// Its value.
+    pub value: String,
+    /// The mapping's line that set it, as `file:line`; empty where no mapping did.
+    pub at: String,
+}
+
+/// Explains a request on a route, and the upstream's answer if there is one.
+///
+/// # Errors
+/// A sentence, if the request is none of the route's at all.
+pub fn explain(
+    services: &Services,
+    route: &str,
+    head: &Parts,
+    body: &[u8],
+    reply: Option<Reply>,
+) -> Result<Vec<Stage>, String> {
+    let plan = &services.plan;
+    let Some(matched) = find_route(plan, head) else {
+        return Err("no route takes this host and path".to_owned());
+    };
+    let found = &plan.routes[matched.route];
+    if found.name != route {
+        return Err(format!("the route `{}` takes this request", found.name));
+    }
+    let explainer = Explainer { services, route: found, head, stages: Vec::new() };
+    Ok(explainer.run(matched, body, reply))
+}
+
+struct Explainer<'a> {
+    services: &'a Services,
+    route: &'a Route,
+    head: &'a Parts,
+    stages: Vec<Stage>,
+}
+
+impl Line {
+    fn new(what: impl Into<String>, value: impl Into<String>, at: impl Into<String>) -> Self {
+        Self { what: what.into(), value: value.into(), at: at.into() }
+    }
+}
+
+impl Explainer<'_> {
+    fn run(
+        mut self,
+        matched: crate::call::route::Matched,
+        body: &[u8],
+        reply: Option<Reply>,
+    ) -> Vec<Stage> {
+        let mut learned = Learned::default();
+        let upstream = &self.services.plan.upstreams[self.route.upstream];
+        self.show(
+            "route",
+            vec![
+                Line::new("route", &self.route.name, ""),
+                Line::new("client", &self.route.client.vendor, ""),
+                Line::new(
+                    "upstream",
+                    format!("{} ({})", upstream.name, upstream.mapping.vendor),
+                    "",
+                ),
+            ],
+        );
+        if let Err(stop) = self.call(matched, body, reply, &mut learned) {
+            self.stopped(&stop, &learned);
+        }
+        self.stages
+    }
+
+    fn show(&mut self, name: &'static str, lines: Vec<Line>) {
+        self.stages.push(Stage { name, lines });
+    }
+
+    fn call(
+        &mut self,
+        matched: crate::call::route::Matched,
+        body: &[u8],
+        reply: Option<Reply>,
+        learned: &mut Learned,
+    ) -> Result<(), Stop> {
+        let (services, route, head) = (self.services, self.route, self.head);
+        let targets = matched.targets.map_err(|stop| *stop)?;
+        let consumer = admit::find_consumer(services, route, &targets[0], head)?;
+        learned.consumer = Some(consumer);
+        self.show("key", vec![Line::new("consumer", &services.plan.consumers[consumer], "")]);
+        let settings = route.settings_for(Some(consumer));
+        let decoded = decode::decode(services, route, &targets, head, body, settings)?;
+        learned.operation = Some(decoded.operation);
+        let operation = &route.client.operations[decoded.operation];
+        self.show_record(operation, &decoded.record);
+        let pair = route.pairs[decoded.operation].as_ref().ok_or_else(|| {
+            Stop::because(crate::value::Fault::InvalidRequest, "the upstream has no such operation")
+        })?;
+        let translated = outgoing::translate(services, route, pair, operation, &decoded.record)?;
+        learned.dropped = translated.dropped;
+        if !learned.dropped.is_empty() {
+            self.show("dropped", vec![Line::new("fields", learned.dropped.join(", "), "")]);
+        }
+        self.request((operation, pair), &translated.record, body)?;
+        match reply {
+            Some(reply) => {
+                self.reply((operation, pair), &decoded.record, &translated.record, reply, learned)
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn show_record(&mut self, operation: &Operation, record: &Record<'_>) {
+        let def = &self.services.plan.vocabulary.operations[operation.id];
+        let mut lines = vec![Line::new("operation", &operation.name, operation.request.at.line())];
+        for (index, value) in record.present() {
+            let Some(field) = def.request.get(usize::from(index)) else { continue };
+            let hole = operation
+                .request
+                .holes()
+                .find(|hole| hole.slot == crate::mapping::model::Slot::Field(index));
+            let at = hole.map(|hole| hole.at.line()).unwrap_or_default();
+            lines.push(Line::new(&field.name, self.text(field.kind, value), at));
+        }
+        self.show("record", lines);
+    }
+
+    fn text(&self, kind: crate::mapping::model::Type, value: &Value<'_>) -> String {
+        match (value, kind) {
+            (Value::Text(text), _) => text.to_string(),
+            (Value::Word(word), crate::mapping::model::Type::Word(kind)) => {
+                self.services.plan.vocabulary.word(kind, *word).to_owned()
+            }
+            (Value::Word(_), _) => String::new(),
+        }
+    }
+
+    fn request(
+        &mut self,
+        (operation, pair): (&Operation, &Pair),
+        record: &Record<'_>,
+        body: &[u8],
+    ) -> Result<(), Stop> {
+        let (services, route) = (self.services, self.route);
+        let upstream = &services.plan.upstreams[route.upstream];
+        let target = &upstream.mapping.operations[pair.upstream];
+        let gateway = Gateway::default();
+        // A look-up's values are known only once it was made; their names stand for them.
+        let steps: Vec<Vec<String>> = target
+            .steps
+            .iter()
+            .map(|step| step.take.iter().map(|(name, _)| format!("{}.{name}", step.name)).collect())
+            .collect();
+        let sides = (operation, pair);
+        let mut written =
+            outgoing::write(services, route, upstream, sides, record, &gateway, &steps)?;
+        outgoing::keep_bytes(route, self.head, body, &mut written);
+        let sources = outgoing::sources(services, upstream, record, &gateway, &steps);
+        let lines = request_lines(target, &upstream.url.base_path, &written, sources);
+        self.show("upstream request", lines);
+        Ok(())
+    }
+
+    fn reply(
+        &mut self,
+        (operation, pair): (&Operation, &Pair),
+        own: &Record<'_>,
+        record: &Record<'_>,
+        reply: Reply,
+        learned: &Learned,
+    ) -> Result<(), Stop> {
+        let (services, route) = (self.services, self.route);
+        let upstream = &services.plan.upstreams[route.upstream];
+        let target = &upstream.mapping.operations[pair.upstream];
+        let verdict = judge(&services.plan.vocabulary, upstream, target, record, Ok(reply));
+        let answer = match verdict {
+            Verdict::Stopped(stop) => return Err(*stop),
+            Verdict::Yes { record, .. } => record,
+        };
+        let def = &services.plan.vocabulary.operations[target.id];
+        let mut lines = vec![Line::new("outcome", "yes", target.success.at.line())];
+        for (index, value) in answer.present() {
+            let Some(field) = def.answer.get(usize::from(index)) else { continue };
+            let places = target.success.bodies.iter().flat_map(|body| &body.places);
+            let hole = places
+                .flat_map(|place| place.content.holes())
+                .find(|hole| hole.slot == crate::mapping::model::Slot::Field(index));
+            let at = hole.map(|hole| hole.at.line()).unwrap_or_default();
+            lines.push(Line::new(&field.name, self.text(field.kind, value), at));
+        }
+        self.show("upstream answer", lines);
+        let responder = self.responder();
+        let answered = path::write(&responder, (operation, pair), own, answer.clone(), learned)?;
+        let request = own.clone();
+        let gateway = Gateway::default();
+        let sources =
+            Sources { request: Some(&request), ..responder.sources(&answer, &gateway, learned) };
+        let success = &operation.success;
+        let named = success.headers.iter().map(|named| &named.place);
+        let in_body = success.bodies.iter().take(1).flat_map(|body| &body.places);
+        let mut lines = vec![Line::new("status", answered.status.to_string(), success.at.line())];
+        lines.extend(named.chain(in_body).filter_map(|place| place_line(place, sources)));
+        lines.push(body_line(&answered));
+        self.show("client answer", lines);
+        Ok(())
+    }
+
+    fn responder(&self) -> Responder<'_> {
+        let call = CallId::random();
+        Responder { services: self.services, route: self.route, head: self.head, call }
+    }
+
+    /// What the client would be told.
+    fn stopped(&mut self, stop: &Stop, learned: &Learned) {
+        let operation = learned.operation.and_then(|index| self.route.client.operations.get(index));
+        let faults = operation.map_or(&self.route.client.faults, |operation| &operation.faults);
+        let at = faults.row_for(stop.fault).map(|row| row.at.line()).unwrap_or_default();
+        let response = self.responder().fault(stop, learned);
+        let status = response.status().as_u16().to_string();
+        let mut lines = vec![Line::new("fault", stop.fault.name(), at)];
+        if !stop.field.is_empty() {
+            lines.push(Line::new("member", &stop.field, ""));
+        }
+        let why = stop.cause.as_ref().filter(|_| stop.reason.is_empty()).unwrap_or(&stop.reason);
+        lines.push(Line::new("why", why.as_ref(), ""));
+        lines.push(Line::new("status", status, ""));
+        self.show("client is told", lines);
+    }
+}
+
+fn request_lines(
+    operation: &Operation,
+    base_path: &str,
+    written: &Outgoing,
+    sources: Sources<'_>,
+) -> Vec<Line> {
+    let request = &operation.request;
+    let line = format!("{} {base_path}{}", written.method, written.target);
+    let mut lines = vec![Line::new("line", redact(request, line, sources), request.at.line())];
+    let named = [&request.query, &request.headers, &request.cookies];
+    let named = named.into_iter().flatten().map(|named: &Named| &named.place);
+    let in_body = request.bodies.iter().take(1).flat_map(|body| &body.places);
+    lines.extend(named.chain(in_body).filter_map(|place| place_line(place, sources)));
+    let secret_body = request
+        .bodies
+        .iter()
+        .take(1)
+        .flat_map(|body| &body.places)
+        .any(|place| place.content.is_secret());
+    if !written.body.is_empty() && !secret_body {
+        lines.push(Line::new("body", String::from_utf8_lossy(&written.body), ""));
+    }
+    lines
+}
+
+/// A line whose query holds a secret is shown without its query.
+fn redact(request: &crate::mapping::model::Request, line: String, sources: Sources<'_>) -> String {
+    debug_assert!(sources.secrets.is_some());
+    let secret = request
+        .query
+        .iter()
+        .any(|named| named.place.arrow.writes() && named.place.content.is_secret());
+    match line.split_once('?') {
+        Some((path, _)) if secret => format!("{path}?[secret]"),
+        _ => line,
+    }
+}
+
+fn place_line(place: &Place, sources: Sources<'_>) -> Option<Line> {
+    if !place.arrow.writes() {
+        return None;
+    }
+    let value = match render_content(sources, &place.content) {
+        Ok(Some(_)) if place.content.is_secret() => "[secret]".to_owned(),
+        Ok(Some(rendered)) => rendered.text.into_owned(),
+        Ok(None) | Err(_) => return None,
+    };
+    Some(Line::new(&place.label, value, place.at.line()))
+}
+
+fn body_line(answer: &WrittenAnswer) -> Line {
+    let body = Bytes::copy_from_slice(&answer.body);
+    Line::new("body", String::from_utf8_lossy(&body), "")
+}
