@@ -101,14 +101,16 @@ impl Catalog {
         for source in sources.iter().filter(|source| !is_vocabulary(source)) {
             let mut findings = Findings::new(source);
             let file = File::parse(source, &mut findings);
-            found.append(&mut findings.list);
-            let Some(file) = file else { continue };
+            let Some(file) = file else {
+                found.append(&mut findings.list);
+                continue;
+            };
             let (mapping, mut list) = compile(&vocabulary, &Arc::new(file), &[]);
-            let sound = !diag::has_errors(&list);
+            // What was found while parsing counts as well: it may be why something is missing.
+            list.append(&mut findings.list);
+            let mut checked = check_mapping(&vocabulary, &mapping, &list);
             found.append(&mut list);
-            if sound {
-                found.append(&mut check_mapping(&vocabulary, &mapping));
-            }
+            found.append(&mut checked);
             if let Some(other) = mappings.iter().find(|other| other.vendor == mapping.vendor) {
                 found.push(second_file(&mapping, other));
             }

@@ -11,17 +11,38 @@ mod words;
 
 pub use catalog::check_catalog;
 
-use crate::diag::Diagnostic;
+use crate::diag::{Diagnostic, Severity, has_errors};
 use crate::mapping::examples::run_examples;
 use crate::mapping::model::{Mapping, Vocabulary};
 
-/// Checks one mapping, and runs its examples.
-pub fn check_mapping(vocabulary: &Vocabulary, mapping: &Mapping) -> Vec<Diagnostic> {
-    let mut run = run_examples(vocabulary, mapping);
-    let mut found = std::mem::take(&mut run.findings);
-    catalog::unshown(mapping, &run, &mut found);
+/// Codes that say that something is not there.
+const ABSENCES: [&str; 4] = ["M008", "M009", "M016", "M017"];
+
+/// Checks one mapping and, if it compiled without errors, runs its examples.
+///
+/// What is missing may be missing only because of an error further down: then the error is said, and
+/// not what follows from it.
+pub fn check_mapping(
+    vocabulary: &Vocabulary,
+    mapping: &Mapping,
+    compiled: &[Diagnostic],
+) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    if !has_errors(compiled) {
+        let mut run = run_examples(vocabulary, mapping);
+        found.append(&mut run.findings);
+        catalog::unshown(mapping, &run, &mut found);
+    }
     words::check(vocabulary, mapping, &mut found);
     faults::check(mapping, &mut found);
     operations::check(vocabulary, mapping, &mut found);
+    let follows = |absence: &Diagnostic| {
+        compiled.iter().any(|error| {
+            error.severity == Severity::Error
+                && error.at.file == absence.at.file
+                && error.at.span.start >= absence.at.span.start
+        })
+    };
+    found.retain(|finding| !ABSENCES.contains(&finding.code) || !follows(finding));
     found
 }

@@ -112,7 +112,7 @@ async fn answers_and_what_they_mean() {
     let failed = ("no", Some("upstream_failed"));
     let truncated = b"HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: 900\r\n\r\n{\"con";
     let huge = format!("{{\"x\":\"{}\"}}", "x".repeat(5 * 1024 * 1024));
-    let cases: Vec<(&str, Act, (&str, Option<&str>))> = vec![
+    let cases = [
         ("a success", message("201 Created", "application/json", CASE), ("yes", None)),
         ("a reset", Act::Reset, unknown),
         ("nothing", Act::Say(Vec::new()), unknown),
