@@ -10,7 +10,8 @@ use crate::vendors::{Request, request, ticket};
 async fn gateway() -> (Gateway, Simulator) {
     let tickets = [(ticket(Vendor::Thalamus, 1), "open")];
     let simulator = simulator(Vendor::Thalamus, &tickets).await;
-    let mut text = "upstreams:\n".to_owned();
+    // Room for 200,000 levels of XML, so that it is the depth that is refused.
+    let mut text = "bounds: {body_bytes_max: 2MiB}\nupstreams:\n".to_owned();
     text.push_str(&upstream(Vendor::Thalamus, &simulator.url()));
     text.push_str("routes:\n");
     let mut files = Vec::new();
@@ -268,7 +269,7 @@ async fn a_body_over_the_cap_ends_the_connection() {
         for (name, value) in &right.headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
-        head.push_str("Content-Length: 2000000\r\n\r\n");
+        head.push_str("Content-Length: 20000000\r\n\r\n");
         let mut message = head.into_bytes();
         // What follows must never be taken for a second request.
         message.extend_from_slice(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -282,6 +283,105 @@ async fn a_body_over_the_cap_ends_the_connection() {
             (413, Some("too_large")),
             "{client}"
         );
+    }
+    assert!(simulator.log().is_empty(), "nothing may be sent");
+    gateway.stop().await;
+    simulator.stop().await;
+}
+
+/// Akana's client may speak XML; its faults are then XML too, unless it accepts something else.
+async fn akana_xml(gateway: &Gateway, accept: &str, body: impl AsRef<[u8]>) -> Answer {
+    let line = format!("POST /api/tickets/{}/actions", ticket(Vendor::Akana, 1));
+    let cookie = format!("AtmoAuthToken_acmepaymentscorp={KEY}");
+    let headers = [
+        ("Host", "akana.test"),
+        ("Accept", accept),
+        ("Cookie", &cookie),
+        ("Content-Type", "application/vnd.soa.v81+xml; charset=UTF-8"),
+    ];
+    gateway.call(&line, &headers, body).await
+}
+
+#[tokio::test]
+async fn xml_is_read_and_hostile_xml_is_refused() {
+    let (gateway, simulator) = gateway().await;
+    let right = "<Action xmlns=\"urn:x\"><ActionName>ticket.action.resolve</ActionName>\
+                 <Comments>one</Comments><Comments>two</Comments></Action>";
+    let got = akana_xml(&gateway, "*/*", right).await;
+    assert_eq!((got.status, got.body.as_str()), (200, "RESOLVED"), "{got:?}");
+    assert_eq!(got.header("x-latimer-dropped"), Some("comment"), "Thalamus has no place for it");
+    assert_eq!(simulator.log()[0].body, r#"{"statusName":"resolved"}"#);
+    simulator.clear_log();
+
+    let bomb = "<!DOCTYPE x [<!ENTITY a \"aaaa\"><!ENTITY b \"&a;&a;&a;\">]><Action>&b;</Action>";
+    let deep = format!("{}{}", "<a>".repeat(200_000), "</a>".repeat(200_000));
+    let named = "<Action><ActionName>&nobody;</ActionName></Action>";
+    let twice = "<Action><ActionName>ticket.action.resolve</ActionName>\
+                 <ActionName>ticket.action.close</ActionName></Action>";
+    for body in [bomb, &deep, named, twice, "<Action>", "<Other/>", "not XML", "<Action/><Action/>"]
+    {
+        let got = akana_xml(&gateway, "*/*", body).await;
+        let what = body.chars().take(60).collect::<String>();
+        let fault = got.header("x-latimer-fault");
+        assert_eq!(fault, Some("invalid_request"), "{what}: {got:?}");
+        assert_eq!(got.status, 400, "{what}");
+        assert_eq!(got.header("content-type"), Some("application/xml"), "{what}");
+        assert!(got.body.contains("<faultcode>Client</faultcode>"), "{what}: {got:?}");
+    }
+    let got = akana_xml(&gateway, "text/plain, application/json", "<Action>").await;
+    assert_eq!(got.header("content-type"), Some("application/json"), "{got:?}");
+    assert!(got.json()["faultstring"].is_string(), "{got:?}");
+    assert!(simulator.log().is_empty(), "nothing may be sent");
+    gateway.stop().await;
+    simulator.stop().await;
+}
+
+#[tokio::test]
+async fn akana_answers_404_for_a_wrong_accept() {
+    let (gateway, simulator) = gateway().await;
+    let got = akana_xml(&gateway, "application/json", "<Action/>").await;
+    // The body is looked at first: it is the record's member that is missing.
+    assert_eq!(got.header("x-latimer-fault"), Some("missing_field"), "{got:?}");
+    let right = "<Action><ActionName>ticket.action.resolve</ActionName></Action>";
+    let got = akana_xml(&gateway, "application/json", right).await;
+    assert_eq!(got.header("x-latimer-fault"), Some("not_acceptable"), "{got:?}");
+    assert_eq!(got.status, 404);
+    assert!(simulator.log().is_empty(), "nothing may be sent");
+    gateway.stop().await;
+    simulator.stop().await;
+}
+
+#[tokio::test]
+async fn hostile_ids_never_move_an_upstreams_path() {
+    let (gateway, simulator) = gateway().await;
+    let long = "x".repeat(4_096);
+    let ids = [
+        "..",
+        "%2e%2e",
+        "a%2Fb",
+        "a%3Fb",
+        "a%23b",
+        "a%5Cb",
+        "%00",
+        "a%0d%0aX:1",
+        "%ff",
+        "%zz",
+        "%",
+        "",
+        "a%20b",
+        &long,
+    ];
+    for client in [Vendor::Series, Vendor::Akana, Vendor::Thalamus, Vendor::Zstack] {
+        for id in ids {
+            let mut request = right(client);
+            request.line = request.line.replace(&ticket(client, 1), id);
+            let got = send(&gateway, client, &request).await;
+            let what = format!("{client} {id:.40}: {got:?}");
+            let fault = got.header("x-latimer-fault").unwrap_or_default();
+            let wanted = ["invalid_id", "not_found", "unknown_path", "missing_field"];
+            assert!(wanted.contains(&fault), "{what}");
+            assert_eq!(got.header("x-latimer-outcome"), Some("no"), "{what}");
+        }
     }
     assert!(simulator.log().is_empty(), "nothing may be sent");
     gateway.stop().await;
