@@ -25,8 +25,13 @@ impl Compiler<'_> {
         };
         self.scope = Scope { operation: Some(id), ..Scope::default() };
         self.set_message(Message::Request);
+        // A step may speak of the parts of an id, the request of the values of a step.
+        let parts = operation.request.as_ref().map(|request| self.parts(&request.parts));
         let steps = operation.steps.iter().filter_map(|step| self.step(step)).collect();
-        let request = operation.request.as_ref().and_then(|request| self.request(request));
+        let request = operation
+            .request
+            .as_ref()
+            .and_then(|request| self.request(request, parts.unwrap_or_default()));
         self.scope.parts.clear();
         self.set_message(Message::Answer);
         let success = operation.success.as_ref().map(|success| self.success(success));
@@ -55,8 +60,7 @@ impl Compiler<'_> {
         })
     }
 
-    fn request(&mut self, request: &syntax::Request) -> Option<Request> {
-        let parts = self.parts(&request.parts);
+    fn request(&mut self, request: &syntax::Request, parts: Vec<Part>) -> Option<Request> {
         let line = request.line.as_ref()?;
         self.note_unverified(request.unverified, line.span, "request");
         let method = http::Method::from_bytes(line.method.text.as_bytes()).ok()?;
@@ -201,7 +205,8 @@ impl Compiler<'_> {
             let id = self.vocabulary.operations.iter().position(|known| known.name == kind);
             self.scope = Scope { operation: id, ..Scope::default() };
             self.set_message(Message::Request);
-            self.request(request);
+            let parts = self.parts(&request.parts);
+            self.request(request, parts);
         }
         self.scope = Scope::default();
         for (_, kind, name) in &session.takes {

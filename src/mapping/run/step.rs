@@ -4,7 +4,7 @@ use http::HeaderMap;
 
 use crate::mapping::model::{Operation, Slot, Step};
 use crate::mapping::run::render::Renderer;
-use crate::mapping::run::write::{write_path, write_some};
+use crate::mapping::run::write::{split_parts, write_path, write_some};
 use crate::mapping::run::{Outgoing, Refusal, Sources};
 use crate::value::Fault;
 
@@ -17,7 +17,8 @@ pub fn write_step(
     step: &Step,
     sources: Sources<'_>,
 ) -> Result<Outgoing, Refusal> {
-    let renderer = Renderer::new(sources);
+    let parts = split_parts(operation, &sources)?;
+    let renderer = Renderer::new(Sources { parts: &parts, ..sources });
     let mut target = write_path(&renderer, &step.segments)?;
     let mut headers = HeaderMap::new();
     // A look-up is made with the call's own credential and settings, and with nothing else of it.

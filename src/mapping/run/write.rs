@@ -229,7 +229,10 @@ fn put_content_type(body: &Body, headers: &mut HeaderMap) {
 }
 
 /// The values of split fields, in the order of the parts' names.
-fn split_parts(operation: &Operation, sources: &Sources<'_>) -> Result<Vec<String>, Refusal> {
+pub(super) fn split_parts(
+    operation: &Operation,
+    sources: &Sources<'_>,
+) -> Result<Vec<String>, Refusal> {
     let mut values = Vec::new();
     for part in &operation.request.parts {
         let text = sources.record.text(part.field).unwrap_or("");
