@@ -22,6 +22,7 @@ pub(crate) struct Gateway {
 
     /// Goes away with the gateway.
     _folder: tempfile::TempDir,
+    reading: tokio::task::JoinHandle<Vec<String>>,
     child: Child,
 }
 
@@ -73,8 +74,14 @@ impl Gateway {
         };
         let address = value("listen=");
         // The log has to be read on, or the program would wait for it.
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Self { address, _folder: folder, child }
+        let reading = tokio::spawn(async move {
+            let mut log = Vec::new();
+            while let Ok(Some(line)) = lines.next_line().await {
+                log.push(line);
+            }
+            log
+        });
+        Self { address, _folder: folder, reading, child }
     }
 
     /// Sends a request on a connection of its own and reads the answer.
@@ -98,10 +105,11 @@ impl Gateway {
         Answer::parse(&exchange(&self.address, &message).await)
     }
 
-    /// Ends the program and waits for it.
-    pub(crate) async fn stop(mut self) {
+    /// Ends the program and waits for it; gives what it logged.
+    pub(crate) async fn stop(mut self) -> Vec<String> {
         let _ = self.child.start_kill();
         let _ = self.child.wait().await;
+        self.reading.await.unwrap()
     }
 }
 
