@@ -1,0 +1,92 @@
+//! Checks that need more than one file: configuration with mappings, mappings with each other.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
+use std::path::Path;
+use std::sync::Arc;
+
+use latimer::catalog::Catalog;
+use latimer::diag::{self, Diagnostic, SourceFile};
+use latimer::{config, plan};
+
+fn plan_findings(text: &str) -> Vec<Diagnostic> {
+    let file = SourceFile::new("latimer.yaml", text);
+    let environment = [("KEY".to_owned(), "k".to_owned()), ("TOKEN".to_owned(), "t".to_owned())];
+    let (config, _) = config::load_text(&file, Path::new("."), environment.into_iter()).unwrap();
+    plan::build(&config, &Catalog::shipped()).expect_err("something is wrong")
+}
+
+fn shown(found: &[Diagnostic], code: &str) -> String {
+    assert!(found.iter().any(|finding| finding.code == code), "{found:#?}");
+    let shown = found.iter().filter(|finding| finding.code == code);
+    shown.map(|finding| diag::render(finding, false)).collect::<Vec<_>>().join("\n")
+}
+
+fn read(path: &str) -> Arc<SourceFile> {
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
+    SourceFile::new(path, text)
+}
+
+const UPSTREAM: &str = "upstreams:\n  desk:\n    vendor: series\n    url: http://127.0.0.1:1\n    \
+                        settings: {staff_user: 7}\n    credential: {token: {env: TOKEN}}\n\
+                        consumers:\n  acme: {key: {env: KEY}}\n";
+
+#[test]
+fn m011_two_routes_for_one_request() {
+    let text = format!(
+        "{UPSTREAM}routes:\n  first:\n    client: series\n    upstream: desk\n    consumers: [acme]\n  \
+         second:\n    client: series\n    upstream: desk\n    consumers: [acme]\n  elsewhere:\n    \
+         client: series\n    upstream: desk\n    consumers: [acme]\n    match: {{host: other.test}}\n"
+    );
+    insta::assert_snapshot!(shown(&plan_findings(&text), "M011"));
+}
+
+#[test]
+fn two_vendors_share_a_place_as_long_as_their_lines_differ() {
+    let text = format!(
+        "{UPSTREAM}routes:\n  one:\n    client: series\n    upstream: desk\n    consumers: [acme]\n  \
+         two:\n    client: arena\n    upstream: desk\n    consumers: [acme]\n"
+    );
+    let file = SourceFile::new("latimer.yaml", text);
+    let environment = [("KEY".to_owned(), "k".to_owned()), ("TOKEN".to_owned(), "t".to_owned())];
+    let (config, _) = config::load_text(&file, Path::new("."), environment.into_iter()).unwrap();
+    assert!(plan::build(&config, &Catalog::shipped()).is_ok());
+}
+
+#[test]
+fn m009_what_the_upstream_needs_and_nobody_says() {
+    let text = UPSTREAM.replace("    settings: {staff_user: 7}\n", "")
+        + "routes:\n  main:\n    client: arena\n    upstream: desk\n    consumers: [acme]\n";
+    insta::assert_snapshot!("m009_setting", shown(&plan_findings(&text), "M009"));
+    let text = UPSTREAM.replace("    credential: {token: {env: TOKEN}}\n", "")
+        + "routes:\n  main:\n    client: arena\n    upstream: desk\n    consumers: [acme]\n";
+    insta::assert_snapshot!("m009_credential", shown(&plan_findings(&text), "M009"));
+}
+
+#[test]
+fn a_table_of_the_configuration_is_checked_like_the_mappings() {
+    let text = UPSTREAM.replace(
+        "    settings:",
+        "    tables: {status: {open: opened}, state: {x: open}}\n    settings:",
+    ) + "routes:\n  main:\n    client: arena\n    upstream: desk\n    consumers: [acme]\n";
+    let found = plan_findings(&text);
+    insta::assert_snapshot!("tables_m002", shown(&found, "M002"));
+    insta::assert_snapshot!("tables_m003", shown(&found, "M003"));
+}
+
+#[test]
+fn m020_two_files_for_one_vendor() {
+    let series = read("mappings/series.yaml");
+    let again = SourceFile::new("mappings/series-again.yaml", series.text.clone());
+    let sources = [read("mappings/vocabulary.yaml"), series, again];
+    insta::assert_snapshot!(shown(&Catalog::of_sources(&sources).unwrap_err(), "M020"));
+}
+
+#[test]
+fn warnings_of_the_shipped_mappings() {
+    let names = ["vocabulary", "akana", "arena", "series", "thalamus", "zstack"];
+    let sources: Vec<_> = names.iter().map(|name| read(&format!("mappings/{name}.yaml"))).collect();
+    let (_, found) = Catalog::of_sources(&sources).unwrap();
+    for code in ["M101", "M102", "M103"] {
+        insta::assert_snapshot!(format!("shipped_{code}"), shown(&found, code));
+    }
+}
