@@ -8,6 +8,8 @@
 mod harness;
 mod outside;
 mod pairs;
+mod policies;
 mod refusals;
 mod upstreams;
+mod variants;
 mod vendors;
