@@ -50,8 +50,10 @@ fn every_example_and_every_law_holds() {
 
 #[test]
 fn the_shipped_configurations_would_start() {
-    let (code, _, told) = latimer(&["serve", "--check", "--config", "config/minimal.yaml"]);
-    assert_eq!(code, Some(0), "{told}");
+    for path in ["config/minimal.yaml", "config/reference.yaml"] {
+        let (code, _, told) = latimer(&["serve", "--check", "--config", path]);
+        assert_eq!(code, Some(0), "{path}: {told}");
+    }
     let (code, _, told) = latimer(&["check", "--config", "config/minimal.yaml", "mappings"]);
     assert_eq!(code, Some(0), "{told}");
 }
