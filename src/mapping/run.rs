@@ -10,6 +10,7 @@
 //! ```
 
 mod answer;
+mod body;
 mod capture;
 mod negotiate;
 mod read;
