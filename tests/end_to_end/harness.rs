@@ -37,12 +37,21 @@ pub(crate) struct Answer {
 impl Gateway {
     /// Writes the files and starts the program. The tokens of the simulated vendors are set.
     pub(crate) async fn start(configuration: &str, files: &[(String, String)]) -> Self {
+        Self::start_with("mappings", configuration, files).await
+    }
+
+    /// The same with mappings of another folder.
+    pub(crate) async fn start_with(
+        mappings: &str,
+        configuration: &str,
+        files: &[(String, String)],
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         for (name, text) in files {
             std::fs::write(folder.path().join(name), text).unwrap();
         }
         let path = folder.path().join("latimer.yaml");
-        let mappings = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("mappings");
+        let mappings = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(mappings);
         let text = format!(
             "listen: 127.0.0.1:0\nadmin: {{listen: 127.0.0.1:0}}\nmappings: {}\n\
              consumers:\n  tester: {{key: {{env: TEST_KEY}}}}\n  other: {{key: {{env: OTHER_KEY}}}}\n\
@@ -52,7 +61,7 @@ impl Gateway {
         std::fs::write(&path, text).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_latimer"));
         command.arg("serve").arg("--config").arg(&path).env("TEST_KEY", KEY);
-        command.env("OTHER_KEY", "another-key");
+        command.env("OTHER_KEY", "another-key").env("ORBIT_USER", "desk@x.y");
         for vendor in Vendor::ALL {
             let name = format!("{}_TOKEN", vendor.name().to_uppercase());
             command.env(name, vendor.default_token());

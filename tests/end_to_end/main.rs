@@ -10,6 +10,7 @@ mod outside;
 mod pairs;
 mod policies;
 mod refusals;
+mod sixth;
 mod upstreams;
 mod variants;
 mod vendors;
