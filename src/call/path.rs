@@ -127,7 +127,7 @@ fn check_acceptable(operation: &Operation, head: &Parts) -> Result<(), Stop> {
         return Ok(());
     }
     let body = preferred(&operation.success.bodies, &head.headers, None);
-    match body.and_then(|body| body.content_type()) {
+    match body.and_then(|body| body.media_type()) {
         Some(media_type) if !acceptable(&head.headers, media_type) => {
             Err(Stop::because(Fault::NotAcceptable, "the Accept header"))
         }

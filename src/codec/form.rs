@@ -70,7 +70,7 @@ impl<'a> FormPairs<'a> {
         };
         let name = decode(name)?;
         let value = decode(value)?;
-        if !self.names.insert(&mut self.seen, name.clone()) {
+        if !self.names.insert(&mut self.seen, &name) {
             return Err(FormErrorKind::DuplicateName);
         }
         Ok((name, value))

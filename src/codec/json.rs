@@ -19,10 +19,10 @@
 //! # Ok::<(), latimer::codec::json::JsonError>(())
 //! ```
 //!
-//! Beyond the grammar, a byte order mark and the lone half of a surrogate pair are refused. Of a name
-//! that stands twice in one object either the body is refused or the first is taken
-//! ([`Duplicates`]), never the last: the two systems on either side of a gateway must not be made to
-//! read different things.
+//! Beyond the grammar, a byte order mark and the lone half of a surrogate pair are refused, and so is a
+//! name that stands twice in one object, unless who reads watches for that itself
+//! ([`Duplicates`]): the two systems on either side of a gateway must not be made to read different
+//! things.
 
 mod error;
 mod lex;
@@ -34,7 +34,7 @@ mod write;
 
 pub use error::{JsonError, JsonErrorKind};
 pub use reader::{Array, JsonReader, Object};
-pub use write::{compact, write_text};
+pub use write::{compact, compacted, write_text};
 
 use std::borrow::Cow;
 
@@ -52,8 +52,8 @@ pub struct Limits {
 pub enum Duplicates {
     /// The body is refused, also when the object is skipped.
     Refuse,
-    /// The first is handed out, the others are passed over. A raw value holds them still.
-    KeepFirst,
+    /// All are handed out and none is remembered, which costs nothing: who reads takes the first.
+    Unwatched,
 }
 
 /// What kind of value comes next.

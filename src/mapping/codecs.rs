@@ -145,6 +145,22 @@ impl Codec {
         }
     }
 
+    /// As [`read`](Self::read), lending what was lent.
+    pub fn read_cow<'a>(self, wire: Cow<'a, str>) -> Option<Cow<'a, str>> {
+        match wire {
+            Cow::Borrowed(wire) => self.read(wire),
+            Cow::Owned(wire) => Some(Cow::Owned(self.read(&wire)?.into_owned())),
+        }
+    }
+
+    /// As [`write`](Self::write), lending what was lent.
+    pub fn write_cow<'a>(self, value: Cow<'a, str>) -> Option<Cow<'a, str>> {
+        match value {
+            Cow::Borrowed(value) => self.write(value),
+            Cow::Owned(value) => Some(Cow::Owned(self.write(&value)?.into_owned())),
+        }
+    }
+
     /// The wire text of a value; `None` if it is outside the domain.
     pub fn write(self, value: &str) -> Option<Cow<'_, str>> {
         match self {

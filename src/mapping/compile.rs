@@ -16,13 +16,10 @@ mod vocabulary;
 
 use std::sync::Arc;
 
-use regex::RegexBuilder;
-
 pub use charset::Charset;
 pub use places::DEFAULT_PATH_FORMAT;
 pub use vocabulary::compile_vocabulary;
 
-use crate::bounds;
 use crate::diag::{Diagnostic, Location, SourceFile, Span};
 use crate::mapping::model::{
     FaultMap, Format, Mapping, Operation, OperationDef, Place, Setting, Table, Vocabulary,
@@ -213,15 +210,9 @@ impl Compiler<'_> {
 
     fn formats(&mut self, declared: &[(Named, Named)]) {
         for (name, text) in declared {
-            let anchored = format!(r"\A(?:{})\z", text.text);
-            let regex = RegexBuilder::new(&anchored).size_limit(bounds::FORMAT_BYTES_MAX).build();
-            match regex {
-                Ok(regex) => self.formats.push(Format {
-                    name: name.text.clone(),
-                    regex,
-                    text: text.text.clone(),
-                    at: self.at(text.span),
-                }),
+            let at = self.at(text.span);
+            match Format::new(name.text.clone(), text.text.clone(), at) {
+                Ok(format) => self.formats.push(format),
                 Err(error) => {
                     let why = error.to_string();
                     let why = why.lines().last().unwrap_or("").trim();

@@ -5,6 +5,7 @@
 //! [`Location`] that set it, so that `explain` can name the line.
 
 mod answer;
+mod format;
 mod pattern;
 mod shape;
 mod table;
@@ -12,9 +13,8 @@ mod vocabulary;
 
 use std::sync::Arc;
 
-use regex::Regex;
-
 pub use answer::{FaultMap, FaultRow, JsonPath, Success};
+pub use format::Format;
 pub use pattern::{Content, Hole, OrElse, Pattern, Piece, Place, Slot};
 pub use shape::{Body, BodyKind, Key, MediaType, Member, Shape};
 pub use table::{Table, TableRow};
@@ -62,19 +62,6 @@ pub struct Setting {
     /// Its type.
     pub kind: Type,
     /// Where it is declared.
-    pub at: Location,
-}
-
-/// What a value of a field looks like.
-#[derive(Clone, Debug)]
-pub struct Format {
-    /// The field's name.
-    pub name: String,
-    /// The anchored expression.
-    pub regex: Regex,
-    /// The expression as written.
-    pub text: String,
-    /// Where it stands.
     pub at: Location,
 }
 
@@ -131,6 +118,8 @@ pub struct Request {
 pub struct Named {
     /// The name; holes in it are settings.
     pub name: Pattern,
+    /// A header's name, where it is fixed.
+    pub header: Option<http::HeaderName>,
     /// The place.
     pub place: Place,
 }

@@ -101,14 +101,11 @@ impl<'a> JsonReader<'a> {
     /// The member's value must be read, or [skipped](Self::skip), before the next name is asked for.
     #[inline]
     pub fn key(&mut self, object: &mut Object) -> Result<Option<Cow<'a, str>>, JsonError> {
-        while let Some((offset, name)) = self.name(object)? {
-            if self.names.insert(&mut object.seen, name.clone()) {
-                return Ok(Some(name));
-            }
-            self.duplicate(offset)?;
-            self.skip()?;
+        let Some((offset, name)) = self.name(object)? else { return Ok(None) };
+        if self.limits.duplicates == Duplicates::Refuse {
+            self.watch(object, offset, &name)?;
         }
-        Ok(None)
+        Ok(Some(name))
     }
 
     /// Whether another item follows in the array; it must be read, or [skipped](Self::skip), before the
@@ -202,10 +199,8 @@ impl<'a> JsonReader<'a> {
         let Some((offset, name)) = self.name(object)? else {
             return Ok(false);
         };
-        if self.limits.duplicates == Duplicates::Refuse
-            && !self.names.insert(&mut object.seen, name)
-        {
-            self.duplicate(offset)?;
+        if self.limits.duplicates == Duplicates::Refuse {
+            self.watch(object, offset, &name)?;
         }
         Ok(true)
     }
@@ -244,12 +239,18 @@ impl<'a> JsonReader<'a> {
         Ok(Some((offset, name)))
     }
 
-    /// Judges the second of two equal names, at `offset`.
-    fn duplicate(&self, offset: usize) -> Result<(), JsonError> {
-        match self.limits.duplicates {
-            Duplicates::KeepFirst => Ok(()),
-            Duplicates::Refuse => Err(JsonError { kind: JsonErrorKind::DuplicateName, offset }),
+    /// Refuses the second of two equal names, at `offset`.
+    #[inline]
+    fn watch(
+        &mut self,
+        object: &mut Object,
+        offset: usize,
+        name: &Cow<'a, str>,
+    ) -> Result<(), JsonError> {
+        if self.names.insert(&mut object.seen, name) {
+            return Ok(());
         }
+        Err(JsonError { kind: JsonErrorKind::DuplicateName, offset })
     }
 
     #[inline]

@@ -1,5 +1,7 @@
 //! Writing: texts, and raw values without their whitespace.
 
+use std::borrow::Cow;
+
 use memchr::memchr2;
 
 use super::scan::plain_len;
@@ -21,6 +23,16 @@ pub fn write_text(out: &mut Vec<u8>, text: &str) {
         rest = behind;
     }
     out.push(b'"');
+}
+
+/// A raw JSON value without the whitespace between its parts.
+pub fn compacted(raw: &str) -> Cow<'_, str> {
+    let mut out = Vec::new();
+    compact(raw, &mut out);
+    if out.len() == raw.len() {
+        return Cow::Borrowed(raw);
+    }
+    Cow::Owned(String::from_utf8(out).expect("UTF-8 without some of its blanks is UTF-8"))
 }
 
 /// Appends a raw JSON value, such as [`skip`](super::JsonReader::skip) returned, without the whitespace

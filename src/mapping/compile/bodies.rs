@@ -1,5 +1,7 @@
 //! Bodies: trees of places.
 
+use http::HeaderValue;
+
 use crate::mapping::compile::{Compiler, Position};
 use crate::mapping::model::{Body, BodyKind, Key, MediaType, Member, Place, Shape};
 use crate::mapping::syntax::{self, BodyTree, Tree};
@@ -32,13 +34,14 @@ impl Compiler<'_> {
                 }
             }
         }
-        let Some(written) = &bodies.media_type else { return };
         for body in compiled {
-            if written.text == "none" {
-                body.typed = false;
-            } else {
+            if let Some(written) = bodies.media_type.as_ref().filter(|text| text.text != "none") {
                 body.media_types = vec![MediaType(written.text.to_ascii_lowercase())];
             }
+            let untyped = bodies.media_type.as_ref().is_some_and(|text| text.text == "none");
+            let first = body.media_types.first().map(|media_type| media_type.0.as_str());
+            let written = first.unwrap_or(body.kind.media_type());
+            body.content_type = HeaderValue::from_str(written).ok().filter(|_| !untyped);
         }
     }
 
@@ -67,8 +70,9 @@ impl Compiler<'_> {
                 let members = named.into_iter().map(|named| {
                     let key = Key::fixed(&named.name.to_string());
                     let shape = Shape::Place(u16::try_from(places.len()).unwrap_or(u16::MAX));
+                    let read = named.place.arrow.reads();
                     places.push(named.place);
-                    Member { key, shape }
+                    Member { key, shape, read }
                 });
                 (BodyKind::Form, Shape::Object { members: members.collect(), has_holes: true })
             }
@@ -79,7 +83,7 @@ impl Compiler<'_> {
             return None;
         }
         let at = self.at(body.span);
-        Some(Body { kind, media_types: Vec::new(), typed: true, shape, places, at })
+        Some(Body { kind, media_types: Vec::new(), content_type: None, shape, places, at })
     }
 
     fn shape(
@@ -137,7 +141,8 @@ impl Compiler<'_> {
         let separator = if path.contains(' ') { "." } else { " " };
         let path = format!("{path}{separator}{name}");
         let shape = self.shape(&member.tree, position, &path, &name, places)?;
-        Some(Member { key, shape })
+        let read = shape.is_read(places);
+        Some(Member { key, shape, read })
     }
 }
 

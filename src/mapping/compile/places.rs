@@ -195,7 +195,11 @@ impl Compiler<'_> {
             }
             seen.push(text.clone());
             if let Some(place) = self.place(value, position, format!("{what} {text}"), &text) {
-                named.push(Named { name, place });
+                let header = name
+                    .as_literal()
+                    .filter(|_| position == Position::Header)
+                    .and_then(|name| http::HeaderName::from_bytes(name.as_bytes()).ok());
+                named.push(Named { name, header, place });
             }
         }
         named

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use crate::diag::Diagnostic;
 use crate::mapping::compile::{Compiler, Message, Position, Scope};
-use crate::mapping::model::{Content, FaultMap, Operation, Part, Request, Slot, Step, Success};
+use crate::mapping::model::{
+    Content, FaultMap, Operation, OrElse, Part, Request, Slot, Step, Success,
+};
 use crate::mapping::syntax::{self, Literal, Named, Template};
 use crate::value::{Fault, FieldId};
 
@@ -104,11 +106,25 @@ impl Compiler<'_> {
         self.note_unverified(success.unverified, success.span, "success");
         let gives =
             success.gives.iter().filter_map(|(field, value)| self.gives(field, value)).collect();
+        let headers = self.named_places(&success.headers, Position::Header, "header");
+        let bodies = self.bodies(&success.bodies);
+        let named = headers.iter().map(|named| &named.place);
+        let stand_ins = bodies
+            .iter()
+            .flat_map(|body| &body.places)
+            .chain(named)
+            .flat_map(|place| place.content.holes())
+            .filter_map(|hole| match (hole.slot, &hole.or) {
+                (Slot::Field(field), OrElse::Request(source)) => Some((field, *source)),
+                _ => None,
+            })
+            .collect();
         Success {
             codes: success.codes.iter().map(|(code, _)| *code).collect(),
-            headers: self.named_places(&success.headers, Position::Header, "header"),
-            bodies: self.bodies(&success.bodies),
+            headers,
+            bodies,
             gives,
+            stand_ins,
             at: self.at(success.span),
         }
     }

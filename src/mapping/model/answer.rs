@@ -18,6 +18,8 @@ pub struct Success {
     pub bodies: Vec<Body>,
     /// What the answer says where no body says it.
     pub gives: Vec<(FieldId, Content)>,
+    /// Fields of the answer with the fields of the request that stand for them where they are absent.
+    pub stand_ins: Vec<(FieldId, FieldId)>,
     /// Where it stands.
     pub at: Location,
 }

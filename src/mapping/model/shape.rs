@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use http::HeaderValue;
+
 use crate::diag::Location;
 use crate::mapping::model::{Pattern, Place};
 
@@ -12,8 +14,8 @@ pub struct Body {
     pub kind: BodyKind,
     /// Media types that it is read under; the first is written.
     pub media_types: Vec<MediaType>,
-    /// False if the body is written without a `Content-Type`, and read under any.
-    pub typed: bool,
+    /// The `Content-Type` that is written; `None` if the body has none, and is read under any.
+    pub content_type: Option<HeaderValue>,
     /// The tree; for `text` a single place.
     pub shape: Shape,
     /// The places that the shape refers to.
@@ -72,6 +74,8 @@ pub struct Member {
     pub key: Key,
     /// Its value.
     pub shape: Shape,
+    /// False if nothing in it is read.
+    pub read: bool,
 }
 
 /// A member's name.
@@ -89,6 +93,19 @@ pub enum Key {
 }
 
 impl Shape {
+    /// True if somewhere in it a place is read, or anything at all may stand there.
+    pub fn is_read(&self, places: &[Place]) -> bool {
+        match self {
+            Self::Object { members, .. } => {
+                members.is_empty() || members.iter().any(|member| member.read)
+            }
+            Self::List { items, .. } => {
+                items.is_empty() || items.iter().any(|item| item.is_read(places))
+            }
+            Self::Place(place) => places[usize::from(*place)].arrow.reads(),
+        }
+    }
+
     /// True if a hole sits in it.
     pub fn has_holes(&self, places: &[Place]) -> bool {
         match self {
@@ -132,9 +149,8 @@ impl BodyKind {
 
 impl Body {
     /// The media type that is written; `None` for no `Content-Type`.
-    pub fn content_type(&self) -> Option<&str> {
-        let first = self.media_types.first().map(|media_type| media_type.0.as_str());
-        self.typed.then(|| first.unwrap_or(self.kind.media_type()))
+    pub fn media_type(&self) -> Option<&str> {
+        self.content_type.as_ref()?.to_str().ok()
     }
 
     /// True if the body is read under this media type.

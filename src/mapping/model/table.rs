@@ -80,10 +80,10 @@ impl Table {
 
     /// The word of a wire text.
     pub fn read(&self, wire: &str) -> Option<WordId> {
-        let index = if self.ignore_case {
-            self.reading.get(wire.to_lowercase().as_str())
-        } else {
-            self.reading.get(wire)
+        // Most systems answer in the lower case that the keys are folded to.
+        let index = match self.reading.get(wire) {
+            None if self.ignore_case => self.reading.get(wire.to_lowercase().as_str()),
+            found => found,
         };
         self.rows[usize::from(*index?)].reads
     }

@@ -5,13 +5,12 @@ use std::cell::OnceCell;
 use std::fmt;
 
 use http::HeaderMap;
-use smallvec::SmallVec;
 
 use crate::bounds;
 use crate::codec::json::Duplicates;
 use crate::mapping::model::{
-    Content, FaultMap, FaultRow, GatewayField, Hole, Mapping, Operation, OperationKind, OrElse,
-    Place, Slot, Success, Vocabulary,
+    Content, FaultMap, FaultRow, GatewayField, Mapping, Operation, OperationKind, Place, Slot,
+    Success, Vocabulary,
 };
 use crate::mapping::run::capture::{Captured, capture};
 use crate::mapping::run::read::Reader;
@@ -80,7 +79,7 @@ struct Answers<'m, 'a> {
     mapping: &'m Mapping,
     settings: &'m Settings,
     head: AnswerHead<'a>,
-    media_type: Result<Option<String>, Unreadable>,
+    media_type: Result<Option<Cow<'a, str>>, Unreadable>,
     body: &'a [u8],
     /// The body as a tree, for JSONPaths, made when the first one is a candidate.
     tree: OnceCell<Option<serde_json::Value>>,
@@ -184,7 +183,7 @@ impl<'m, 'a> Answers<'m, 'a> {
         let came = self.media_type.as_ref().ok()?;
         let body = choose_body(bodies, came.as_deref())?;
         let captures =
-            capture(body, self.body, bounds::BODY_DEPTH_MAX, Duplicates::KeepFirst).ok()?;
+            capture(body, self.body, bounds::BODY_DEPTH_MAX, Duplicates::Unwatched).ok()?;
         for (index, place) in body.places.iter().enumerate() {
             if place.arrow.reads() && place.content.is_required() && captures.get(index).is_none() {
                 return None;
@@ -249,7 +248,7 @@ impl<'m, 'a> Answers<'m, 'a> {
     ) -> Result<u32, Mismatch> {
         let came = self.media_type.as_ref().map_err(|_| Mismatch::MediaType)?;
         let body = choose_body(&success.bodies, came.as_deref()).ok_or(Mismatch::MediaType)?;
-        let mut captures = capture(body, self.body, bounds::BODY_DEPTH_MAX, Duplicates::KeepFirst)
+        let mut captures = capture(body, self.body, bounds::BODY_DEPTH_MAX, Duplicates::Unwatched)
             .map_err(|_| Mismatch::Body)?;
         if captures.missing_literal.is_some() {
             return Err(Mismatch::Content);
@@ -275,19 +274,9 @@ impl<'m, 'a> Answers<'m, 'a> {
                 record.set(*field, value);
             }
         }
-        let holes: SmallVec<[&Hole; 8]> = success
-            .bodies
-            .iter()
-            .flat_map(|body| &body.places)
-            .chain(success.headers.iter().map(|named| &named.place))
-            .flat_map(|place: &Place| place.content.holes())
-            .collect();
-        for hole in holes {
-            let (Slot::Field(field), OrElse::Request(source)) = (hole.slot, &hole.or) else {
-                continue;
-            };
-            if record.get(field).is_none() {
-                record.set(field, request.get(*source).map(own));
+        for (field, source) in &success.stand_ins {
+            if record.get(*field).is_none() {
+                record.set(*field, request.get(*source).map(own));
             }
         }
     }

@@ -5,10 +5,10 @@
 
 use std::borrow::Cow;
 
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use crate::codec::form::FormPairs;
-use crate::codec::json::{Duplicates, JsonError, JsonReader, Kind, Limits, Scalar, compact};
+use crate::codec::json::{Duplicates, JsonError, JsonReader, Kind, Limits, Scalar};
 use crate::codec::xml::{XmlDocument, XmlElement};
 use crate::mapping::codecs::Codec;
 use crate::mapping::model::{Body, BodyKind, Content, Key, Member, Place, Shape, Slot};
@@ -28,7 +28,7 @@ pub(super) enum Captured<'a> {
     /// JSON null.
     Null,
     /// JSON of any kind, as it was written.
-    Raw(Cow<'a, str>),
+    Raw(&'a str),
     /// An object or a list where a single value belongs.
     Structure,
 }
@@ -104,19 +104,6 @@ fn malformed(reason: String) -> Refusal {
     Refusal::whole(Fault::InvalidRequest, reason)
 }
 
-/// True if somewhere in the tree a place is read.
-fn is_read(shape: &Shape, places: &[Place]) -> bool {
-    match shape {
-        Shape::Object { members, .. } => {
-            members.is_empty() || members.iter().any(|member| is_read(&member.shape, places))
-        }
-        Shape::List { items, .. } => {
-            items.is_empty() || items.iter().any(|item| is_read(item, places))
-        }
-        Shape::Place(place) => places[usize::from(*place)].arrow.reads(),
-    }
-}
-
 fn json_body<'a>(
     body: &Body,
     bytes: &'a [u8],
@@ -170,14 +157,17 @@ fn json_object<'a>(
     captures: &mut Captures<'a>,
 ) -> Result<(), JsonError> {
     let mut object = reader.object()?;
+    let mut seen: SmallVec<[bool; 24]> = smallvec![false; members.len()];
     while let Some(name) = reader.key(&mut object)? {
-        let known = members.iter().find(|member| match &member.key {
+        let known = members.iter().position(|member| match &member.key {
             Key::Fixed { name: fixed, .. } => **fixed == *name,
             Key::Pattern(_) => true,
         });
         match known {
-            Some(member) if is_read(&member.shape, places) => {
-                json_shape(reader, &member.shape, places, captures)?;
+            // Of an object that stands twice the first counts as a whole, not member by member.
+            Some(index) if members[index].read && !seen[index] => {
+                seen[index] = true;
+                json_shape(reader, &members[index].shape, places, captures)?;
             }
             Some(_) => {
                 reader.skip()?;
@@ -215,17 +205,7 @@ fn json_place<'a>(
         return Ok(None);
     }
     let captured = match (wants(place), reader.peek()?) {
-        (Wanted::Json, _) => {
-            let raw = reader.skip()?;
-            let mut compacted = Vec::with_capacity(raw.len());
-            compact(raw, &mut compacted);
-            let json = if compacted.len() == raw.len() {
-                Cow::Borrowed(raw)
-            } else {
-                Cow::Owned(String::from_utf8(compacted).expect("JSON text without blanks is UTF-8"))
-            };
-            Captured::Raw(json)
-        }
+        (Wanted::Json, _) => Captured::Raw(reader.skip()?),
         (Wanted::Lines, Kind::Array) => json_lines(reader)?,
         (Wanted::Scalar | Wanted::Lines, Kind::Object | Kind::Array) => {
             reader.skip()?;

@@ -1,5 +1,7 @@
 //! Media types: which form of a body came, and which one the other side wants.
 
+use std::borrow::Cow;
+
 use http::HeaderMap;
 use http::header::{ACCEPT, CONTENT_TYPE};
 
@@ -15,7 +17,7 @@ pub struct Unreadable;
 ///
 /// # Errors
 /// If it cannot be read.
-pub fn media_type(headers: &HeaderMap) -> Result<Option<String>, Unreadable> {
+pub fn media_type(headers: &HeaderMap) -> Result<Option<Cow<'_, str>>, Unreadable> {
     let mut values = headers.get_all(CONTENT_TYPE).iter();
     let Some(first) = values.next() else { return Ok(None) };
     if values.next().is_some() {
@@ -23,7 +25,12 @@ pub fn media_type(headers: &HeaderMap) -> Result<Option<String>, Unreadable> {
     }
     let text = first.to_str().map_err(|_| Unreadable)?;
     let mut parts = text.split(';');
-    let media_type = parts.next().unwrap_or("").trim().to_ascii_lowercase();
+    let media_type = parts.next().unwrap_or("").trim();
+    let media_type = if media_type.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(media_type.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(media_type)
+    };
     for parameter in parts {
         let Some((name, value)) = parameter.split_once('=') else { continue };
         let value = value.trim().trim_matches('"');
@@ -41,7 +48,9 @@ pub fn media_type(headers: &HeaderMap) -> Result<Option<String>, Unreadable> {
 pub fn choose_body<'b>(bodies: &'b [Body], media_type: Option<&str>) -> Option<&'b Body> {
     match media_type {
         None => bodies.first(),
-        Some(media_type) => bodies.iter().find(|body| !body.typed || body.accepts(media_type)),
+        Some(media_type) => {
+            bodies.iter().find(|body| body.content_type.is_none() || body.accepts(media_type))
+        }
     }
 }
 
@@ -55,7 +64,7 @@ pub fn preferred<'b>(
     let [_, _, ..] = bodies else { return bodies.first() };
     let qualities: Vec<u16> = bodies
         .iter()
-        .map(|body| quality(headers, body.content_type().unwrap_or("*/*"), Some(&body.kind)))
+        .map(|body| quality(headers, body.media_type().unwrap_or("*/*"), Some(&body.kind)))
         .collect();
     let best = qualities.iter().copied().max().unwrap_or(0);
     let candidates = || bodies.iter().zip(&qualities).filter(move |(_, q)| **q == best);
@@ -144,7 +153,7 @@ mod tests {
     fn a_foreign_character_set_is_not_read() {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, "Application/JSON; charset=\"UTF-8\"".parse().unwrap());
-        assert_eq!(media_type(&headers), Ok(Some("application/json".to_owned())));
+        assert_eq!(media_type(&headers), Ok(Some("application/json".into())));
         headers.insert(CONTENT_TYPE, "application/json; charset=utf-16".parse().unwrap());
         assert_eq!(media_type(&headers), Err(Unreadable));
     }

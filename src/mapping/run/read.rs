@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
-use http::HeaderMap;
-use http::header::COOKIE;
+use http::header::{COOKIE, GetAll};
+use http::{HeaderMap, HeaderValue};
 use smallvec::SmallVec;
 
 use crate::codec::form::FormPairs;
-use crate::codec::json::{Duplicates, JsonReader, Kind, Limits};
+use crate::codec::json::{Duplicates, JsonReader, Kind, Limits, compacted};
 use crate::codec::percent;
 use crate::codec::xml::XmlDocument;
 use crate::mapping::codecs::NodeKind;
@@ -85,7 +85,7 @@ pub fn selects(request: &Request, head: &RequestHead<'_>, body: &[u8]) -> bool {
 }
 
 fn has_member(body: &[u8], name: &str) -> bool {
-    let limits = Limits { depth_max: usize::MAX, duplicates: Duplicates::KeepFirst };
+    let limits = Limits { depth_max: usize::MAX, duplicates: Duplicates::Unwatched };
     let Ok(mut reader) = JsonReader::new(body, limits) else { return false };
     if reader.peek().ok() != Some(Kind::Object) {
         return false;
@@ -223,8 +223,13 @@ impl<'m, 'a> Reader<'m, 'a> {
             self.query(request, query, &wanted)?;
         }
         for named in request.headers.iter().filter(&wanted) {
-            let Some(name) = self.name(&named.name) else { continue };
-            self.header(&name, named, head.headers)?;
+            match &named.header {
+                Some(name) => self.header(head.headers.get_all(name), named)?,
+                None => {
+                    let Some(name) = self.name(&named.name) else { continue };
+                    self.header(head.headers.get_all(&*name), named)?;
+                }
+            }
         }
         for named in request.cookies.iter().filter(&wanted) {
             let Some(name) = self.name(&named.name) else { continue };
@@ -257,8 +262,9 @@ impl<'m, 'a> Reader<'m, 'a> {
         Ok(())
     }
 
-    fn header(&mut self, name: &str, named: &Named, headers: &'a HeaderMap) -> Result<(), Refusal> {
-        let mut values = headers.get_all(name).iter();
+    fn header(&mut self, values: GetAll<'a, HeaderValue>, named: &Named) -> Result<(), Refusal> {
+        let name = &named.place.member;
+        let mut values = values.iter();
         let Some(first) = values.next() else {
             return match &named.place.content {
                 Content::Literal(_) => Err(missing(&named.place.member)),
@@ -411,7 +417,7 @@ impl<'m, 'a> Reader<'m, 'a> {
     fn hole(&mut self, hole: &Hole, captured: Captured<'a>, member: &str) -> Result<(), Refusal> {
         if let Slot::Raw(raw) = hole.slot {
             if let Captured::Raw(json) = captured {
-                self.record.set_raw(raw, Some(json));
+                self.record.set_raw(raw, Some(Cow::Borrowed(json)));
             }
             return Ok(());
         }
@@ -448,7 +454,7 @@ impl<'m, 'a> Reader<'m, 'a> {
     fn decode(&self, hole: &Hole, wire: Cow<'a, str>, member: &str) -> Result<Value<'a>, Refusal> {
         let text = match hole.codec {
             None => wire,
-            Some(codec) => match read_codec(codec, wire) {
+            Some(codec) => match codec.read_cow(wire) {
                 Some(text) => text,
                 None => return Err(unfit(hole, member)),
             },
@@ -467,7 +473,7 @@ impl<'m, 'a> Reader<'m, 'a> {
             };
         }
         let fits = match (hole.format, hole.kind) {
-            (Some(format), _) => self.mapping.formats[usize::from(format)].regex.is_match(&text),
+            (Some(format), _) => self.mapping.formats[usize::from(format)].fits(&text),
             (None, Type::Int) => crate::mapping::codecs::Codec::Int.read(&text).is_some(),
             (None, Type::Bool) => matches!(text.as_ref(), "true" | "false"),
             (None, Type::Time) => crate::mapping::codecs::Codec::IsoDate.read(&text).is_some(),
@@ -590,16 +596,6 @@ fn demands(hole: &Hole) -> bool {
     matches!(hole.or, OrElse::Required | OrElse::Setting(_))
 }
 
-fn read_codec<'a>(
-    codec: crate::mapping::codecs::Codec,
-    wire: Cow<'a, str>,
-) -> Option<Cow<'a, str>> {
-    match wire {
-        Cow::Borrowed(wire) => codec.read(wire),
-        Cow::Owned(wire) => Some(Cow::Owned(codec.read(&wire)?.into_owned())),
-    }
-}
-
 /// The ranges of the holes' values, if the text has the pattern's form.
 fn split(pattern: &Pattern, text: &str) -> Option<SmallVec<[std::ops::Range<usize>; 2]>> {
     let mut values = SmallVec::new();
@@ -645,7 +641,7 @@ fn literal_fits(literal: &crate::mapping::syntax::Literal, captured: &Captured<'
         (LiteralKind::Number, Captured::Number(number)) => literal.text == **number,
         (LiteralKind::Bool, Captured::Bool(value)) => literal.text == value.to_string(),
         (LiteralKind::Null, Captured::Null) => true,
-        (LiteralKind::Composite, Captured::Raw(json)) => literal.text == **json,
+        (LiteralKind::Composite, Captured::Raw(json)) => literal.text == compacted(json),
         // Outside JSON every literal is a text.
         (_, Captured::Text(text)) => literal.text == **text,
         _ => false,

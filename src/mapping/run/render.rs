@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 
+use crate::codec::json::compacted;
 use crate::mapping::codecs::NodeKind;
 use crate::mapping::model::{Content, GatewayField, Hole, OrElse, Pattern, Piece, Slot};
 use crate::mapping::run::{Refusal, Sources};
@@ -123,14 +124,14 @@ impl<'a> Renderer<'a> {
         }
         if let Some(format) = hole.format {
             let format = &self.sources.mapping.formats[usize::from(format)];
-            if !format.regex.is_match(&value.text) {
+            if !format.fits(&value.text) {
                 return Err(unfit(&hole.name, "the upstream's format cannot hold it"));
             }
         }
         let text = match hole.codec {
             None => value.text,
-            Some(codec) => match codec.write(&value.text) {
-                Some(wire) => Cow::Owned(wire.into_owned()),
+            Some(codec) => match codec.write_cow(value.text) {
+                Some(wire) => wire,
                 None => return Err(unfit(&hole.name, "it does not fit its codec")),
             },
         };
@@ -140,6 +141,8 @@ impl<'a> Renderer<'a> {
             NodeKind::Bool => LiteralKind::Bool,
         };
         let fits = match kind {
+            // A codec writes what is of its kind.
+            _ if hole.codec.is_some() => true,
             LiteralKind::Number => crate::mapping::codecs::Codec::Int.read(&text).is_some(),
             LiteralKind::Bool => matches!(text.as_ref(), "true" | "false"),
             LiteralKind::Text | LiteralKind::Null | LiteralKind::Composite => true,
@@ -162,10 +165,8 @@ impl<'a> Renderer<'a> {
             },
             Slot::Raw(raw) => {
                 let json = sources.record.raw(raw);
-                return Ok(json.map(|json| Rendered {
-                    text: Cow::Borrowed(json),
-                    kind: LiteralKind::Composite,
-                }));
+                return Ok(json
+                    .map(|json| Rendered { text: compacted(json), kind: LiteralKind::Composite }));
             }
             Slot::Secret(secret) => {
                 let secrets = sources.secrets;

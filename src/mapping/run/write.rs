@@ -12,6 +12,9 @@ use crate::mapping::run::render::{Rendered, Renderer};
 use crate::mapping::run::{Refusal, Sources, preferred};
 use crate::value::Fault;
 
+/// What a body is expected to have, so that it seldom grows while it is written.
+const BODY_BYTES_USUAL: usize = 256;
+
 /// A request for an upstream.
 #[derive(Debug)]
 pub struct Outgoing {
@@ -68,7 +71,7 @@ pub fn write_request(operation: &Operation, sources: Sources<'_>) -> Result<Outg
     let mut target = write_path(&renderer, &request.segments)?;
     let mut headers = HeaderMap::with_capacity(request.headers.len() + 6);
     write_some(&renderer, request, &mut target, &mut headers, |_| true)?;
-    let mut body = Vec::new();
+    let mut body = Vec::with_capacity(BODY_BYTES_USUAL);
     if let Some(form) = request.bodies.first() {
         write_body(&renderer, form, &mut body)?;
         put_content_type(form, &mut headers);
@@ -158,9 +161,15 @@ fn write_headers<'n>(
     headers: &mut HeaderMap,
 ) -> Result<(), Refusal> {
     for named in named {
-        let Some(name) = name_of(renderer, named)? else { continue };
+        let name = match &named.header {
+            Some(name) => name.clone(),
+            None => {
+                let Some(name) = name_of(renderer, named)? else { continue };
+                header_name(&name, &named.place)?
+            }
+        };
         let Some(value) = renderer.content(&named.place.content)? else { continue };
-        put_header(headers, &name, &named.place, &value)?;
+        put_header(headers, name, &named.place, &value)?;
     }
     Ok(())
 }
@@ -172,19 +181,23 @@ fn answer_headers(renderer: &Renderer<'_>, named: &[Named]) -> Result<HeaderMap,
     Ok(headers)
 }
 
+fn header_name(name: &str, place: &Place) -> Result<HeaderName, Refusal> {
+    HeaderName::from_bytes(name.as_bytes()).map_err(|_| not_in_header("the name", place))
+}
+
+fn not_in_header(what: &str, place: &Place) -> Refusal {
+    let reason = format!("{what} cannot stand in a header");
+    Refusal::member(Fault::InvalidRequest, &place.member, reason)
+}
+
 fn put_header(
     headers: &mut HeaderMap,
-    name: &str,
+    name: HeaderName,
     place: &Place,
     value: &Rendered<'_>,
 ) -> Result<(), Refusal> {
-    let illegal = |what: &str| {
-        let reason = format!("{what} cannot stand in a header");
-        Refusal::member(Fault::InvalidRequest, &place.member, reason)
-    };
-    let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| illegal("the name"))?;
-    let mut header =
-        HeaderValue::from_bytes(value.text.as_bytes()).map_err(|_| illegal("the value"))?;
+    let mut header = HeaderValue::from_bytes(value.text.as_bytes())
+        .map_err(|_| not_in_header("the value", place))?;
     header.set_sensitive(place.content.is_secret());
     headers.insert(name, header);
     Ok(())
@@ -222,10 +235,8 @@ fn write_cookies<'n>(
 }
 
 fn put_content_type(body: &Body, headers: &mut HeaderMap) {
-    if let Some(media_type) = body.content_type()
-        && let Ok(value) = HeaderValue::from_str(media_type)
-    {
-        headers.insert(CONTENT_TYPE, value);
+    if let Some(value) = &body.content_type {
+        headers.insert(CONTENT_TYPE, value.clone());
     }
 }
 
@@ -287,7 +298,7 @@ pub fn write_answer(
     let renderer = Renderer::new(sources);
     let success = &operation.success;
     let mut headers = answer_headers(&renderer, &success.headers)?;
-    let mut body = Vec::new();
+    let mut body = Vec::with_capacity(BODY_BYTES_USUAL);
     if let Some(form) = preferred(&success.bodies, wanted.headers, wanted.kind) {
         write_body(&renderer, form, &mut body)?;
         put_content_type(form, &mut headers);
@@ -332,7 +343,7 @@ pub fn write_fault(
     {
         headers.insert(ALLOW, allow);
     }
-    let mut body = Vec::new();
+    let mut body = Vec::with_capacity(BODY_BYTES_USUAL);
     if let Some(form) = preferred(faults.bodies_of(row), wanted.headers, wanted.kind) {
         if write_body(&renderer, form, &mut body).is_err() {
             body.clear();
@@ -347,9 +358,11 @@ pub fn limit_headers(limits: &[Place], sources: Sources<'_>) -> HeaderMap {
     let renderer = Renderer::new(sources);
     let mut headers = HeaderMap::with_capacity(limits.len());
     for place in limits {
-        if let Ok(Some(value)) = renderer.content(&place.content) {
-            // A field that cannot be written is left out: it is a courtesy.
-            let _ = put_header(&mut headers, &place.member, place, &value);
+        // A field that cannot be written is left out: it is a courtesy.
+        if let Ok(Some(value)) = renderer.content(&place.content)
+            && let Ok(name) = header_name(&place.member, place)
+        {
+            let _ = put_header(&mut headers, name, place, &value);
         }
     }
     headers
