@@ -269,12 +269,8 @@ fn request_lines(
     let named = named.into_iter().flatten().map(|named: &Named| &named.place);
     let in_body = request.bodies.iter().take(1).flat_map(|body| &body.places);
     lines.extend(named.chain(in_body).filter_map(|place| place_line(place, sources)));
-    let secret_body = request
-        .bodies
-        .iter()
-        .take(1)
-        .flat_map(|body| &body.places)
-        .any(|place| place.content.is_secret());
+    let secret_body =
+        request.bodies.iter().take(1).flat_map(|body| &body.places).any(|place| place.secret);
     if !written.body.is_empty() && !secret_body {
         lines.push(Line::new("body", String::from_utf8_lossy(&written.body), ""));
     }
@@ -284,10 +280,7 @@ fn request_lines(
 /// A line whose query holds a secret is shown without its query.
 fn redact(request: &crate::mapping::model::Request, line: String, sources: Sources<'_>) -> String {
     debug_assert!(sources.secrets.is_some());
-    let secret = request
-        .query
-        .iter()
-        .any(|named| named.place.arrow.writes() && named.place.content.is_secret());
+    let secret = request.query.iter().any(|named| named.place.arrow.writes() && named.place.secret);
     match line.split_once('?') {
         Some((path, _)) if secret => format!("{path}?[secret]"),
         _ => line,
@@ -299,7 +292,7 @@ fn place_line(place: &Place, sources: Sources<'_>) -> Option<Line> {
         return None;
     }
     let value = match render_content(sources, &place.content) {
-        Ok(Some(_)) if place.content.is_secret() => "[secret]".to_owned(),
+        Ok(Some(_)) if place.secret => "[secret]".to_owned(),
         Ok(Some(rendered)) => rendered.text.into_owned(),
         Ok(None) | Err(_) => return None,
     };

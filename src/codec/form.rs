@@ -70,7 +70,7 @@ impl<'a> FormPairs<'a> {
         };
         let name = decode(name)?;
         let value = decode(value)?;
-        if !self.names.insert(&mut self.seen, &name) {
+        if !self.names.insert(&mut self.seen, name.clone()) {
             return Err(FormErrorKind::DuplicateName);
         }
         Ok((name, value))

@@ -48,18 +48,18 @@ impl<'a> NameStack<'a> {
 
     /// Whether `name` is new in the object; from now on it is not.
     #[inline]
-    pub(super) fn insert(&mut self, seen: &mut Seen, name: &Cow<'a, str>) -> bool {
+    pub(super) fn insert(&mut self, seen: &mut Seen, name: Cow<'a, str>) -> bool {
         if seen.is_set {
             return self.insert_in_set(name);
         }
-        let bit = 1 << fingerprint(name);
+        let bit = 1 << fingerprint(&name);
         let own = self.names.get(seen.start..).unwrap_or_default();
-        if seen.fingerprints & bit != 0 && own.contains(name) {
+        if seen.fingerprints & bit != 0 && own.contains(&name) {
             return false;
         }
         seen.fingerprints |= bit;
         if own.len() < LINEAR_MAX {
-            self.names.push(name.clone());
+            self.names.push(name);
             return true;
         }
         seen.is_set = true;
@@ -68,9 +68,9 @@ impl<'a> NameStack<'a> {
     }
 
     #[cold]
-    fn insert_in_set(&mut self, name: &Cow<'a, str>) -> bool {
+    fn insert_in_set(&mut self, name: Cow<'a, str>) -> bool {
         let set = self.sets.last_mut();
-        set.is_some_and(|set| set.insert(name.clone()))
+        set.is_some_and(|set| set.insert(name))
     }
 }
 
@@ -96,10 +96,10 @@ mod tests {
             let mut stack = NameStack::default();
             let mut seen = stack.open();
             for index in 0..size {
-                assert!(stack.insert(&mut seen, &Cow::Owned(format!("n{index}"))));
+                assert!(stack.insert(&mut seen, Cow::Owned(format!("n{index}"))));
             }
             for index in 0..size {
-                assert!(!stack.insert(&mut seen, &Cow::Owned(format!("n{index}"))));
+                assert!(!stack.insert(&mut seen, Cow::Owned(format!("n{index}"))));
             }
         }
     }
@@ -109,10 +109,10 @@ mod tests {
         let mut stack = NameStack::default();
         let name = Cow::Borrowed("a");
         let mut outer = stack.open();
-        assert!(stack.insert(&mut outer, &name));
+        assert!(stack.insert(&mut outer, name.clone()));
         let mut inner = stack.open();
-        assert!(stack.insert(&mut inner, &name));
+        assert!(stack.insert(&mut inner, name.clone()));
         stack.close(&inner);
-        assert!(!stack.insert(&mut outer, &name));
+        assert!(!stack.insert(&mut outer, name.clone()));
     }
 }

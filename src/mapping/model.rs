@@ -24,6 +24,7 @@ pub use vocabulary::{
 
 use crate::diag::{Location, SourceFile};
 use crate::mapping::syntax;
+use crate::value::{FieldId, SettingId};
 
 /// One vendor's mapping.
 #[derive(Debug)]
@@ -109,6 +110,8 @@ pub struct Request {
     pub select: Option<syntax::Select>,
     /// Fields that are split over several places.
     pub parts: Vec<Part>,
+    /// What must be there once all places were read.
+    pub demands: Vec<Demand>,
     /// Where the line stands.
     pub at: Location,
 }
@@ -122,6 +125,19 @@ pub struct Named {
     pub header: Option<http::HeaderName>,
     /// The place.
     pub place: Place,
+}
+
+/// A field that a request must say, or a setting for it.
+#[derive(Clone, Debug)]
+pub struct Demand {
+    /// The field.
+    pub field: FieldId,
+    /// The setting that stands for it.
+    pub setting: Option<SettingId>,
+    /// The member's own name.
+    pub member: String,
+    /// True if another place of the field may be empty, so that this one need not be filled.
+    pub elsewhere: bool,
 }
 
 /// A field that is split over several places.

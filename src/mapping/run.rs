@@ -14,6 +14,7 @@ mod body;
 mod capture;
 mod negotiate;
 mod read;
+mod reader;
 mod render;
 mod step;
 mod write;

@@ -13,6 +13,9 @@ pub type SecretId = u8;
 /// Index of a setting within its mapping.
 pub type SettingId = u8;
 
+/// Fields that an operation usually has.
+const FIELDS_USUAL: usize = 8;
+
 /// A field's value.
 ///
 /// Texts carry every type but words: an `int` is its digits, a `bool` is `true` or `false`, a `time`
@@ -64,6 +67,8 @@ impl<'a> Record<'a> {
     pub fn set(&mut self, field: FieldId, value: Option<Value<'a>>) {
         let index = usize::from(field);
         if self.fields.len() <= index {
+            // Room for the usual operation at once, not field by field.
+            self.fields.reserve(index + FIELDS_USUAL);
             self.fields.resize(index + 1, None);
         }
         self.fields[index] = value;
@@ -78,6 +83,7 @@ impl<'a> Record<'a> {
     pub fn set_raw(&mut self, raw: RawId, json: Option<Cow<'a, str>>) {
         let index = usize::from(raw);
         if self.raw.len() <= index {
+            self.raw.reserve(index + FIELDS_USUAL);
             self.raw.resize(index + 1, None);
         }
         self.raw[index] = json;

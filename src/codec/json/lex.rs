@@ -72,17 +72,34 @@ impl<'a> Lexer<'a> {
             self.at = end + 1;
             return Ok(Cow::Borrowed(&self.text[start..end]));
         }
+        self.unescaped(start, end).map(Cow::Owned)
+    }
+
+    /// A text with escapes, or one that is malformed, from behind its quotation mark at `start`; the first
+    /// escape stands at `end`.
+    #[cold]
+    fn unescaped(&mut self, start: usize, end: usize) -> Result<String, JsonError> {
         let mut unescaped = String::with_capacity(end - start + 16);
         self.pieces(start, |piece| match piece {
             Piece::Plain(plain) => unescaped.push_str(plain),
             Piece::Escaped(character) => unescaped.push(character),
         })?;
-        Ok(Cow::Owned(unescaped))
+        Ok(unescaped)
     }
 
     /// Steps over a text, from its opening quotation mark here, and validates it.
     #[inline]
     pub(super) fn pass_text(&mut self) -> Result<(), JsonError> {
+        let end = self.plain_end(self.at + 1);
+        if self.byte(end) == b'"' {
+            self.at = end + 1;
+            return Ok(());
+        }
+        self.pass_escaped()
+    }
+
+    #[cold]
+    fn pass_escaped(&mut self) -> Result<(), JsonError> {
         self.pieces(self.at + 1, |_| ())
     }
 

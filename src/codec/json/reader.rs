@@ -103,7 +103,7 @@ impl<'a> JsonReader<'a> {
     pub fn key(&mut self, object: &mut Object) -> Result<Option<Cow<'a, str>>, JsonError> {
         let Some((offset, name)) = self.name(object)? else { return Ok(None) };
         if self.limits.duplicates == Duplicates::Refuse {
-            self.watch(object, offset, &name)?;
+            self.watch(object, offset, name.clone())?;
         }
         Ok(Some(name))
     }
@@ -200,7 +200,7 @@ impl<'a> JsonReader<'a> {
             return Ok(false);
         };
         if self.limits.duplicates == Duplicates::Refuse {
-            self.watch(object, offset, &name)?;
+            self.watch(object, offset, name)?;
         }
         Ok(true)
     }
@@ -245,7 +245,7 @@ impl<'a> JsonReader<'a> {
         &mut self,
         object: &mut Object,
         offset: usize,
-        name: &Cow<'a, str>,
+        name: Cow<'a, str>,
     ) -> Result<(), JsonError> {
         if self.names.insert(&mut object.seen, name) {
             return Ok(());

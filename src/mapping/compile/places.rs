@@ -171,7 +171,7 @@ impl Compiler<'_> {
     ) -> Option<Place> {
         let (arrow, content) = self.content(value, position)?;
         let at = self.at(value.span());
-        Some(Place { label, member: member.to_owned(), arrow, content, at })
+        Some(Place::new(label, member.to_owned(), arrow, content, at))
     }
 
     /// Places with names: headers, cookies, query, form.
@@ -272,13 +272,8 @@ impl Compiler<'_> {
             in_path: false,
             at: at.clone(),
         };
-        Some(Place {
-            label: format!("header {}", header.text),
-            member: header.text.clone(),
-            arrow: Arrow::Both,
-            content: Content::Hole(hole),
-            at,
-        })
+        let label = format!("header {}", header.text);
+        Some(Place::new(label, header.text.clone(), Arrow::Both, Content::Hole(hole), at))
     }
 
     /// The segments of a path; every hole stays within its segment.

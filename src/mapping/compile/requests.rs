@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::diag::Diagnostic;
 use crate::mapping::compile::{Compiler, Message, Position, Scope};
 use crate::mapping::model::{
-    Content, FaultMap, Operation, OrElse, Part, Request, Slot, Step, Success,
+    Content, Demand, FaultMap, Hole, Operation, OrElse, Part, Request, Slot, Step, Success,
 };
 use crate::mapping::syntax::{self, Literal, Named, Template};
 use crate::value::{Fault, FieldId};
@@ -66,7 +66,7 @@ impl Compiler<'_> {
         let line = request.line.as_ref()?;
         self.note_unverified(request.unverified, line.span, "request");
         let method = http::Method::from_bytes(line.method.text.as_bytes()).ok()?;
-        Some(Request {
+        let mut compiled = Request {
             method,
             segments: self.segments(&line.path),
             query: self.named_places(&request.query, Position::Query, "query"),
@@ -76,8 +76,11 @@ impl Compiler<'_> {
             type_required: !request.bodies.accepts.is_empty(),
             select: request.select.clone(),
             parts,
+            demands: Vec::new(),
             at: self.at(line.span),
-        })
+        };
+        compiled.demands = demands(&compiled);
+        Some(compiled)
     }
 
     /// `parts: {ticket: "<project>#<number>"}`; the names become known to the request.
@@ -263,4 +266,26 @@ fn is_duration(text: &str) -> bool {
     !digits.is_empty()
         && digits.bytes().all(|byte| byte.is_ascii_digit())
         && matches!(unit, "ms" | "s" | "m" | "h")
+}
+
+/// What must be there once all places outside the path were read; the path has no empty places.
+fn demands(request: &Request) -> Vec<Demand> {
+    let demands = |hole: &Hole| matches!(hole.or, OrElse::Required | OrElse::Setting(_));
+    let places = request.places().filter(|place| place.arrow.reads());
+    let demanding = places.flat_map(|place| {
+        let holes = place.content.holes().filter(|hole| demands(hole));
+        holes.map(move |hole| (hole, &place.member))
+    });
+    demanding
+        .filter_map(|(hole, member)| {
+            let Slot::Field(field) = hole.slot else { return None };
+            let setting = match hole.or {
+                OrElse::Setting(setting) => Some(setting),
+                _ => None,
+            };
+            let mut others = request.holes().filter(|other| other.slot == hole.slot);
+            let elsewhere = others.any(|other| !demands(other));
+            Some(Demand { field, setting, member: member.clone(), elsewhere })
+        })
+        .collect()
 }

@@ -120,8 +120,24 @@ pub struct Place {
     pub arrow: Arrow,
     /// What stands there.
     pub content: Content,
+    /// True if it reads or writes a secret.
+    pub secret: bool,
     /// The mapping's place.
     pub at: Location,
+}
+
+impl Place {
+    /// A place.
+    pub fn new(
+        label: String,
+        member: String,
+        arrow: Arrow,
+        content: Content,
+        at: Location,
+    ) -> Self {
+        let secret = content.holes().any(|hole| matches!(hole.slot, Slot::Secret(_)));
+        Self { label, member, arrow, content, secret, at }
+    }
 }
 
 impl Hole {
@@ -197,11 +213,6 @@ impl Content {
             Self::Text(pattern) => pattern.holes().any(Hole::is_required),
             Self::Join { optional, .. } => !optional,
         }
-    }
-
-    /// True if it reads or writes a secret.
-    pub fn is_secret(&self) -> bool {
-        self.holes().any(|hole| matches!(hole.slot, Slot::Secret(_)))
     }
 }
 

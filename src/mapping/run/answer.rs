@@ -13,7 +13,7 @@ use crate::mapping::model::{
     Success, Vocabulary,
 };
 use crate::mapping::run::capture::{Captured, capture};
-use crate::mapping::run::read::Reader;
+use crate::mapping::run::reader::Reader;
 use crate::mapping::run::{Settings, Unreadable, choose_body, media_type};
 use crate::value::{Fault, Record, Value};
 

@@ -24,6 +24,9 @@ pub fn media_type(headers: &HeaderMap) -> Result<Option<Cow<'_, str>>, Unreadabl
         return Err(Unreadable);
     }
     let text = first.to_str().map_err(|_| Unreadable)?;
+    if text == "application/json" {
+        return Ok(Some(Cow::Borrowed(text)));
+    }
     let mut parts = text.split(';');
     let media_type = parts.next().unwrap_or("").trim();
     let media_type = if media_type.bytes().any(|byte| byte.is_ascii_uppercase()) {

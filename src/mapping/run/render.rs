@@ -10,6 +10,9 @@ use crate::mapping::run::{Refusal, Sources};
 use crate::mapping::syntax::{Literal, LiteralKind};
 use crate::value::{Fault, Record, Value};
 
+/// What a text of several pieces is expected to have, so that it seldom grows while it is written.
+const TEXT_BYTES_USUAL: usize = 64;
+
 /// A value as it goes on the wire.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rendered<'a> {
@@ -52,22 +55,30 @@ impl<'a> Renderer<'a> {
             Content::Literal(literal) => Ok(Some(Rendered::literal(literal))),
             Content::Hole(hole) => self.hole(hole),
             Content::Text(pattern) => Ok(self.pattern(pattern)?.map(Rendered::text)),
+            Content::Join { pattern, optional: true, .. } if !self.has_all(pattern) => Ok(None),
             Content::Join { pattern, codec, optional } => match self.pattern(pattern) {
-                Ok(Some(text)) => match codec.write(&text) {
-                    Some(wire) => Ok(Some(Rendered::text(wire.into_owned()))),
+                Ok(Some(text)) => match codec.write_cow(Cow::Owned(text)) {
+                    Some(wire) => Ok(Some(Rendered::text(wire))),
                     None => Err(unfit(pattern_name(pattern), "it does not fit its codec")),
                 },
-                Ok(None) if *optional => Ok(None),
-                Err(_) if *optional => Ok(None),
+                Ok(None) | Err(_) if *optional => Ok(None),
                 Ok(None) => Err(missing(pattern_name(pattern))),
                 Err(refusal) => Err(refusal),
             },
         }
     }
 
+    /// True if every hole has a value of its own; far cheaper than the refusal that says which has not.
+    fn has_all(&self, pattern: &'a Pattern) -> bool {
+        pattern.holes().all(|hole| {
+            let absent = matches!(self.value(hole), Ok(None));
+            !absent || !matches!(hole.or, OrElse::Required | OrElse::Absent)
+        })
+    }
+
     /// A text of literals and holes; `None` if a hole that may be absent is.
     pub(super) fn pattern(&self, pattern: &'a Pattern) -> Result<Option<String>, Refusal> {
-        let mut text = String::new();
+        let mut text = String::with_capacity(TEXT_BYTES_USUAL);
         for piece in &pattern.pieces {
             match piece {
                 Piece::Text(literal) => text.push_str(literal),
@@ -82,7 +93,7 @@ impl<'a> Renderer<'a> {
 
     /// A text for people: what is absent is simply left out.
     pub(super) fn spoken(&self, pattern: &'a Pattern) -> String {
-        let mut text = String::new();
+        let mut text = String::with_capacity(TEXT_BYTES_USUAL);
         for piece in &pattern.pieces {
             match piece {
                 Piece::Text(literal) => text.push_str(literal),

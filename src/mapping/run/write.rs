@@ -198,7 +198,7 @@ fn put_header(
 ) -> Result<(), Refusal> {
     let mut header = HeaderValue::from_bytes(value.text.as_bytes())
         .map_err(|_| not_in_header("the value", place))?;
-    header.set_sensitive(place.content.is_secret());
+    header.set_sensitive(place.secret);
     headers.insert(name, header);
     Ok(())
 }
