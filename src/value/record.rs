@@ -67,8 +67,10 @@ impl<'a> Record<'a> {
     pub fn set(&mut self, field: FieldId, value: Option<Value<'a>>) {
         let index = usize::from(field);
         if self.fields.len() <= index {
-            // Room for the usual operation at once, not field by field.
-            self.fields.reserve(index + FIELDS_USUAL);
+            if self.fields.capacity() == 0 {
+                // Room for the usual operation at once, not field by field.
+                self.fields.reserve(FIELDS_USUAL.max(index + 1));
+            }
             self.fields.resize(index + 1, None);
         }
         self.fields[index] = value;
@@ -83,7 +85,9 @@ impl<'a> Record<'a> {
     pub fn set_raw(&mut self, raw: RawId, json: Option<Cow<'a, str>>) {
         let index = usize::from(raw);
         if self.raw.len() <= index {
-            self.raw.reserve(index + FIELDS_USUAL);
+            if self.raw.capacity() == 0 {
+                self.raw.reserve(FIELDS_USUAL.max(index + 1));
+            }
             self.raw.resize(index + 1, None);
         }
         self.raw[index] = json;

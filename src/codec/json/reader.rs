@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::mem;
 
+use smallvec::SmallVec;
+
 use super::lex::Lexer;
 use super::{Duplicates, JsonError, JsonErrorKind, Kind, Limits, Scalar};
 use crate::codec::names::{NameStack, Seen};
@@ -17,7 +19,7 @@ pub struct JsonReader<'a> {
     depth: usize,
     names: NameStack<'a>,
     /// The containers open inside [`skip`](Self::skip), kept for their memory only.
-    skipped: Vec<Open>,
+    skipped: SmallVec<[Open; 4]>,
 }
 
 /// A place between the members of an object; see [`JsonReader::key`].
@@ -60,7 +62,7 @@ impl<'a> JsonReader<'a> {
         if text.starts_with('\u{feff}') {
             return Err(lexer.error(JsonErrorKind::ByteOrderMark));
         }
-        Ok(Self { lexer, limits, depth: 0, names: NameStack::default(), skipped: Vec::new() })
+        Ok(Self { lexer, limits, depth: 0, names: NameStack::default(), skipped: SmallVec::new() })
     }
 
     /// Where the reader stands, in bytes from the body's start.
@@ -101,10 +103,15 @@ impl<'a> JsonReader<'a> {
     /// The member's value must be read, or [skipped](Self::skip), before the next name is asked for.
     #[inline]
     pub fn key(&mut self, object: &mut Object) -> Result<Option<Cow<'a, str>>, JsonError> {
-        let Some((offset, name)) = self.name(object)? else { return Ok(None) };
+        if !self.next_member(object)? {
+            return Ok(None);
+        }
+        let offset = self.lexer.offset();
+        let name = self.lexer.text()?;
         if self.limits.duplicates == Duplicates::Refuse {
             self.watch(object, offset, name.clone())?;
         }
+        self.colon()?;
         Ok(Some(name))
     }
 
@@ -195,27 +202,34 @@ impl<'a> JsonReader<'a> {
     }
 
     /// Whether another member follows in an object that is skipped; if so, its value comes next.
+    #[inline]
     fn pass_key(&mut self, object: &mut Object) -> Result<bool, JsonError> {
-        let Some((offset, name)) = self.name(object)? else {
+        if !self.next_member(object)? {
             return Ok(false);
-        };
-        if self.limits.duplicates == Duplicates::Refuse {
-            self.watch(object, offset, name)?;
         }
+        match self.limits.duplicates {
+            Duplicates::Unwatched => self.lexer.pass_text()?,
+            Duplicates::Refuse => {
+                let offset = self.lexer.offset();
+                let name = self.lexer.text()?;
+                self.watch(object, offset, name)?;
+            }
+        }
+        self.colon()?;
         Ok(true)
     }
 
-    /// The next member's name with its place, whether or not it was seen before.
+    /// Whether another member follows; if so, its name comes next.
     #[inline]
-    fn name(&mut self, object: &mut Object) -> Result<Option<(usize, Cow<'a, str>)>, JsonError> {
+    fn next_member(&mut self, object: &mut Object) -> Result<bool, JsonError> {
         let mut byte = self.lexer.next();
         match (object.place, byte) {
-            (Place::Closed, _) => return Ok(None),
+            (Place::Closed, _) => return Ok(false),
             (_, b'}') => {
                 object.place = Place::Closed;
                 self.names.close(&object.seen);
                 self.leave();
-                return Ok(None);
+                return Ok(false);
             }
             (Place::Start, _) => {}
             (Place::Between, b',') => {
@@ -230,13 +244,17 @@ impl<'a> JsonReader<'a> {
         if byte != b'"' {
             return Err(self.lexer.error(JsonErrorKind::ExpectedName));
         }
-        let offset = self.lexer.offset();
-        let name = self.lexer.text()?;
+        Ok(true)
+    }
+
+    /// Steps over the colon behind a name.
+    #[inline]
+    fn colon(&mut self) -> Result<(), JsonError> {
         if self.lexer.next() != b':' {
             return Err(self.lexer.error(JsonErrorKind::ExpectedColon));
         }
         self.lexer.step();
-        Ok(Some((offset, name)))
+        Ok(())
     }
 
     /// Refuses the second of two equal names, at `offset`.

@@ -182,7 +182,7 @@ impl<'m, 'a> Answers<'m, 'a> {
         }
         let came = self.media_type.as_ref().ok()?;
         let body = choose_body(bodies, came.as_deref())?;
-        let captures =
+        let mut captures =
             capture(body, self.body, bounds::BODY_DEPTH_MAX, Duplicates::Unwatched).ok()?;
         for (index, place) in body.places.iter().enumerate() {
             if place.arrow.reads() && place.content.is_required() && captures.get(index).is_none() {
@@ -190,7 +190,7 @@ impl<'m, 'a> Answers<'m, 'a> {
             }
         }
         let mut reader = Reader::new(self.vocabulary, self.mapping, self.settings);
-        reader.body_places(body, captures, false).ok()?;
+        reader.body_places(body, &mut captures, false).ok()?;
         Some((reader.native.map(Cow::into_owned).into_iter().collect(), reader.message))
     }
 

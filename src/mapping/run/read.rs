@@ -283,8 +283,8 @@ impl<'m, 'a> Reader<'m, 'a> {
         let body = choose_body(&request.bodies, came.as_deref())
             .ok_or_else(|| unsupported("this media type is not read"))?;
         if !bytes.is_empty() {
-            let captures = capture(body, bytes, options.depth_max, Duplicates::Refuse)?;
-            self.body_places(body, captures, options.refuse_unknown)?;
+            let mut captures = capture(body, bytes, options.depth_max, Duplicates::Refuse)?;
+            self.body_places(body, &mut captures, options.refuse_unknown)?;
         }
         Ok(request.bodies.iter().position(|known| std::ptr::eq(known, body)))
     }

@@ -55,7 +55,7 @@ impl<'m, 'a> Reader<'m, 'a> {
     pub(super) fn body_places(
         &mut self,
         body: &Body,
-        mut captures: Captures<'a>,
+        captures: &mut Captures<'a>,
         refuse_unknown: bool,
     ) -> Result<(), Refusal> {
         if let Some(name) = captures.repeated.take() {
