@@ -64,7 +64,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// A text, from its opening quotation mark here.
-    #[inline]
+    #[inline(always)]
     pub(super) fn text(&mut self) -> Result<Cow<'a, str>, JsonError> {
         let start = self.at + 1;
         let end = self.plain_end(start);
@@ -88,7 +88,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// Steps over a text, from its opening quotation mark here, and validates it.
-    #[inline]
+    #[inline(always)]
     pub(super) fn pass_text(&mut self) -> Result<(), JsonError> {
         let end = self.plain_end(self.at + 1);
         if self.byte(end) == b'"' {

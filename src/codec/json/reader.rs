@@ -220,7 +220,7 @@ impl<'a> JsonReader<'a> {
     }
 
     /// Whether another member follows; if so, its name comes next.
-    #[inline]
+    #[inline(always)]
     fn next_member(&mut self, object: &mut Object) -> Result<bool, JsonError> {
         let mut byte = self.lexer.next();
         match (object.place, byte) {
@@ -248,7 +248,7 @@ impl<'a> JsonReader<'a> {
     }
 
     /// Steps over the colon behind a name.
-    #[inline]
+    #[inline(always)]
     fn colon(&mut self) -> Result<(), JsonError> {
         if self.lexer.next() != b':' {
             return Err(self.lexer.error(JsonErrorKind::ExpectedColon));
