@@ -410,7 +410,9 @@ impl<'m, 'a> Reader<'m, 'a> {
 
     fn hole(&mut self, hole: &Hole, captured: Captured<'a>, member: &str) -> Result<(), Refusal> {
         if let Slot::Raw(raw) = hole.slot {
-            if let Captured::Raw(json) = captured {
+            if let Captured::Raw(json) = captured
+                && !self.stands_for_absent(hole, &json)
+            {
                 self.record.set_raw(raw, Some(json));
             }
             return Ok(());

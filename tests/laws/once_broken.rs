@@ -1,0 +1,59 @@
+//! What the properties have found once, each as the one case that shows it.
+
+use std::borrow::Cow;
+
+use latimer::mapping::run::Reading;
+use latimer::value::{Record, Value};
+
+use crate::desk::{Desk, Input, desks};
+
+fn desk(name: &str) -> Desk {
+    desks().into_iter().find(|desk| desk.name() == name).unwrap()
+}
+
+fn own(text: &str) -> Option<Value<'static>> {
+    Some(Value::Text(Cow::Owned(text.to_owned())))
+}
+
+/// A request for `resolved` to a ticket, with a token and these settings.
+fn input(desk: &Desk, ticket: &str, settings: &[(&str, &str)]) -> Input {
+    let def = &desk.vocabulary.operations[desk.operation().id];
+    let mut record = Record::new();
+    record.set(def.request_field("ticket").unwrap(), own(ticket));
+    record.set(def.request_field("status").unwrap(), Some(Value::Word(3)));
+    let named = |name: &str| {
+        let found = settings.iter().find(|(known, _)| *known == name);
+        found.map(|(_, text)| (*text).to_owned())
+    };
+    let secrets = desk.vocabulary.secrets.iter();
+    Input {
+        record,
+        answer: Record::new(),
+        settings: desk.mapping.settings.iter().map(|setting| named(&setting.name)).collect(),
+        secrets: secrets.map(|name| (name == "auth.token").then(|| "t".to_owned())).collect(),
+        steps: desk
+            .operation()
+            .steps
+            .iter()
+            .map(|step| vec!["1".to_owned(); step.take.len()])
+            .collect(),
+    }
+}
+
+#[test]
+fn private_json_that_is_written_for_nothing_reads_as_nothing() {
+    let thalamus = desk("thalamus change_status");
+    let mut input = input(&thalamus, "10", &[]);
+    input.answer.set(1, Some(Value::Word(3)));
+    let written = thalamus.write_answer(&input).unwrap();
+    let wire = r#"{"context":{},"case":{"id":10,"status":"resolved"}}"#;
+    assert_eq!(String::from_utf8(written.body).unwrap(), wire);
+    for (context, wanted) in [("{}", None), ("{ }", None), ("{\"a\": 1}", Some("{\"a\":1}"))] {
+        let body = wire.replace("{}", context);
+        let head = (written.status, &written.headers);
+        let settings = thalamus.settings(&input);
+        let reading = thalamus.read_answer(&settings, &input.record, head, body.as_bytes());
+        let Reading::Yes { record, .. } = reading else { panic!("{reading:?}") };
+        assert_eq!(record.raw(0), wanted, "{context}");
+    }
+}
