@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use latimer::mapping::run::Reading;
-use latimer::value::{Record, Value};
+use latimer::value::{Fault, Record, Value};
 
 use crate::desk::{Desk, Input, desks};
 
@@ -55,5 +55,28 @@ fn private_json_that_is_written_for_nothing_reads_as_nothing() {
         let reading = thalamus.read_answer(&settings, &input.record, head, body.as_bytes());
         let Reading::Yes { record, .. } = reading else { panic!("{reading:?}") };
         assert_eq!(record.raw(0), wanted, "{context}");
+    }
+}
+
+#[test]
+fn a_header_keeps_every_character_of_its_value_or_is_not_written() {
+    let thalamus = desk("thalamus change_status");
+    let def = &thalamus.vocabulary.operations[thalamus.operation().id];
+    let touchpoint = def.request_field("touchpoint").unwrap();
+    let written = |text: &str| {
+        let mut input = input(&thalamus, "10", &[]);
+        input.record.set(touchpoint, own(text));
+        (thalamus.settings(&input), thalamus.write_request(&input))
+    };
+    for text in ["\u{a0}web", "web\u{3000}", "a b", ""] {
+        let (settings, request) = written(text);
+        let request = request.unwrap();
+        let wire = (request.target.as_str(), &request.headers);
+        let read = thalamus.read_request(&settings, wire, &request.body, true).unwrap();
+        assert_eq!(read.text(touchpoint), Some(text));
+    }
+    // No reader would see these.
+    for text in [" web", "web ", "\tweb", " "] {
+        assert_eq!(written(text).1.unwrap_err().fault, Fault::InvalidRequest, "{text:?}");
     }
 }

@@ -22,6 +22,10 @@ use crate::mapping::run::{Refusal, Settings, choose_body, media_type};
 use crate::mapping::syntax::{LiteralKind, Select};
 use crate::value::{Fault, Record, SecretId, Value};
 
+/// What may stand around a header's value without being of it (RFC 9110 section 5.6.3). Other white space,
+/// say a no-break space, is the value's own.
+pub(super) const BLANKS: [char; 2] = [' ', '\t'];
+
 /// A request's head, as the mapping sees it.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestHead<'a> {
@@ -272,7 +276,7 @@ impl<'m, 'a> Reader<'m, 'a> {
         }
         let text = std::str::from_utf8(first.as_bytes())
             .map_err(|_| Refusal::member(fault, name, format!("{name} is not UTF-8")))?;
-        self.place(&named.place, Captured::Text(Cow::Borrowed(text.trim())))
+        self.place(&named.place, Captured::Text(Cow::Borrowed(text.trim_matches(BLANKS))))
     }
 
     /// A header's or cookie's name with its settings filled in; `None` if one is not set.

@@ -8,6 +8,7 @@ use crate::mapping::model::{
     Body, BodyKind, FaultMap, Named, Operation, Pattern, Piece, Place, Request,
 };
 use crate::mapping::run::body::write_body;
+use crate::mapping::run::read::BLANKS;
 use crate::mapping::run::render::{Rendered, Renderer};
 use crate::mapping::run::{Refusal, Sources, preferred};
 use crate::value::Fault;
@@ -183,6 +184,10 @@ fn put_header(
         Refusal::member(Fault::InvalidRequest, &place.member, reason)
     };
     let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| illegal("the name"))?;
+    // No reader keeps blanks at a value's ends: another value would arrive than the one that is meant.
+    if value.text.starts_with(BLANKS) || value.text.ends_with(BLANKS) {
+        return Err(illegal("a value with a blank at its end"));
+    }
     let mut header =
         HeaderValue::from_bytes(value.text.as_bytes()).map_err(|_| illegal("the value"))?;
     header.set_sensitive(place.content.is_secret());
