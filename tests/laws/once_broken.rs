@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use http::header::COOKIE;
 use latimer::mapping::run::Reading;
 use latimer::value::{Fault, Record, Value};
 
@@ -78,5 +79,22 @@ fn a_header_keeps_every_character_of_its_value_or_is_not_written() {
     // No reader would see these.
     for text in [" web", "web ", "\tweb", " "] {
         assert_eq!(written(text).1.unwrap_err().fault, Fault::InvalidRequest, "{text:?}");
+    }
+}
+
+#[test]
+fn a_cookie_ends_where_it_should() {
+    let akana = desk("akana change_status");
+    let written = |tenant: &str, token: &str| {
+        let mut input = input(&akana, "T-1", &[("tenant", tenant)]);
+        input.secrets[0] = Some(token.to_owned());
+        akana.write_request(&input).map(|request| request.headers[COOKIE].clone())
+    };
+    assert_eq!(written("acme", "a|b").unwrap(), "AtmoAuthToken_acme=a|b");
+    // A name that would be two, or another one, and a value that readers would trim.
+    for (tenant, token) in
+        [("a=b; x", "t"), ("a b", "t"), ("a;b", "t"), ("é", "t"), ("acme", "t\t")]
+    {
+        assert!(written(tenant, token).is_err(), "{tenant:?} {token:?}");
     }
 }

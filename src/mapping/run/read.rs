@@ -639,7 +639,7 @@ fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get_all(COOKIE).iter().find_map(|line| {
         let line = std::str::from_utf8(line.as_bytes()).ok()?;
         line.split(';').find_map(|pair| {
-            let (key, value) = pair.trim().split_once('=')?;
+            let (key, value) = pair.trim_matches(BLANKS).split_once('=')?;
             (key == name).then_some(value)
         })
     })

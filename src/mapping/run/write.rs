@@ -204,9 +204,11 @@ fn write_cookies<'n>(
     for named in cookies {
         let Some(name) = name_of(renderer, named)? else { continue };
         let Some(value) = renderer.content(&named.place.content)? else { continue };
-        // RFC 6265 section 4.1.1: what would end the value cannot stand in it.
-        if value.text.contains([';', ',', ' ', '"', '\\']) {
-            let reason = format!("{name} cannot stand in a cookie");
+        // RFC 6265 section 4.1.1: what would end the value cannot stand in it, and a name is a token, as
+        // a header's is.
+        let legal = HeaderName::from_bytes(name.as_bytes()).is_ok();
+        if !legal || value.text.contains([';', ',', ' ', '\t', '"', '\\']) {
+            let reason = format!("{} cannot stand in a cookie", named.place.member);
             return Err(Refusal::member(Fault::InvalidRequest, &named.place.member, reason));
         }
         if !line.is_empty() {
