@@ -98,3 +98,22 @@ fn a_cookie_ends_where_it_should() {
         assert!(written(tenant, token).is_err(), "{tenant:?} {token:?}");
     }
 }
+
+#[test]
+fn a_value_in_a_path_has_the_form_that_readers_demand() {
+    let orbit = desk("orbit change_status");
+    let input = |zone| {
+        let settings = [("zone", zone), ("staff", "7"), ("close_code", "fixed")];
+        let mut input = input(&orbit, "acme#17", &settings);
+        let user = usize::from(orbit.vocabulary.secret("auth.user").unwrap());
+        input.secrets[user] = Some("joe".to_owned());
+        input
+    };
+    // All of them can stand in a header's name, where the zone stands too.
+    let long = "a".repeat(129);
+    for zone in ["a!b", "a%2Fb", "a|b", "..", &long] {
+        let refusal = orbit.write_request(&input(zone));
+        assert!(refusal.is_err(), "{zone:?}: {refusal:?}");
+    }
+    assert!(orbit.write_request(&input("eu-1")).is_ok());
+}

@@ -658,7 +658,7 @@ fn literal_fits(literal: &crate::mapping::syntax::Literal, captured: &Captured<'
     }
 }
 
-fn fits_default_path(text: &str) -> bool {
+pub(super) fn fits_default_path(text: &str) -> bool {
     debug_assert!(DEFAULT_PATH_FORMAT.ends_with("{1,128}"));
     (1..=crate::bounds::PATH_VALUE_BYTES_MAX).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._~-".contains(&byte))

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 
 use crate::mapping::codecs::NodeKind;
-use crate::mapping::model::{Content, GatewayField, Hole, OrElse, Pattern, Piece, Slot};
+use crate::mapping::model::{Content, GatewayField, Hole, OrElse, Pattern, Piece, Slot, Type};
+use crate::mapping::run::read::fits_default_path;
 use crate::mapping::run::{Refusal, Sources};
 use crate::mapping::syntax::{Literal, LiteralKind};
 use crate::value::{Fault, Record, Value};
@@ -121,11 +122,8 @@ impl<'a> Renderer<'a> {
         if value.kind != LiteralKind::Text {
             return Ok(value);
         }
-        if let Some(format) = hole.format {
-            let format = &self.sources.mapping.formats[usize::from(format)];
-            if !format.regex.is_match(&value.text) {
-                return Err(unfit(&hole.name, "the upstream's format cannot hold it"));
-            }
+        if !self.fits_format(hole, &value.text) {
+            return Err(unfit(&hole.name, "the upstream's format cannot hold it"));
         }
         let text = match hole.codec {
             None => value.text,
@@ -148,6 +146,18 @@ impl<'a> Renderer<'a> {
             Ok(Rendered { text, kind })
         } else {
             Err(unfit(&hole.name, "it is of the wrong type"))
+        }
+    }
+
+    /// What is written has the form that reading demands.
+    fn fits_format(&self, hole: &Hole, text: &str) -> bool {
+        match (hole.format, hole.kind) {
+            (Some(format), _) => {
+                self.sources.mapping.formats[usize::from(format)].regex.is_match(text)
+            }
+            // A table and a codec say themselves what they carry.
+            (None, Type::Int | Type::Bool | Type::Time) => true,
+            (None, _) => !hole.in_path || hole.table.is_some() || fits_default_path(text),
         }
     }
 
