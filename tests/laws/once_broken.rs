@@ -117,3 +117,21 @@ fn a_value_in_a_path_has_the_form_that_readers_demand() {
     }
     assert!(orbit.write_request(&input("eu-1")).is_ok());
 }
+
+#[test]
+fn an_optional_credential_that_does_not_fit_is_not_left_out_in_silence() {
+    let thalamus = desk("thalamus change_status");
+    let written = |user: Option<&str>, password: Option<&str>| {
+        let mut input = input(&thalamus, "10", &[("touchpoint", "web")]);
+        for (name, text) in [("auth.user", user), ("auth.password", password)] {
+            let secret = usize::from(thalamus.vocabulary.secret(name).unwrap());
+            input.secrets[secret] = text.map(str::to_owned);
+        }
+        thalamus.write_request(&input).map(|request| request.headers.contains_key("authorization"))
+    };
+    assert_eq!(written(Some("joe"), Some("p")), Ok(true));
+    assert_eq!(written(None, Some("p")), Ok(false));
+    assert_eq!(written(Some("joe"), None), Ok(false));
+    // The colon would make another user of it.
+    assert!(written(Some("joe:x"), Some("p")).is_err());
+}

@@ -58,7 +58,8 @@ impl<'a> Renderer<'a> {
                     None => Err(unfit(pattern_name(pattern), "it does not fit its codec")),
                 },
                 Ok(None) if *optional => Ok(None),
-                Err(_) if *optional => Ok(None),
+                // What is there and does not fit is not left out in silence.
+                Err(refusal) if *optional && refusal.fault == Fault::MissingField => Ok(None),
                 Ok(None) => Err(missing(pattern_name(pattern))),
                 Err(refusal) => Err(refusal),
             },
