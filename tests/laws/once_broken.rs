@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
-use http::header::COOKIE;
-use latimer::mapping::run::Reading;
+use http::header::{ACCEPT, CONTENT_TYPE, COOKIE};
+use http::{HeaderMap, HeaderValue};
+use latimer::mapping::run::{FaultText, Gateway, Reading, RequestParts, write_fault};
 use latimer::value::{Fault, Record, Value};
 
 use crate::desk::{Desk, Input, desks};
@@ -134,4 +135,29 @@ fn an_optional_credential_that_does_not_fit_is_not_left_out_in_silence() {
     assert_eq!(written(Some("joe"), None), Ok(false));
     // The colon would make another user of it.
     assert!(written(Some("joe:x"), Some("p")).is_err());
+}
+
+#[test]
+fn a_fault_has_its_body_whatever_a_client_called_its_member() {
+    let akana = desk("akana change_status");
+    let gateway = Gateway {
+        field: "a\u{1}b",
+        reason: "a\u{1}b\u{fffe} is not known here",
+        ..Gateway::default()
+    };
+    let (record, settings) = (Record::new(), latimer::mapping::run::Settings::default());
+    let sources = akana.sources(&settings, &record, &gateway, &[]);
+    let mut headers = HeaderMap::new();
+    headers.insert(ACCEPT, HeaderValue::from_static("application/xml"));
+    let wanted = RequestParts { headers: &headers, kind: None };
+    for text in [FaultText::Own, FaultText::Upstream("a\u{1}b\u{fffe} is not known here")] {
+        let faults = &akana.operation().faults;
+        let written = write_fault(faults, Fault::InvalidRequest, text, sources, wanted);
+        assert_eq!(written.headers[CONTENT_TYPE], "application/xml");
+        let body = String::from_utf8(written.body).unwrap();
+        assert!(body.contains("a\u{fffd}b\u{fffd} is not known here"), "{body:?}");
+        let head = (written.status, &written.headers);
+        let reading = akana.read_answer(&settings, &record, head, body.as_bytes());
+        assert!(matches!(reading, Reading::No { fault: Fault::InvalidRequest, .. }), "{reading:?}");
+    }
 }

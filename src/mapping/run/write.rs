@@ -10,7 +10,7 @@ use crate::mapping::model::{
 use crate::mapping::run::body::write_body;
 use crate::mapping::run::read::BLANKS;
 use crate::mapping::run::render::{Rendered, Renderer};
-use crate::mapping::run::{Refusal, Sources, preferred};
+use crate::mapping::run::{Refusal, Sources, legible, preferred};
 use crate::value::Fault;
 
 /// A request for an upstream.
@@ -329,6 +329,7 @@ pub fn write_fault(
             sources.vocabulary.text(fault).map(|text| speaker.spoken(text)).unwrap_or_default()
         }
     };
+    let message = legible(&message);
     let mut renderer = Renderer::new(sources);
     renderer.native = row.native.as_ref().filter(|native| native.arrow.writes()).map(|n| &n.code);
     renderer.message = &message;
