@@ -14,6 +14,8 @@ use latimer::mapping::run::{
 };
 use latimer::secret::Secret;
 use latimer::value::Record;
+use proptest::strategy::Strategy;
+use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
 /// An operation with its mapping and vocabulary.
 pub(crate) struct Desk {
@@ -50,6 +52,22 @@ pub(crate) fn desks() -> Vec<Desk> {
     }
     assert_eq!(desks.len(), 7, "five vendors, and the sixth with two operations");
     desks
+}
+
+/// Runs a property on random values; what fails is shrunk and named. `PROPTEST_CASES` asks for another number
+/// of cases.
+pub(crate) fn holds<S: Strategy>(
+    what: &str,
+    cases: u32,
+    strategy: &S,
+    property: impl Fn(S::Value) -> Result<(), TestCaseError>,
+) {
+    let asked = Config::default();
+    let cases = std::env::var_os("PROPTEST_CASES").map_or(cases, |_| asked.cases);
+    let config = Config { cases, failure_persistence: None, ..asked };
+    if let Err(error) = TestRunner::new(config).run(strategy, property) {
+        panic!("{what}: {error}");
+    }
 }
 
 impl Desk {
