@@ -8,9 +8,11 @@
 //! All of it runs on the shipped mappings and on the invented sixth vendor.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
+mod damage;
 mod desk;
 mod fit;
 mod found;
+mod normal_forms;
 mod once_broken;
 mod records;
 mod round_trips;
