@@ -10,6 +10,7 @@
 
 mod damage;
 mod desk;
+mod faults;
 mod fit;
 mod found;
 mod normal_forms;

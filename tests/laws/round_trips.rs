@@ -42,7 +42,12 @@ fn a_request_reads_to_what_its_vendor_can_be_told() {
                 }
             },
         );
-        assert!(written.get() > tried.get() / 16, "{}: {} were written", desk.name(), written.get());
+        assert!(
+            written.get() > tried.get() / 16,
+            "{}: {} were written",
+            desk.name(),
+            written.get()
+        );
     }
 }
 
@@ -79,7 +84,12 @@ fn an_answer_reads_to_what_its_vendor_can_say() {
                 }
             },
         );
-        assert!(written.get() > tried.get() / 16, "{}: {} were written", desk.name(), written.get());
+        assert!(
+            written.get() > tried.get() / 16,
+            "{}: {} were written",
+            desk.name(),
+            written.get()
+        );
     }
 }
 
