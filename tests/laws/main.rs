@@ -13,6 +13,7 @@ mod desk;
 mod faults;
 mod fit;
 mod found;
+mod hostile;
 mod normal_forms;
 mod once_broken;
 mod records;
