@@ -34,7 +34,7 @@ mod write;
 
 pub use error::{JsonError, JsonErrorKind};
 pub use reader::{Array, JsonReader, Object};
-pub use write::{compact, compacted, write_text};
+pub use write::{compact, compacted, compacts_to, write_text};
 
 use std::borrow::Cow;
 

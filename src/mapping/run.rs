@@ -141,7 +141,8 @@ impl Secrets {
 impl Gateway<'_> {
     /// The field's text, if it is known. `native` and `message` belong to the fault at hand.
     pub fn text(&self, field: GatewayField) -> Option<Cow<'_, str>> {
-        let filled = |text: &'_ str| (!text.is_empty()).then(|| Cow::Owned(text.to_owned()));
+        let filled =
+            |text: &'_ str| (!text.is_empty()).then(|| Cow::Owned(legible(text).into_owned()));
         match field {
             GatewayField::Http => Some(Cow::Owned(self.http.to_string())),
             GatewayField::Native | GatewayField::Message => None,
@@ -159,6 +160,22 @@ impl Gateway<'_> {
             }
         }
     }
+}
+
+/// A text for people, fit for every kind of body: what XML cannot carry, and no one can read, is replaced.
+fn legible(text: &str) -> Cow<'_, str> {
+    let legible = |letter: char| match letter {
+        '\t' | '\n' | '\r' => true,
+        '\u{fffe}' | '\u{ffff}' => false,
+        other => !other.is_control(),
+    };
+    if text.chars().all(legible) {
+        return Cow::Borrowed(text);
+    }
+    let letters = text.chars();
+    letters
+        .map(|letter| if legible(letter) { letter } else { char::REPLACEMENT_CHARACTER })
+        .collect()
 }
 
 impl Refusal {

@@ -76,7 +76,7 @@ impl<'a> Record<'a> {
         self.fields[index] = value;
     }
 
-    /// Vendor-private JSON under a `raw.` name.
+    /// Vendor-private JSON under a `raw.` name, as it came; its blanks are left out where it is written.
     pub fn raw(&self, raw: RawId) -> Option<&str> {
         self.raw.get(usize::from(raw))?.as_deref()
     }

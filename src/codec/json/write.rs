@@ -35,24 +35,43 @@ pub fn compacted(raw: &str) -> Cow<'_, str> {
     Cow::Owned(String::from_utf8(out).expect("UTF-8 without some of its blanks is UTF-8"))
 }
 
+/// True if the raw JSON value is `compact` but for whitespace between its parts.
+pub fn compacts_to(raw: &str, compact: &str) -> bool {
+    let mut rest = compact.as_bytes();
+    let all_there = parts(raw).all(|part| match rest.strip_prefix(part) {
+        Some(behind) => {
+            rest = behind;
+            true
+        }
+        None => false,
+    });
+    all_there && rest.is_empty()
+}
+
 /// Appends a raw JSON value, such as [`skip`](super::JsonReader::skip) returned, without the whitespace
 /// between its parts. Texts and numbers stay as they came.
 pub fn compact(raw: &str, out: &mut Vec<u8>) {
+    out.reserve(raw.len());
+    for part in parts(raw) {
+        out.extend_from_slice(part);
+    }
+}
+
+/// A raw JSON value cut at the whitespace between its parts, which is left out.
+fn parts(raw: &str) -> impl Iterator<Item = &[u8]> {
     let mut rest = raw.as_bytes();
-    out.reserve(rest.len());
-    while let Some(&first) = rest.first() {
-        let length = match first {
-            b' ' | b'\n' | b'\r' | b'\t' => {
-                rest = &rest[1..];
-                continue;
-            }
+    std::iter::from_fn(move || {
+        while let [b' ' | b'\n' | b'\r' | b'\t', behind @ ..] = rest {
+            rest = behind;
+        }
+        let length = match rest.first()? {
             b'"' => text_len(rest),
             _ => run_len(rest),
         };
-        let (kept, behind) = rest.split_at(length);
-        out.extend_from_slice(kept);
+        let (part, behind) = rest.split_at(length);
         rest = behind;
-    }
+        Some(part)
+    })
 }
 
 fn write_escape(out: &mut Vec<u8>, byte: u8) {

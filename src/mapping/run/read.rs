@@ -19,6 +19,10 @@ use crate::mapping::run::{Refusal, Settings, choose_body, media_type};
 use crate::mapping::syntax::Select;
 use crate::value::{Fault, Record, SecretId, Value};
 
+/// What may stand around a header's value without being of it (RFC 9110 section 5.6.3). Other white space,
+/// say a no-break space, is the value's own.
+pub(super) const BLANKS: [char; 2] = [' ', '\t'];
+
 /// A request's head, as the mapping sees it.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestHead<'a> {
@@ -242,7 +246,7 @@ impl<'m, 'a> Reader<'m, 'a> {
         }
         let text = std::str::from_utf8(first.as_bytes())
             .map_err(|_| Refusal::member(fault, name, format!("{name} is not UTF-8")))?;
-        self.place(&named.place, Captured::Text(Cow::Borrowed(text.trim())))
+        self.place(&named.place, Captured::Text(Cow::Borrowed(text.trim_matches(BLANKS))))
     }
 
     /// A header's or cookie's name with its settings filled in; `None` if one is not set.
@@ -340,7 +344,7 @@ fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get_all(COOKIE).iter().find_map(|line| {
         let line = std::str::from_utf8(line.as_bytes()).ok()?;
         line.split(';').find_map(|pair| {
-            let (key, value) = pair.trim().split_once('=')?;
+            let (key, value) = pair.trim_matches(BLANKS).split_once('=')?;
             (key == name).then_some(value)
         })
     })

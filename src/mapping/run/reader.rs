@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use smallvec::SmallVec;
 
-use crate::codec::json::compacted;
+use crate::codec::json::compacts_to;
 use crate::mapping::codecs::NodeKind;
 use crate::mapping::compile::DEFAULT_PATH_FORMAT;
 use crate::mapping::model::{
@@ -142,7 +142,9 @@ impl<'m, 'a> Reader<'m, 'a> {
 
     fn hole(&mut self, hole: &Hole, captured: Captured<'a>, member: &str) -> Result<(), Refusal> {
         if let Slot::Raw(raw) = hole.slot {
-            if let Captured::Raw(json) = captured {
+            if let Captured::Raw(json) = captured
+                && !matches!(&hole.or, OrElse::Literal(absent) if compacts_to(json, &absent.text))
+            {
                 self.record.set_raw(raw, Some(Cow::Borrowed(json)));
             }
             return Ok(());
@@ -297,14 +299,14 @@ fn literal_fits(literal: &crate::mapping::syntax::Literal, captured: &Captured<'
         (LiteralKind::Number, Captured::Number(number)) => literal.text == **number,
         (LiteralKind::Bool, Captured::Bool(value)) => literal.text == value.to_string(),
         (LiteralKind::Null, Captured::Null) => true,
-        (LiteralKind::Composite, Captured::Raw(json)) => literal.text == compacted(json),
+        (LiteralKind::Composite, Captured::Raw(json)) => compacts_to(json, &literal.text),
         // Outside JSON every literal is a text.
         (_, Captured::Text(text)) => literal.text == **text,
         _ => false,
     }
 }
 
-fn fits_default_path(text: &str) -> bool {
+pub(super) fn fits_default_path(text: &str) -> bool {
     debug_assert!(DEFAULT_PATH_FORMAT.ends_with("{1,128}"));
     (1..=crate::bounds::PATH_VALUE_BYTES_MAX).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._~-".contains(&byte))

@@ -5,7 +5,8 @@ use std::cell::RefCell;
 
 use crate::codec::json::compacted;
 use crate::mapping::codecs::NodeKind;
-use crate::mapping::model::{Content, GatewayField, Hole, OrElse, Pattern, Piece, Slot};
+use crate::mapping::model::{Content, GatewayField, Hole, OrElse, Pattern, Piece, Slot, Type};
+use crate::mapping::run::reader::fits_default_path;
 use crate::mapping::run::{Refusal, Sources};
 use crate::mapping::syntax::{Literal, LiteralKind};
 use crate::value::{Fault, Record, Value};
@@ -61,7 +62,9 @@ impl<'a> Renderer<'a> {
                     Some(wire) => Ok(Some(Rendered::text(wire))),
                     None => Err(unfit(pattern_name(pattern), "it does not fit its codec")),
                 },
-                Ok(None) | Err(_) if *optional => Ok(None),
+                Ok(None) if *optional => Ok(None),
+                // What is there and does not fit is not left out in silence.
+                Err(refusal) if *optional && refusal.fault == Fault::MissingField => Ok(None),
                 Ok(None) => Err(missing(pattern_name(pattern))),
                 Err(refusal) => Err(refusal),
             },
@@ -133,11 +136,8 @@ impl<'a> Renderer<'a> {
         if value.kind != LiteralKind::Text {
             return Ok(value);
         }
-        if let Some(format) = hole.format {
-            let format = &self.sources.mapping.formats[usize::from(format)];
-            if !format.fits(&value.text) {
-                return Err(unfit(&hole.name, "the upstream's format cannot hold it"));
-            }
+        if !self.fits_format(hole, &value.text) {
+            return Err(unfit(&hole.name, "the upstream's format cannot hold it"));
         }
         let text = match hole.codec {
             None => value.text,
@@ -162,6 +162,16 @@ impl<'a> Renderer<'a> {
             Ok(Rendered { text, kind })
         } else {
             Err(unfit(&hole.name, "it is of the wrong type"))
+        }
+    }
+
+    /// What is written has the form that reading demands.
+    fn fits_format(&self, hole: &Hole, text: &str) -> bool {
+        match (hole.format, hole.kind) {
+            (Some(format), _) => self.sources.mapping.formats[usize::from(format)].fits(text),
+            // A table and a codec say themselves what they carry.
+            (None, Type::Int | Type::Bool | Type::Time) => true,
+            (None, _) => !hole.in_path || hole.table.is_some() || fits_default_path(text),
         }
     }
 

@@ -8,8 +8,9 @@ use crate::mapping::model::{
     Body, BodyKind, FaultMap, Named, Operation, Pattern, Piece, Place, Request,
 };
 use crate::mapping::run::body::write_body;
+use crate::mapping::run::read::BLANKS;
 use crate::mapping::run::render::{Rendered, Renderer};
-use crate::mapping::run::{Refusal, Sources, preferred};
+use crate::mapping::run::{Refusal, Sources, legible, preferred};
 use crate::value::Fault;
 
 /// What a body is expected to have, so that it seldom grows while it is written.
@@ -196,6 +197,10 @@ fn put_header(
     place: &Place,
     value: &Rendered<'_>,
 ) -> Result<(), Refusal> {
+    // No reader keeps blanks at a value's ends: another value would arrive than the one that is meant.
+    if value.text.starts_with(BLANKS) || value.text.ends_with(BLANKS) {
+        return Err(not_in_header("a value with a blank at its end", place));
+    }
     let mut header = HeaderValue::from_bytes(value.text.as_bytes())
         .map_err(|_| not_in_header("the value", place))?;
     header.set_sensitive(place.secret);
@@ -212,9 +217,11 @@ fn write_cookies<'n>(
     for named in cookies {
         let Some(name) = name_of(renderer, named)? else { continue };
         let Some(value) = renderer.content(&named.place.content)? else { continue };
-        // RFC 6265 section 4.1.1: what would end the value cannot stand in it.
-        if value.text.contains([';', ',', ' ', '"', '\\']) {
-            let reason = format!("{name} cannot stand in a cookie");
+        // RFC 6265 section 4.1.1: what would end the value cannot stand in it, and a name is a token, as
+        // a header's is.
+        let legal = HeaderName::from_bytes(name.as_bytes()).is_ok();
+        if !legal || value.text.contains([';', ',', ' ', '\t', '"', '\\']) {
+            let reason = format!("{} cannot stand in a cookie", named.place.member);
             return Err(Refusal::member(Fault::InvalidRequest, &named.place.member, reason));
         }
         if !line.is_empty() {
@@ -333,6 +340,7 @@ pub fn write_fault(
             sources.vocabulary.text(fault).map(|text| speaker.spoken(text)).unwrap_or_default()
         }
     };
+    let message = legible(&message);
     let mut renderer = Renderer::new(sources);
     renderer.native = row.native.as_ref().filter(|native| native.arrow.writes()).map(|n| &n.code);
     renderer.message = &message;
