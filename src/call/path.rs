@@ -48,6 +48,7 @@ where
         Ok(answer) => (responder.yes(answer, &learned), Outcome::Yes),
         Err(stop) => {
             record.fault = Some(stop.fault);
+            record.credential_refused = stop.credential_refused;
             let response = responder.fault(&stop, &learned);
             record.cause = stop.cause.or((!stop.reason.is_empty()).then_some(stop.reason));
             (response, outcome_of(stop.fault))
@@ -209,6 +210,7 @@ impl CallRecord {
             outcome: Outcome::No,
             fault: None,
             cause: None,
+            credential_refused: false,
             unreadable: 0,
             duration: std::time::Duration::ZERO,
         }
