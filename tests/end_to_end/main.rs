@@ -5,11 +5,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
+mod faults;
 mod harness;
 mod outside;
 mod pairs;
 mod policies;
 mod refusals;
+mod scripted;
 mod sixth;
 mod upstreams;
 mod variants;
