@@ -158,7 +158,7 @@ async fn exchange(
     let sides = (operation, pair);
     let mut request =
         outgoing::write(services, route, upstream.1, sides, &translated.record, &gateway, &steps)?;
-    outgoing::keep_bytes(route, head, bytes, &mut request);
+    outgoing::keep_bytes(route, upstream.1, head, bytes, &mut request);
     let sent = send::send(services, upstream, request, call, deadline).await;
     match judge(&services.plan.vocabulary, upstream.1, target, &translated.record, sent) {
         Verdict::Yes { record, unreadable } => Ok((record, unreadable)),
