@@ -13,6 +13,7 @@ mod policies;
 mod refusals;
 mod scripted;
 mod sixth;
+mod tables;
 mod upstreams;
 mod variants;
 mod vendors;
