@@ -7,6 +7,7 @@
 
 mod faults;
 mod harness;
+mod limits;
 mod new_operation;
 mod outside;
 mod pairs;
