@@ -78,6 +78,8 @@ pub struct CallRecord {
     pub fault: Option<Fault>,
     /// Why, for the log.
     pub cause: Option<Cow<'static, str>>,
+    /// True if the upstream refused our own credential.
+    pub credential_refused: bool,
     /// Fields of an answer that could not be read.
     pub unreadable: u32,
     /// How long it took.
@@ -97,6 +99,8 @@ pub struct Stop {
     pub cause: Option<Cow<'static, str>>,
     /// The upstream's own text.
     pub upstream_text: Option<String>,
+    /// True if the upstream refused our own credential, which an operator has to mend.
+    pub credential_refused: bool,
     /// How long to wait.
     pub retry_after: Option<u64>,
     /// The methods that the path has.
@@ -125,6 +129,7 @@ impl Stop {
             reason: Cow::Borrowed(""),
             cause: None,
             upstream_text: None,
+            credential_refused: false,
             retry_after: None,
             allow: String::new(),
             close: false,

@@ -4,8 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::diag::{self, Diagnostic, SourceFile, Span};
-use crate::mapping::check::{check_catalog, check_mapping};
+use crate::diag::{self, Diagnostic, Severity, SourceFile, Span};
+use crate::mapping::check::{check_catalog, check_mapping, check_tables};
 use crate::mapping::compile::{TableOverride, compile, compile_vocabulary};
 use crate::mapping::model::{Mapping, Vocabulary};
 use crate::mapping::syntax::{File, Findings};
@@ -131,20 +131,30 @@ impl Catalog {
         self.mappings.iter().find(|mapping| mapping.vendor == vendor)
     }
 
-    /// A vendor's mapping with tables of the configuration in place of its own.
+    /// A vendor's mapping with tables of the configuration in place of its own, and warnings of them.
+    /// `parsed` is what was found while these tables were read.
     ///
     /// # Errors
-    /// What is wrong with those tables.
+    /// Everything that is wrong with those tables.
     pub fn with_tables(
         &self,
         mapping: &Arc<Mapping>,
         tables: &[TableOverride],
-    ) -> Result<Arc<Mapping>, Vec<Diagnostic>> {
+        parsed: Vec<Diagnostic>,
+    ) -> Result<(Arc<Mapping>, Vec<Diagnostic>), Vec<Diagnostic>> {
         if tables.is_empty() {
-            return Ok(Arc::clone(mapping));
+            return Ok((Arc::clone(mapping), parsed));
         }
-        let (replaced, found) = compile(&self.vocabulary, &mapping.file, tables);
-        if diag::has_errors(&found) { Err(found) } else { Ok(Arc::new(replaced)) }
+        let (replaced, mut found) = compile(&self.vocabulary, &mapping.file, tables);
+        found.extend(parsed);
+        found.append(&mut check_tables(&self.vocabulary, &replaced, &found));
+        // The mapping's own lines were warned of when the catalog was loaded.
+        let is_new = |finding: &Diagnostic| {
+            finding.severity == Severity::Error
+                || tables.iter().any(|table| table.source == finding.at.file)
+        };
+        found.retain(is_new);
+        if diag::has_errors(&found) { Err(found) } else { Ok((Arc::new(replaced), found)) }
     }
 }
 

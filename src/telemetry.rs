@@ -45,6 +45,11 @@ pub fn log_call(record: &CallRecord) {
         "call"
     );
     let Some(cause) = &record.cause else { return };
+    if record.credential_refused {
+        // Every call to this upstream ends so until an operator gives us another credential.
+        tracing::error!(target: "latimer::call", call = %record.call, %cause, "the upstream refused our credential");
+        return;
+    }
     let ours = matches!(
         record.fault,
         Some(

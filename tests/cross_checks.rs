@@ -74,6 +74,16 @@ fn a_table_of_the_configuration_is_checked_like_the_mappings() {
 }
 
 #[test]
+fn m012_a_vocabularys_text_knows_words_for_what_is_absent_and_no_more() {
+    let text = read("mappings/vocabulary.yaml").text.replace(
+        r#"<field or "the ticket system does not say which">"#,
+        "<field as lower via status or $staff>",
+    );
+    let vocabulary = SourceFile::new("vocabulary.yaml", text);
+    insta::assert_snapshot!(shown(&Catalog::of_sources(&[vocabulary]).unwrap_err(), "M012"));
+}
+
+#[test]
 fn m020_two_files_for_one_vendor() {
     let series = read("mappings/series.yaml");
     let again = SourceFile::new("mappings/series-again.yaml", series.text.clone());

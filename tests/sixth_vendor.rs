@@ -1,4 +1,4 @@
-//! A sixth vendor and a new operation, by YAML alone.
+//! Invented vendors and a new operation, by YAML alone.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 use std::path::Path;
@@ -31,5 +31,25 @@ fn an_invented_vendor_with_every_feature_needs_no_rust() {
     assert_eq!(examples.passed, 6);
     let laws = try_laws(&catalog.vocabulary, orbit);
     assert!(laws.kept > 40, "{}", laws.kept);
+    assert!(laws.broken.is_empty(), "{:#?}", laws.broken);
+}
+
+#[test]
+fn a_new_operation_of_two_vendors_needs_no_rust() {
+    let catalog = catalog();
+    let known = catalog.vocabulary.operations.iter().position(|def| def.name == "add_comment");
+    let with: Vec<&str> = catalog
+        .mappings
+        .iter()
+        .filter(|mapping| mapping.operations.iter().any(|operation| Some(operation.id) == known))
+        .map(|mapping| mapping.vendor.as_str())
+        .collect();
+    assert_eq!(with, ["orbit", "relay"]);
+    let relay = catalog.mapping("relay").unwrap();
+    let examples = run_examples(&catalog.vocabulary, relay);
+    assert!(examples.findings.is_empty(), "{:#?}", examples.findings);
+    assert_eq!(examples.passed, 2);
+    let laws = try_laws(&catalog.vocabulary, relay);
+    assert!(laws.kept > 20, "{}", laws.kept);
     assert!(laws.broken.is_empty(), "{:#?}", laws.broken);
 }

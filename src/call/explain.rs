@@ -182,7 +182,7 @@ impl Explainer<'_> {
         let sides = (operation, pair);
         let mut written =
             outgoing::write(services, route, upstream, sides, record, &gateway, &steps)?;
-        outgoing::keep_bytes(route, self.head, body, &mut written);
+        outgoing::keep_bytes(route, upstream, self.head, body, &mut written);
         let sources = outgoing::sources(services, upstream, record, &gateway, &steps);
         let lines = request_lines(target, &upstream.url.base_path, &written, sources);
         self.show("upstream request", lines);

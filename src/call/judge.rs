@@ -95,8 +95,10 @@ fn judge_reply(
             Verdict::Yes { record: record.into_owned(), unreadable }
         }
         Reading::No { fault, message, .. } => {
-            let mut stop = Stop::new(as_seen_by_client(fault))
-                .caused(format!("the upstream answered {status}: {fault}"));
+            let seen = as_seen_by_client(fault);
+            let mut stop =
+                Stop::new(seen).caused(format!("the upstream answered {status}: {fault}"));
+            stop.credential_refused = seen != fault;
             stop.upstream_text = message.map(std::borrow::Cow::into_owned);
             Verdict::Stopped(Box::new(stop))
         }

@@ -1,6 +1,7 @@
 //! From a record to a request for the upstream.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use http::HeaderValue;
 use http::header::{ACCEPT, CONTENT_TYPE};
@@ -108,9 +109,18 @@ pub(super) fn sources<'a>(
 }
 
 /// Between two systems of one vendor the client's bytes pass as they are, once they were read and
-/// found right; only where an id in them is another one they are written anew.
-pub(super) fn keep_bytes(route: &Route, head: &Parts, body: &[u8], outgoing: &mut Outgoing) {
-    if !route.same_vendor || route.ids.is_some() || body.is_empty() {
+/// found right; only where an id in them is another one, or where the upstream has words of its own,
+/// they are written anew.
+pub(super) fn keep_bytes(
+    route: &Route,
+    upstream: &Upstream,
+    head: &Parts,
+    body: &[u8],
+    outgoing: &mut Outgoing,
+) {
+    // With other tables an upstream's mapping is another one.
+    let same = Arc::ptr_eq(&route.client, &upstream.mapping);
+    if !same || route.ids.is_some() || body.is_empty() {
         return;
     }
     outgoing.body = body.to_vec();

@@ -48,6 +48,7 @@ where
         Ok(answer) => (responder.yes(answer, &learned), Outcome::Yes),
         Err(stop) => {
             record.fault = Some(stop.fault);
+            record.credential_refused = stop.credential_refused;
             let response = responder.fault(&stop, &learned);
             record.cause = stop.cause.or((!stop.reason.is_empty()).then_some(stop.reason));
             (response, outcome_of(stop.fault))
@@ -157,7 +158,7 @@ async fn exchange(
     let sides = (operation, pair);
     let mut request =
         outgoing::write(services, route, upstream.1, sides, &translated.record, &gateway, &steps)?;
-    outgoing::keep_bytes(route, head, bytes, &mut request);
+    outgoing::keep_bytes(route, upstream.1, head, bytes, &mut request);
     let sent = send::send(services, upstream, request, call, deadline).await;
     match judge(&services.plan.vocabulary, upstream.1, target, &translated.record, sent) {
         Verdict::Yes { record, unreadable } => Ok((record, unreadable)),
@@ -209,6 +210,7 @@ impl CallRecord {
             outcome: Outcome::No,
             fault: None,
             cause: None,
+            credential_refused: false,
             unreadable: 0,
             duration: std::time::Duration::ZERO,
         }

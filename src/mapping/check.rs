@@ -36,13 +36,28 @@ pub fn check_mapping(
     words::check(vocabulary, mapping, &mut found);
     faults::check(mapping, &mut found);
     operations::check(vocabulary, mapping, &mut found);
-    let follows = |absence: &Diagnostic| {
-        compiled.iter().any(|error| {
-            error.severity == Severity::Error
-                && error.at.file == absence.at.file
-                && error.at.span.start >= absence.at.span.start
-        })
-    };
-    found.retain(|finding| !ABSENCES.contains(&finding.code) || !follows(finding));
+    found.retain(|finding| !follows(finding, compiled));
     found
+}
+
+/// Checks the words of a mapping whose tables come from elsewhere; the rest was checked before.
+pub fn check_tables(
+    vocabulary: &Vocabulary,
+    mapping: &Mapping,
+    compiled: &[Diagnostic],
+) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    words::check(vocabulary, mapping, &mut found);
+    found.retain(|finding| !follows(finding, compiled));
+    found
+}
+
+/// True for something missing that an error further down may have taken away.
+fn follows(finding: &Diagnostic, compiled: &[Diagnostic]) -> bool {
+    ABSENCES.contains(&finding.code)
+        && compiled.iter().any(|error| {
+            error.severity == Severity::Error
+                && error.at.file == finding.at.file
+                && error.at.span.start >= finding.at.span.start
+        })
 }

@@ -81,9 +81,12 @@ impl Builder<'_> {
 
     fn upstream(&mut self, upstream: &config::Upstream) -> Option<Upstream> {
         let mapping = self.vendor(&upstream.vendor)?;
-        let tables = upstream.tables.as_ref().map(|tables| self.tables(tables)).unwrap_or_default();
-        let mapping = match self.catalog.with_tables(&mapping, &tables) {
-            Ok(mapping) => mapping,
+        let (tables, parsed) = upstream.tables.as_ref().map(tables).unwrap_or_default();
+        let mapping = match self.catalog.with_tables(&mapping, &tables, parsed) {
+            Ok((mapping, mut warnings)) => {
+                self.found.append(&mut warnings);
+                mapping
+            }
             Err(mut found) => {
                 self.found.append(&mut found);
                 return None;
@@ -158,23 +161,6 @@ impl Builder<'_> {
                 }
             }
         }
-    }
-
-    fn tables(&mut self, tables: &RawYaml) -> Vec<TableOverride> {
-        let mut findings = Findings::new(&tables.file);
-        let overrides = tables
-            .node
-            .entries()
-            .unwrap_or(&[])
-            .iter()
-            .map(|(name, node)| {
-                let name = Named::new(name.text.clone(), name.span);
-                let table = syntax::Table::parse(name, node, &mut findings);
-                TableOverride { table, source: Arc::clone(&tables.file) }
-            })
-            .collect();
-        self.found.append(&mut findings.list);
-        overrides
     }
 
     /// Settings of a mapping; of several lists a later one counts.
@@ -381,6 +367,20 @@ impl Builder<'_> {
             }
         }
     }
+}
+
+/// Tables of an upstream, and what was found while they were read.
+fn tables(tables: &RawYaml) -> (Vec<TableOverride>, Vec<Diagnostic>) {
+    let mut findings = Findings::new(&tables.file);
+    let entries = tables.node.entries().unwrap_or(&[]).iter();
+    let overrides = entries
+        .map(|(name, node)| {
+            let name = Named::new(name.text.clone(), name.span);
+            let table = syntax::Table::parse(name, node, &mut findings);
+            TableOverride { table, source: Arc::clone(&tables.file) }
+        })
+        .collect();
+    (overrides, findings.list)
 }
 
 fn carries_in_tables(mapping: &Mapping, field: u8) -> bool {

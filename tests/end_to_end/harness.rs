@@ -11,7 +11,7 @@ use tokio::process::{Child, Command};
 use latimer::sim::{Options, Simulator, Vendor, serve};
 
 /// Longer than anything here takes; a test that hangs ends with it.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The key that the tests' consumer has.
 pub(crate) const KEY: &str = "test-key-0123456789";

@@ -5,12 +5,17 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
+mod faults;
 mod harness;
+mod limits;
+mod new_operation;
 mod outside;
 mod pairs;
 mod policies;
 mod refusals;
+mod scripted;
 mod sixth;
+mod tables;
 mod upstreams;
 mod variants;
 mod vendors;

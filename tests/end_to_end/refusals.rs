@@ -6,34 +6,56 @@ use serde_json::{Value, json};
 use crate::harness::{Answer, Gateway, KEY, exchange, simulator, upstream};
 use crate::vendors::{Request, request, ticket};
 
-/// A gateway with a client of each vendor in front of Thalamus, by host.
-async fn gateway() -> (Gateway, Simulator) {
-    let tickets = [(ticket(Vendor::Thalamus, 1), "open")];
-    let simulator = simulator(Vendor::Thalamus, &tickets).await;
-    // Room for 200,000 levels of XML, so that it is the depth that is refused.
-    let mut text = "bounds: {body_bytes_max: 2MiB}\nupstreams:\n".to_owned();
-    text.push_str(&upstream(Vendor::Thalamus, &simulator.url()));
-    text.push_str("routes:\n");
-    let mut files = Vec::new();
-    for client in Vendor::ALL {
-        let settings = if client == Vendor::Akana { "{tenant: acmepaymentscorp}" } else { "{}" };
-        text.push_str(&format!(
-            "  {client}:\n    client: {client}\n    upstream: thalamus\n    consumers: [tester]\n    \
-             match: {{host: {client}.test}}\n    limit: none\n    settings: {settings}\n    \
-             ids: {{ticket: {{file: {client}.csv}}}}\n"
-        ));
-        let (ours, theirs) = (ticket(client, 1), ticket(Vendor::Thalamus, 1));
-        files.push((format!("{client}.csv"), format!("client_id,upstream_id\n{ours},{theirs}\n")));
-    }
-    (Gateway::start(&text, &files).await, simulator)
+/// A client of each vendor in front of Thalamus, by host.
+struct Front {
+    gateway: Gateway,
+    simulator: Simulator,
 }
 
-async fn send(gateway: &Gateway, client: Vendor, request: &Request) -> Answer {
-    let host = format!("{client}.test");
-    let mut headers: Vec<(&str, &str)> =
-        request.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    headers.push(("Host", &host));
-    gateway.call(&request.line, &headers, &request.body).await
+impl Front {
+    async fn start() -> Self {
+        let tickets = [(ticket(Vendor::Thalamus, 1), "open")];
+        let simulator = simulator(Vendor::Thalamus, &tickets).await;
+        // Room for 200,000 levels of XML, so that it is the depth that is refused.
+        let mut text = "bounds: {body_bytes_max: 2MiB}\nupstreams:\n".to_owned();
+        text.push_str(&upstream(Vendor::Thalamus, &simulator.url()));
+        text.push_str("routes:\n");
+        let mut files = Vec::new();
+        for client in Vendor::ALL {
+            let settings =
+                if client == Vendor::Akana { "{tenant: acmepaymentscorp}" } else { "{}" };
+            text.push_str(&format!(
+                "  {client}:\n    client: {client}\n    upstream: thalamus\n    consumers: [tester]\n    \
+                 match: {{host: {client}.test}}\n    limit: none\n    settings: {settings}\n    \
+                 ids: {{ticket: {{file: {client}.csv}}}}\n"
+            ));
+            let (ours, theirs) = (ticket(client, 1), ticket(Vendor::Thalamus, 1));
+            let pair = format!("client_id,upstream_id\n{ours},{theirs}\n");
+            files.push((format!("{client}.csv"), pair));
+        }
+        Self { gateway: Gateway::start(&text, &files).await, simulator }
+    }
+
+    async fn send(&self, client: Vendor, request: &Request) -> Answer {
+        self.send_body(client, request, request.body.as_bytes()).await
+    }
+
+    /// The request with another body, which need not be text.
+    async fn send_body(&self, client: Vendor, request: &Request, body: &[u8]) -> Answer {
+        let host = format!("{client}.test");
+        let mut headers: Vec<(&str, &str)> =
+            request.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        headers.push(("Host", &host));
+        self.gateway.call(&request.line, &headers, body).await
+    }
+
+    /// Ends both; whatever a test refused, nothing may have been sent.
+    async fn end_unsent(self) {
+        let seen = self.simulator.log();
+        assert!(seen.is_empty(), "nothing may be sent, sent {seen:?}");
+        self.gateway.stop().await;
+        self.simulator.stop().await;
+    }
 }
 
 /// A right request, which a test then spoils.
@@ -64,11 +86,11 @@ async fn all(
     fault: &str,
     wanted: impl Fn(Vendor) -> (u16, Value),
 ) {
-    let (gateway, simulator) = gateway().await;
+    let front = Front::start().await;
     for client in Vendor::ALL {
         let mut request = right(client);
         spoil(client, &mut request);
-        let got = send(&gateway, client, &request).await;
+        let got = front.send(client, &request).await;
         assert_eq!(got.header("x-latimer-fault"), Some(fault), "{client}: {got:?}");
         assert_eq!(got.header("x-latimer-outcome"), Some("no"), "{client}: {got:?}");
         let (status, code) = wanted(client);
@@ -77,9 +99,7 @@ async fn all(
             assert_eq!(native(client, &got), code, "{client}: {got:?}");
         }
     }
-    assert!(simulator.log().is_empty(), "nothing may be sent");
-    gateway.stop().await;
-    simulator.stop().await;
+    front.end_unsent().await;
 }
 
 #[tokio::test]
@@ -177,38 +197,30 @@ async fn bodies_that_cannot_be_read() {
         b"{\"a\":\"\xff\"}",
         b"{\"a\":\"\\ud800\"}",
     ];
-    let (gateway, simulator) = gateway().await;
+    let front = Front::start().await;
     for client in Vendor::ALL {
         let right = right(client);
-        let host = format!("{client}.test");
-        let mut headers: Vec<(&str, &str)> =
-            right.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        headers.push(("Host", &host));
         for body in bodies {
-            let got = gateway.call(&right.line, &headers, body).await;
+            let got = front.send_body(client, &right, body).await;
             let what = format!("{client} {:?}", String::from_utf8_lossy(body));
             assert_eq!(got.header("x-latimer-fault"), Some("invalid_request"), "{what}: {got:?}");
             assert_eq!(got.status, 400, "{what}");
         }
     }
-    assert!(simulator.log().is_empty(), "nothing may be sent");
-    gateway.stop().await;
-    simulator.stop().await;
+    front.end_unsent().await;
 }
 
 #[tokio::test]
 async fn numbers_of_the_wrong_kind() {
-    let (gateway, simulator) = gateway().await;
+    let front = Front::start().await;
     for number in ["\"x\"", "1e400", "1180591620717411303424", "1.5", "true", "[1]", "{}", "-0"] {
         let mut request = right(Vendor::Series);
         request.body = request.body.replace("123", number);
-        let got = send(&gateway, Vendor::Series, &request).await;
+        let got = front.send(Vendor::Series, &request).await;
         assert_eq!(got.header("x-latimer-fault"), Some("invalid_request"), "{number}: {got:?}");
         assert_eq!(got.status, 400, "{number}");
     }
-    assert!(simulator.log().is_empty(), "nothing may be sent");
-    gateway.stop().await;
-    simulator.stop().await;
+    front.end_unsent().await;
 }
 
 #[tokio::test]
@@ -262,7 +274,7 @@ async fn an_id_that_nobody_has() {
 
 #[tokio::test]
 async fn a_body_over_the_cap_ends_the_connection() {
-    let (gateway, simulator) = gateway().await;
+    let front = Front::start().await;
     for client in Vendor::ALL {
         let right = right(client);
         let mut head = format!("{} HTTP/1.1\r\nHost: {client}.test\r\n", right.line);
@@ -274,7 +286,7 @@ async fn a_body_over_the_cap_ends_the_connection() {
         // What follows must never be taken for a second request.
         message.extend_from_slice(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n");
         message.resize(message.len() + 100_000, b' ');
-        let answer = exchange(&gateway.address, &message).await;
+        let answer = exchange(&front.gateway.address, &message).await;
         let text = String::from_utf8_lossy(&answer);
         assert_eq!(text.matches("HTTP/1.1 ").count(), 1, "{client}: {text}");
         let got = Answer::parse(&answer);
@@ -284,13 +296,11 @@ async fn a_body_over_the_cap_ends_the_connection() {
             "{client}"
         );
     }
-    assert!(simulator.log().is_empty(), "nothing may be sent");
-    gateway.stop().await;
-    simulator.stop().await;
+    front.end_unsent().await;
 }
 
 /// Akana's client may speak XML; its faults are then XML too, unless it accepts something else.
-async fn akana_xml(gateway: &Gateway, accept: &str, body: impl AsRef<[u8]>) -> Answer {
+async fn akana_xml(front: &Front, accept: &str, body: impl AsRef<[u8]>) -> Answer {
     let line = format!("POST /api/tickets/{}/actions", ticket(Vendor::Akana, 1));
     let cookie = format!("AtmoAuthToken_acmepaymentscorp={KEY}");
     let headers = [
@@ -299,19 +309,19 @@ async fn akana_xml(gateway: &Gateway, accept: &str, body: impl AsRef<[u8]>) -> A
         ("Cookie", &cookie),
         ("Content-Type", "application/vnd.soa.v81+xml; charset=UTF-8"),
     ];
-    gateway.call(&line, &headers, body).await
+    front.gateway.call(&line, &headers, body).await
 }
 
 #[tokio::test]
 async fn xml_is_read_and_hostile_xml_is_refused() {
-    let (gateway, simulator) = gateway().await;
+    let front = Front::start().await;
     let right = "<Action xmlns=\"urn:x\"><ActionName>ticket.action.resolve</ActionName>\
                  <Comments>one</Comments><Comments>two</Comments></Action>";
-    let got = akana_xml(&gateway, "*/*", right).await;
+    let got = akana_xml(&front, "*/*", right).await;
     assert_eq!((got.status, got.body.as_str()), (200, "RESOLVED"), "{got:?}");
     assert_eq!(got.header("x-latimer-dropped"), Some("comment"), "Thalamus has no place for it");
-    assert_eq!(simulator.log()[0].body, r#"{"statusName":"resolved"}"#);
-    simulator.clear_log();
+    assert_eq!(front.simulator.log()[0].body, r#"{"statusName":"resolved"}"#);
+    front.simulator.clear_log();
 
     let bomb = "<!DOCTYPE x [<!ENTITY a \"aaaa\"><!ENTITY b \"&a;&a;&a;\">]><Action>&b;</Action>";
     let deep = format!("{}{}", "<a>".repeat(200_000), "</a>".repeat(200_000));
@@ -320,7 +330,7 @@ async fn xml_is_read_and_hostile_xml_is_refused() {
                  <ActionName>ticket.action.close</ActionName></Action>";
     for body in [bomb, &deep, named, twice, "<Action>", "<Other/>", "not XML", "<Action/><Action/>"]
     {
-        let got = akana_xml(&gateway, "*/*", body).await;
+        let got = akana_xml(&front, "*/*", body).await;
         let what = body.chars().take(60).collect::<String>();
         let fault = got.header("x-latimer-fault");
         assert_eq!(fault, Some("invalid_request"), "{what}: {got:?}");
@@ -328,32 +338,28 @@ async fn xml_is_read_and_hostile_xml_is_refused() {
         assert_eq!(got.header("content-type"), Some("application/xml"), "{what}");
         assert!(got.body.contains("<faultcode>Client</faultcode>"), "{what}: {got:?}");
     }
-    let got = akana_xml(&gateway, "text/plain, application/json", "<Action>").await;
+    let got = akana_xml(&front, "text/plain, application/json", "<Action>").await;
     assert_eq!(got.header("content-type"), Some("application/json"), "{got:?}");
     assert!(got.json()["faultstring"].is_string(), "{got:?}");
-    assert!(simulator.log().is_empty(), "nothing may be sent");
-    gateway.stop().await;
-    simulator.stop().await;
+    front.end_unsent().await;
 }
 
 #[tokio::test]
 async fn akana_answers_404_for_a_wrong_accept() {
-    let (gateway, simulator) = gateway().await;
-    let got = akana_xml(&gateway, "application/json", "<Action/>").await;
+    let front = Front::start().await;
+    let got = akana_xml(&front, "application/json", "<Action/>").await;
     // The body is looked at first: it is the record's member that is missing.
     assert_eq!(got.header("x-latimer-fault"), Some("missing_field"), "{got:?}");
     let right = "<Action><ActionName>ticket.action.resolve</ActionName></Action>";
-    let got = akana_xml(&gateway, "application/json", right).await;
+    let got = akana_xml(&front, "application/json", right).await;
     assert_eq!(got.header("x-latimer-fault"), Some("not_acceptable"), "{got:?}");
     assert_eq!(got.status, 404);
-    assert!(simulator.log().is_empty(), "nothing may be sent");
-    gateway.stop().await;
-    simulator.stop().await;
+    front.end_unsent().await;
 }
 
 #[tokio::test]
 async fn hostile_ids_never_move_an_upstreams_path() {
-    let (gateway, simulator) = gateway().await;
+    let front = Front::start().await;
     let long = "x".repeat(4_096);
     let ids = [
         "..",
@@ -375,7 +381,7 @@ async fn hostile_ids_never_move_an_upstreams_path() {
         for id in ids {
             let mut request = right(client);
             request.line = request.line.replace(&ticket(client, 1), id);
-            let got = send(&gateway, client, &request).await;
+            let got = front.send(client, &request).await;
             let what = format!("{client} {id:.40}: {got:?}");
             let fault = got.header("x-latimer-fault").unwrap_or_default();
             let wanted = ["invalid_id", "not_found", "unknown_path", "missing_field"];
@@ -383,7 +389,5 @@ async fn hostile_ids_never_move_an_upstreams_path() {
             assert_eq!(got.header("x-latimer-outcome"), Some("no"), "{what}");
         }
     }
-    assert!(simulator.log().is_empty(), "nothing may be sent");
-    gateway.stop().await;
-    simulator.stop().await;
+    front.end_unsent().await;
 }

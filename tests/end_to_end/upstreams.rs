@@ -4,67 +4,11 @@ use std::time::Duration;
 
 use latimer::sim::Vendor;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
 use crate::harness::{Answer, Gateway, KEY, upstream};
+use crate::scripted::{Act, Scripted, message};
 use crate::vendors::{request, sayable, ticket};
-
-/// What the scripted upstream does once it has read a request.
-#[derive(Clone)]
-enum Act {
-    /// Sends these bytes and closes.
-    Say(Vec<u8>),
-    /// Ends the connection with a reset.
-    Reset,
-    /// Says nothing until the client goes away.
-    Wait,
-}
-
-/// An upstream that reads a request and then acts; tells how many it read.
-async fn scripted(act: Act) -> (String, tokio::task::JoinHandle<()>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let server = tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            read_request(&mut stream).await;
-            match &act {
-                Act::Say(bytes) => {
-                    let _ = stream.write_all(bytes).await;
-                }
-                Act::Reset => stream.set_zero_linger().unwrap(),
-                Act::Wait => {
-                    let mut rest = [0; 16];
-                    let _ = stream.read(&mut rest).await;
-                }
-            }
-        }
-    });
-    (url, server)
-}
-
-async fn read_request(stream: &mut TcpStream) {
-    let mut seen = Vec::new();
-    let mut buffer = [0; 4096];
-    loop {
-        let read = stream.read(&mut buffer).await.unwrap_or(0);
-        seen.extend_from_slice(&buffer[..read]);
-        let text = String::from_utf8_lossy(&seen).into_owned();
-        let Some((head, body)) = text.split_once("\r\n\r\n") else {
-            if read == 0 {
-                return;
-            }
-            continue;
-        };
-        let length = head
-            .lines()
-            .find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok())
-            .unwrap_or(0);
-        if body.len() >= length || read == 0 {
-            return;
-        }
-    }
-}
 
 /// A client of the vendor in front of a Thalamus at this address.
 async fn call(client: Vendor, url: &str) -> Answer {
@@ -86,24 +30,15 @@ async fn call(client: Vendor, url: &str) -> Answer {
     got
 }
 
-fn message(status: &str, media_type: &str, body: &str) -> Act {
-    let head = format!(
-        "HTTP/1.1 {status}\r\nContent-Type: {media_type}\r\nContent-Length: {}\r\n\r\n",
-        body.len()
-    );
-    Act::Say(format!("{head}{body}").into_bytes())
-}
-
 const CASE: &str = r#"{"context":{},"case":{"id":100001,"status":"open"}}"#;
 const PAGE: &str = "<html><body>Bad Gateway</body></html>";
 
 /// One behaviour, and what it comes to.
 async fn comes_to(what: &str, act: Act, outcome: &str, fault: Option<&str>) {
-    let (url, server) = scripted(act).await;
-    let got = call(Vendor::Series, &url).await;
+    let scripted = Scripted::start(act).await;
+    let got = call(Vendor::Series, &scripted.url).await;
     assert_eq!(got.header("x-latimer-outcome"), Some(outcome), "{what}: {got:?}");
     assert_eq!(got.header("x-latimer-fault"), fault, "{what}: {got:?}");
-    server.abort();
 }
 
 #[tokio::test]
@@ -138,29 +73,10 @@ async fn answers_and_what_they_mean() {
 }
 
 #[tokio::test]
-async fn faults_of_the_upstream_in_the_words_of_the_client() {
-    let errors = |field: &str, code: &str| json!({"errors": {field: code}}).to_string();
-    for (body, fault, status) in [
-        (errors("caseInstanceId", "invalidId"), "not_found", 404),
-        (errors("statusName", "Invalid"), "invalid_status", 400),
-        (errors("x", "STATUSISALREADYCLOSE"), "already_closed", 400),
-        // Our credential is not the client's business.
-        (errors("token", "InvalidToken"), "upstream_failed", 500),
-    ] {
-        let (url, server) = scripted(message("400 Bad Request", "application/json", &body)).await;
-        let got = call(Vendor::Series, &url).await;
-        assert_eq!(got.header("x-latimer-fault"), Some(fault), "{body}: {got:?}");
-        assert_eq!(got.header("x-latimer-outcome"), Some("no"), "{body}: {got:?}");
-        assert_eq!((got.status, &got.json()["error"]["code"]), (status, &json!(status)), "{body}");
-        server.abort();
-    }
-}
-
-#[tokio::test]
 async fn an_unknown_outcome_is_said_to_every_client() {
     for client in Vendor::ALL {
-        let (url, server) = scripted(Act::Reset).await;
-        let got = call(client, &url).await;
+        let scripted = Scripted::start(Act::Reset).await;
+        let got = call(client, &scripted.url).await;
         assert_eq!(got.header("x-latimer-outcome"), Some("unknown"), "{client}: {got:?}");
         let call_id = got.header("x-request-id").unwrap();
         let text = format!(
@@ -179,7 +95,6 @@ async fn an_unknown_outcome_is_said_to_every_client() {
         if let Some(said) = said {
             assert_eq!(said, json!(text), "{client}");
         }
-        server.abort();
     }
 }
 

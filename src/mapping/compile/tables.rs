@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::diag::{Diagnostic, Location, SourceFile, Span};
+use crate::diag::{Diagnostic, Location, SourceFile};
 use crate::mapping::compile::{Compiler, Message, Position, TableOverride};
 use crate::mapping::model::{Content, Table, TableRow};
 use crate::mapping::syntax;
@@ -29,23 +29,30 @@ impl Compiler<'_> {
                 Some(replaced) => (&replaced.table, Arc::clone(&replaced.source)),
                 None => (table, Arc::clone(&self.findings.file)),
             };
-            chosen.push((table, Arc::clone(&source)));
-            let words = self.table_words(table, &source);
+            let words = self.within(&source, |compiler| compiler.table_words(table));
             self.tables.push(words);
+            chosen.push((table, source));
         }
         // A second pass: the members of a row may name fields, settings and other tables.
-        for (index, (table, _)) in chosen.into_iter().enumerate() {
-            self.table_members(index, table);
+        for (index, (table, source)) in chosen.into_iter().enumerate() {
+            self.within(&source, |compiler| compiler.table_members(index, table));
         }
     }
 
-    fn table_words(&mut self, table: &syntax::Table, source: &Arc<SourceFile>) -> Table {
-        let here = |span: Span| Location { file: Arc::clone(source), span };
+    /// Compiles something whose places are those of another file.
+    fn within<T>(&mut self, source: &Arc<SourceFile>, compile: impl FnOnce(&mut Self) -> T) -> T {
+        let own = std::mem::replace(&mut self.findings.file, Arc::clone(source));
+        let compiled = compile(self);
+        self.findings.file = own;
+        compiled
+    }
+
+    fn table_words(&mut self, table: &syntax::Table) -> Table {
         let word_type = self.word_type_of(table);
         let words = self.vocabulary.types.get(word_type).map_or(0, |kind| kind.words.len());
         let name = table.name.text.clone();
         let mut compiled =
-            Table::new(name, word_type, words, table.ignore_case, here(table.name.span));
+            Table::new(name, word_type, words, table.ignore_case, self.at(table.name.span));
         for row in &table.rows {
             for (member, _) in &row.with {
                 if !compiled.members.contains(&member.text) {
@@ -54,12 +61,11 @@ impl Compiler<'_> {
             }
         }
         for row in &table.rows {
-            let reads =
-                row.means.reads.as_ref().and_then(|word| self.word(word, word_type, source));
+            let reads = row.means.reads.as_ref().and_then(|word| self.word(word, word_type));
             let exact = row.means.exact;
             let writes = row.means.writes.iter().enumerate().filter_map(|(index, word)| {
                 let known_already = index == 0 && exact == 1;
-                let id = if known_already { reads } else { self.word(word, word_type, source) };
+                let id = if known_already { reads } else { self.word(word, word_type) };
                 Some((id?, index >= exact))
             });
             let writes = writes.collect();
@@ -73,7 +79,7 @@ impl Compiler<'_> {
                 reads,
                 writes,
                 with: vec![None; compiled.members.len()],
-                at: here(row.wire.span),
+                at: self.at(row.wire.span),
             });
         }
         compiled
@@ -95,24 +101,16 @@ impl Compiler<'_> {
             .map_or(0, |(index, _)| index)
     }
 
-    fn word(
-        &mut self,
-        word: &syntax::Named,
-        word_type: usize,
-        source: &Arc<SourceFile>,
-    ) -> Option<WordId> {
+    fn word(&mut self, word: &syntax::Named, word_type: usize) -> Option<WordId> {
         let kind = self.vocabulary.types.get(word_type);
         let index = kind
             .and_then(|kind| kind.words.iter().position(|known| *known == word.text))
             .and_then(|index| WordId::try_from(index).ok());
         if index.is_none() {
-            let at = Location { file: Arc::clone(source), span: word.span };
             let message = format!("no word named `{}` in the vocabulary", word.text);
             let known = kind.map(|kind| kind.words.as_slice()).unwrap_or_default();
             let known = known.iter().map(String::as_str);
-            self.findings
-                .list
-                .push(Diagnostic::error("M002", at, message).suggest(&word.text, known));
+            self.findings.unknown("M002", word.span, message, &word.text, known);
         }
         index
     }

@@ -7,7 +7,9 @@ use crate::mapping::model::{
     Field, GatewayField, Hole, OperationDef, OperationKind, OrElse, Pattern, Piece, Slot, Type,
     Vocabulary, WordType,
 };
-use crate::mapping::syntax::{self, FieldDecl, Findings, Part, Template, VocabularyFile};
+use crate::mapping::syntax::{
+    self, FieldDecl, Findings, LiteralKind, OrValue, Part, Template, VocabularyFile,
+};
 use crate::value::Fault;
 
 /// Fields of one request or answer; a field's index fits a byte with room to spare.
@@ -156,7 +158,7 @@ fn text(vocabulary: &Vocabulary, template: &Template, findings: &mut Findings) -
                     kind: field.kind(),
                     table: None,
                     codec: None,
-                    or: OrElse::Absent,
+                    or: text_or(hole, findings),
                     format: None,
                     in_path: false,
                     at: findings.at(hole.span),
@@ -165,4 +167,24 @@ fn text(vocabulary: &Vocabulary, template: &Template, findings: &mut Findings) -
         }
     }
     Pattern { pieces, at: findings.at(template.span) }
+}
+
+/// What stands in a fault's text for a field that is not known.
+fn text_or(hole: &syntax::Hole, findings: &mut Findings) -> OrElse {
+    for name in [&hole.codec, &hole.table].into_iter().flatten() {
+        let message = format!("`{}` cannot be used in the text of a fault", name.text);
+        findings.error("M012", name.span, message, "write the hole without it");
+    }
+    let Some(or) = &hole.or else { return OrElse::Absent };
+    match &or.value {
+        OrValue::None => OrElse::Absent,
+        OrValue::Literal(literal) if literal.kind == LiteralKind::Text => {
+            OrElse::Literal(literal.clone())
+        }
+        OrValue::Literal(_) | OrValue::Setting(_) | OrValue::Request(_) => {
+            let message = "only a text or `none` can stand for a field in the text of a fault";
+            findings.error("M012", or.span, message, "write a text between quotes");
+            OrElse::Absent
+        }
+    }
 }

@@ -1,0 +1,117 @@
+//! An upstream that does what a test tells it, and keeps what it was sent.
+
+use std::sync::{Arc, Mutex};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+/// What the upstream does once it has read a request.
+#[derive(Clone)]
+pub(crate) enum Act {
+    /// Sends these bytes and closes.
+    Say(Vec<u8>),
+    /// Ends the connection with a reset.
+    Reset,
+    /// Says nothing until the client goes away.
+    Wait,
+}
+
+/// The upstream; it ends with the value.
+pub(crate) struct Scripted {
+    pub(crate) url: String,
+    state: Arc<Mutex<State>>,
+    server: JoinHandle<()>,
+}
+
+struct State {
+    act: Act,
+    /// Requests, byte by byte, in the order in which they came.
+    seen: Vec<String>,
+}
+
+impl Scripted {
+    pub(crate) async fn start(act: Act) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let state = Arc::new(Mutex::new(State { act, seen: Vec::new() }));
+        let server = tokio::spawn(serve(listener, Arc::clone(&state)));
+        Self { url, state, server }
+    }
+
+    /// What it does from now on.
+    pub(crate) fn act(&self, act: Act) {
+        self.state.lock().unwrap().act = act;
+    }
+
+    /// The requests since the last time that this was asked.
+    pub(crate) fn take_seen(&self) -> Vec<String> {
+        std::mem::take(&mut self.state.lock().unwrap().seen)
+    }
+}
+
+impl Drop for Scripted {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+async fn serve(listener: TcpListener, state: Arc<Mutex<State>>) {
+    while let Ok((mut stream, _)) = listener.accept().await {
+        let request = read_request(&mut stream).await;
+        let act = {
+            let mut state = state.lock().unwrap();
+            state.seen.push(request);
+            state.act.clone()
+        };
+        match act {
+            Act::Say(bytes) => {
+                let _ = stream.write_all(&bytes).await;
+            }
+            Act::Reset => stream.set_zero_linger().unwrap(),
+            Act::Wait => {
+                let mut rest = [0; 16];
+                let _ = stream.read(&mut rest).await;
+            }
+        }
+    }
+}
+
+async fn read_request(stream: &mut TcpStream) -> String {
+    let mut seen = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        let read = stream.read(&mut buffer).await.unwrap_or(0);
+        seen.extend_from_slice(&buffer[..read]);
+        let text = String::from_utf8_lossy(&seen).into_owned();
+        if read == 0 {
+            return text;
+        }
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        let length = head
+            .lines()
+            .find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok())
+            .unwrap_or(0);
+        if body.len() >= length {
+            return text;
+        }
+    }
+}
+
+/// An answer with one header field or none, after which the connection ends.
+pub(crate) fn message(status: &str, media_type: &str, body: &str) -> Act {
+    let typed = match media_type {
+        "" => String::new(),
+        media_type => format!("Content-Type: {media_type}\r\n"),
+    };
+    answer(status, &typed, body)
+}
+
+/// An answer with header lines, each with its line end.
+pub(crate) fn answer(status: &str, headers: &str, body: &str) -> Act {
+    let length = body.len();
+    // Said and not only done: a connection that ends by itself could be taken for one that is kept.
+    let head =
+        format!("HTTP/1.1 {status}\r\n{headers}Connection: close\r\nContent-Length: {length}");
+    Act::Say(format!("{head}\r\n\r\n{body}").into_bytes())
+}
