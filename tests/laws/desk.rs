@@ -37,7 +37,7 @@ pub(crate) struct Input {
     pub(crate) steps: Vec<Vec<String>>,
 }
 
-/// Every operation of the shipped mappings and of the sixth vendor.
+/// Every operation of the shipped mappings and of the invented vendors.
 pub(crate) fn desks() -> Vec<Desk> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/mappings/sixth");
     let (sixth, _) = Catalog::load(&folder).unwrap();
@@ -50,7 +50,7 @@ pub(crate) fn desks() -> Vec<Desk> {
             }
         }
     }
-    assert_eq!(desks.len(), 7, "five vendors, and the sixth with two operations");
+    assert_eq!(desks.len(), 8, "five vendors, a sixth with two operations, a seventh with one");
     desks
 }
 

@@ -21,7 +21,7 @@ const CASES: u32 = 100;
 
 /// What does not read as itself, by vendor and operation: what is written, and what it reads to. The vendors'
 /// pages have one answer for several things; the gateway's own faults have no answer at all.
-const GENERAL: [(&str, &[(&str, &str)]); 7] = [
+const GENERAL: [(&str, &[(&str, &str)]); 8] = [
     (
         "akana change_status",
         &[
@@ -85,9 +85,10 @@ const GENERAL: [(&str, &[(&str, &str)]); 7] = [
     ),
     ("orbit change_status", &[("upstream_timeout", "upstream_failed")]),
     ("orbit add_comment", &[("upstream_timeout", "upstream_failed")]),
+    ("relay add_comment", &[("upstream_timeout", "upstream_failed")]),
 ];
 
-/// Orbit has rows for the roots alone, and one word of its own.
+/// Orbit and Relay have rows for the roots alone, and Orbit one word of its own.
 const ROOTS: [(&str, &str); 13] = [
     ("missing_field", "invalid_request"),
     ("method_not_allowed", "invalid_request"),
@@ -111,8 +112,9 @@ fn reads_as(desk: &Desk, fault: Fault, own_text: bool) -> &'static str {
         return "invalid_request";
     }
     let (_, general) = GENERAL.iter().find(|(known, _)| *known == name).unwrap();
-    let roots = if desk.mapping.vendor == "orbit" { &ROOTS[..] } else { &[] };
-    if name == "orbit add_comment" && fault == Fault::InvalidStatus {
+    let invented = ["orbit", "relay"].contains(&desk.mapping.vendor.as_str());
+    let roots = if invented { &ROOTS[..] } else { &[] };
+    if desk.operation().name == "add_comment" && fault == Fault::InvalidStatus {
         return "invalid_request";
     }
     let mut pairs = general.iter().chain(roots);
