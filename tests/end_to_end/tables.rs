@@ -10,7 +10,7 @@ use crate::scripted::{Act, Scripted, message};
 use crate::vendors::{request, ticket};
 
 /// What a Spanish Thalamus calls its statuses.
-const TABLE: &str = "    tables:\n      status:\n        ignore_case: true\n        Abierto: open\n        \
+const TABLE: &str = "    tables:\n      status:\n        Abierto: open\n        \
                      En curso: in_progress <- on_hold\n        Resuelto: resolved <- approved\n        \
                      Cerrado ✓: closed <- cancelled, rejected\n";
 

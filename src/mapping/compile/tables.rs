@@ -25,11 +25,14 @@ impl Compiler<'_> {
         for table in declared {
             let replaced =
                 overrides.iter().find(|replaced| replaced.table.name.text == table.name.text);
-            let (table, source) = match replaced {
+            let (chosen_table, source) = match replaced {
                 Some(replaced) => (&replaced.table, Arc::clone(&replaced.source)),
                 None => (table, Arc::clone(&self.findings.file)),
             };
-            let words = self.within(&source, |compiler| compiler.table_words(table));
+            // The rows are replaced; how they are read stays, unless the replacement says otherwise.
+            let ignore_case = chosen_table.ignore_case.or(table.ignore_case).unwrap_or(false);
+            let table = chosen_table;
+            let words = self.within(&source, |compiler| compiler.table_words(table, ignore_case));
             self.tables.push(words);
             chosen.push((table, source));
         }
@@ -47,12 +50,12 @@ impl Compiler<'_> {
         compiled
     }
 
-    fn table_words(&mut self, table: &syntax::Table) -> Table {
+    fn table_words(&mut self, table: &syntax::Table, ignore_case: bool) -> Table {
         let word_type = self.word_type_of(table);
         let words = self.vocabulary.types.get(word_type).map_or(0, |kind| kind.words.len());
         let name = table.name.text.clone();
         let mut compiled =
-            Table::new(name, word_type, words, table.ignore_case, self.at(table.name.span));
+            Table::new(name, word_type, words, ignore_case, self.at(table.name.span));
         for row in &table.rows {
             for (member, _) in &row.with {
                 if !compiled.members.contains(&member.text) {

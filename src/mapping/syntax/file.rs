@@ -59,8 +59,8 @@ pub struct SettingDecl {
 pub struct Table {
     /// Its name.
     pub name: Named,
-    /// True if wire texts are read without case.
-    pub ignore_case: bool,
+    /// True if wire texts are read without case; `None` if it does not say.
+    pub ignore_case: Option<bool>,
     /// Its rows.
     pub rows: Vec<TableRow>,
 }
@@ -248,13 +248,21 @@ impl Table {
         let Some(entries) = node.entries() else {
             let found = format!("a table is a map of rows, found {}", node.kind_name());
             findings.error("M001", node.headline(&findings.file), found, "write `wire: word`");
-            return Self { name, ignore_case: false, rows: Vec::new() };
+            return Self { name, ignore_case: None, rows: Vec::new() };
         };
-        let mut ignore_case = false;
+        let mut ignore_case = None;
         let mut rows = Vec::new();
         for (wire, value) in entries {
             if wire.text == "ignore_case" {
-                ignore_case = value.scalar().is_some_and(|scalar| scalar.text == "true");
+                ignore_case = match value.scalar().map(|scalar| scalar.text.as_str()) {
+                    Some("true") => Some(true),
+                    Some("false") => Some(false),
+                    Some(_) | None => {
+                        let message = "`ignore_case` beside a table's rows is true or false";
+                        findings.error("M001", value.headline(&findings.file), message, "");
+                        None
+                    }
+                };
                 continue;
             }
             tree::retyped(wire, findings);
