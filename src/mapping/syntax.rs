@@ -4,20 +4,22 @@
 //! values of the wrong kind, malformed holes and arrows. What the names mean is settled by
 //! [`compile`](super::compile).
 
+mod answer;
 mod examples;
 mod file;
 mod keys;
 mod message;
+mod steps;
 mod template;
 mod tree;
 mod vocabulary;
 
+pub use answer::{FaultRow, Faults, Native, Success};
 pub use examples::{Example, ExampleText};
 pub use file::{File, Limits, Operation, Session, SettingDecl, Table, TableRow};
 pub use keys::{Findings, Keys};
-pub use message::{
-    Bodies, Body, BodyTree, FaultRow, Faults, Line, Native, Poll, Request, Select, Step, Success,
-};
+pub use message::{Bodies, Body, BodyTree, Line, Request, Select};
+pub use steps::{Poll, Step};
 pub use template::{Arrow, Arrowed, Hole, Or, OrValue, Part, Template, parse_arrow_list};
 pub use tree::{Literal, LiteralKind, Member, PlaceValue, Tree};
 pub use vocabulary::{FieldDecl, OperationDecl, VocabularyFile, WordTypeDecl};

@@ -1,8 +1,8 @@
 //! `examples:`, the vendor page's own samples and what they mean.
 
 use crate::diag::Span;
+use crate::mapping::syntax::answer::pairs_of;
 use crate::mapping::syntax::keys::{text_of, texts_of};
-use crate::mapping::syntax::message::pairs_of;
 use crate::mapping::syntax::{Findings, Keys, Named};
 use crate::yaml::{Kind, Node};
 

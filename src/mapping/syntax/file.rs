@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::diag::{Diagnostic, SourceFile, Span};
+use crate::mapping::syntax::answer::pairs_of;
 use crate::mapping::syntax::keys::texts_of;
-use crate::mapping::syntax::message::pairs_of;
 use crate::mapping::syntax::{
     Arrowed, Example, Faults, Findings, Keys, Named, PlaceValue, Poll, Request, Step, Success,
     parse_arrow_list, tree,
