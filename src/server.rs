@@ -3,6 +3,8 @@
 //! hyper serves HTTP/1; around the call stands the outer rim of tower layers. What a connection may
 //! cost is bounded here: the time and size of a head, the number of connections.
 
+mod pace;
+
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,13 +14,14 @@ use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use self::pace::{Calling, Paced};
 use crate::bounds;
 use crate::call::{self, Services};
 use crate::telemetry;
@@ -68,10 +71,14 @@ async fn connection(stream: TcpStream, services: Arc<Services>, mut stop: watch:
     // An answer is written whole; waiting for more of it would only cost time.
     let _ = stream.set_nodelay(true);
     let limits = services.plan.bounds;
+    let calling = Calling::default();
+    let stream = Paced::new(stream, calling.clone(), limits.header_timeout, limits.idle_timeout);
     let answer = tower::service_fn(move |request: Request<Incoming>| {
-        let services = Arc::clone(&services);
+        let (services, calling) = (Arc::clone(&services), calling.clone());
         async move {
+            let calling = calling.begin();
             let (response, record) = call::handle(&services, request).await;
+            drop(calling);
             telemetry::log_call(&record);
             Ok::<_, Infallible>(response)
         }
@@ -79,8 +86,7 @@ async fn connection(stream: TcpStream, services: Arc<Services>, mut stop: watch:
     // Outermost, so that a defect in any stage costs one call and not the connection's task.
     let service = ServiceBuilder::new().layer(CatchPanicLayer::custom(panicked)).service(answer);
     let serving = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_timeout.max(limits.idle_timeout))
+        .header_read_timeout(None)
         .max_buf_size(limits.head_bytes_max)
         .max_headers(bounds::HEADERS_MAX)
         // A client that shuts its write side early still gets its answer.

@@ -1,0 +1,286 @@
+//! How long a client may take over a head, and how long a connection may stand idle.
+//!
+//! hyper has one timeout for both, and closes without a word when it runs out. Here the stream itself
+//! watches: it knows when the first byte of a head came, and is told when a call begins and ends.
+//! A head that does not come whole in time is answered `408` (RFC 9110 section 15.5.9).
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+const TOO_SLOW: &[u8] =
+    b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
+/// Whether a call is being answered on a connection; then it is the call that watches the time.
+///
+/// Odd during a call; every begin and every end counts one, so that a call is noticed afterwards too.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Calling(Arc<AtomicU64>);
+
+/// One call; over when it is dropped, as it is even by a panic.
+#[derive(Debug)]
+pub(super) struct Call(Calling);
+
+/// A stream that ends if its client is too slow.
+#[derive(Debug)]
+pub(super) struct Paced<S> {
+    stream: S,
+    calling: Calling,
+    /// What `calling` counted at the last look.
+    seen: u64,
+    header_timeout: Duration,
+    idle_timeout: Duration,
+    stage: Stage,
+    /// When the stage has to be over.
+    deadline: Instant,
+    /// Wakes at the deadline or before it: it is set anew only when somebody waits and it is wrong.
+    timer: Pin<Box<Sleep>>,
+    /// False while bytes may be on their way that a word of ours would fall into.
+    flushed: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// No byte of a head has come.
+    Idle,
+    /// A head has begun.
+    Head,
+    /// A call is being answered.
+    Call,
+}
+
+impl Calling {
+    /// A call begins.
+    pub(super) fn begin(&self) -> Call {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Call(self.clone())
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.0.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl<S> Paced<S> {
+    /// Watches a stream that was just accepted: its first head has the time of a head.
+    pub(super) fn new(
+        stream: S,
+        calling: Calling,
+        header_timeout: Duration,
+        idle_timeout: Duration,
+    ) -> Self {
+        let deadline = Instant::now() + header_timeout;
+        Self {
+            stream,
+            calling,
+            seen: 0,
+            header_timeout,
+            idle_timeout,
+            stage: Stage::Idle,
+            deadline,
+            timer: Box::pin(sleep_until(deadline)),
+            flushed: true,
+        }
+    }
+
+    /// Follows what the calls did since the last look.
+    fn follow(&mut self) {
+        let counted = self.calling.0.load(Ordering::Relaxed);
+        if counted == self.seen {
+            return;
+        }
+        self.seen = counted;
+        if counted % 2 == 1 {
+            self.stage = Stage::Call;
+        } else {
+            self.stage = Stage::Idle;
+            self.deadline = Instant::now() + self.idle_timeout;
+        }
+    }
+
+    /// A client that does not take its answer holds the connection no longer than an idle one.
+    fn poll_stalled<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        wrote: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        self.follow();
+        if wrote.is_pending() && self.stage != Stage::Call && self.poll_late(context) {
+            let kind = io::ErrorKind::TimedOut;
+            return Poll::Ready(Err(io::Error::new(kind, "the answer was not taken in time")));
+        }
+        wrote
+    }
+
+    /// True once the deadline has passed; wakes the task then.
+    fn poll_late(&mut self, context: &mut Context<'_>) -> bool {
+        if self.timer.deadline() > self.deadline {
+            self.timer.as_mut().reset(self.deadline);
+        }
+        while self.timer.as_mut().poll(context).is_ready() {
+            if Instant::now() >= self.deadline {
+                return true;
+            }
+            self.timer.as_mut().reset(self.deadline);
+        }
+        false
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Paced<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.follow();
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if read.is_ready() {
+            if self.stage == Stage::Idle && buffer.filled().len() > before {
+                self.stage = Stage::Head;
+                self.deadline = Instant::now() + self.header_timeout;
+            }
+            return read;
+        }
+        if self.stage == Stage::Call || !self.poll_late(context) {
+            return Poll::Pending;
+        }
+        if self.stage == Stage::Idle {
+            // The end of the stream: an idle connection closes without a word.
+            return Poll::Ready(Ok(()));
+        }
+        if self.flushed {
+            // Whoever is that slow may not take it either; it is a courtesy.
+            let _ = Pin::new(&mut self.stream).poll_write(context, TOO_SLOW);
+        }
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the head did not come in time")))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.flushed = false;
+        let wrote = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.poll_stalled(context, wrote)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffers: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.flushed = false;
+        let wrote = Pin::new(&mut self.stream).poll_write_vectored(context, buffers);
+        self.poll_stalled(context, wrote)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        self.flushed |= matches!(flushed, Poll::Ready(Ok(())));
+        flushed
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+
+    use super::*;
+
+    const HEADER: Duration = Duration::from_secs(10);
+    const IDLE: Duration = Duration::from_secs(75);
+
+    fn pair() -> (DuplexStream, Paced<DuplexStream>, Calling) {
+        let (client, server) = duplex(1024);
+        let calling = Calling::default();
+        (client, Paced::new(server, calling.clone(), HEADER, IDLE), calling)
+    }
+
+    /// How long a read takes, in seconds, and what comes of it.
+    async fn read(paced: &mut Paced<DuplexStream>) -> (u64, io::Result<usize>) {
+        let began = Instant::now();
+        let mut buffer = [0; 64];
+        let read = paced.read(&mut buffer).await;
+        (began.elapsed().as_secs(), read)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_does_not_end_is_answered_408() {
+        let (mut client, mut paced, _) = pair();
+        client.write_all(b"POST /x HT").await.unwrap();
+        assert_eq!(read(&mut paced).await.1.unwrap(), 10);
+        // A byte now and then does not help.
+        tokio::time::sleep(Duration::from_secs(9)).await;
+        client.write_all(b"T").await.unwrap();
+        assert_eq!(read(&mut paced).await.1.unwrap(), 1);
+        let (seconds, late) = read(&mut paced).await;
+        assert_eq!((seconds, late.unwrap_err().kind()), (1, io::ErrorKind::TimedOut));
+        let mut told = vec![0; TOO_SLOW.len()];
+        client.read_exact(&mut told).await.unwrap();
+        assert_eq!(told, TOO_SLOW);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_says_nothing_is_told_nothing() {
+        let (mut client, mut paced, calling) = pair();
+        let (seconds, end) = read(&mut paced).await;
+        assert_eq!((seconds, end.unwrap()), (10, 0), "the first head has the time of a head");
+        // Behind a call the connection may stand idle for longer.
+        client.write_all(b"GET").await.unwrap();
+        read(&mut paced).await.1.unwrap();
+        let call = calling.begin();
+        let waited = tokio::time::timeout(Duration::from_secs(300), read(&mut paced)).await;
+        assert!(waited.is_err(), "a call has its own deadline");
+        drop(call);
+        let (seconds, end) = read(&mut paced).await;
+        assert_eq!((seconds, end.unwrap()), (75, 0));
+        drop(paced);
+        let mut told = Vec::new();
+        client.read_to_end(&mut told).await.unwrap();
+        assert!(told.is_empty(), "{told:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_word_falls_into_an_answer() {
+        let (mut client, mut paced, _) = pair();
+        client.write_all(b"GET").await.unwrap();
+        read(&mut paced).await.1.unwrap();
+        assert_eq!(paced.write(b"HTTP/1.1 200").await.unwrap(), 12);
+        assert!(read(&mut paced).await.1.is_err());
+        drop(paced);
+        let mut told = Vec::new();
+        client.read_to_end(&mut told).await.unwrap();
+        assert_eq!(told, b"HTTP/1.1 200");
+    }
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_nobody_takes_ends_the_connection() {
+        let (_client, mut paced, calling) = pair();
+        // Behind a call that nobody looked at while it ran.
+        drop(calling.begin());
+        let began = Instant::now();
+        let wrote = paced.write_all(&[0; 2048]).await;
+        assert_eq!(wrote.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert_eq!(began.elapsed().as_secs(), 75);
+    }
+}
