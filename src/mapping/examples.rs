@@ -48,6 +48,13 @@ pub fn run_examples(vocabulary: &Vocabulary, mapping: &Mapping) -> ExamplesRun {
     let mut run = ExamplesRun::default();
     for example in &mapping.file.examples {
         let runner = Runner { vocabulary, mapping, example };
+        for name in example.added.iter().filter(|name| !runner.has_header(&name.text)) {
+            let file = std::sync::Arc::clone(&mapping.source);
+            let message = format!("the example says that `{}` was added", name.text);
+            let finding = Diagnostic::error("M014", Location { file, span: name.span }, message)
+                .label("its messages have no header field of that name");
+            run.findings.push(finding);
+        }
         if let (Some(text), Some((pairs, span))) = (&example.send, &example.means) {
             let went = runner.request(text, pairs, &mut run.bodies_hit);
             run.take(went, &runner, *span);
@@ -81,6 +88,14 @@ struct Runner<'a> {
 }
 
 impl Runner<'_> {
+    /// True if a message of the example has the header field.
+    fn has_header(&self, name: &str) -> bool {
+        let texts = [&self.example.send, &self.example.receive];
+        let mut messages =
+            texts.into_iter().flatten().filter_map(|text| Message::parse(&text.text).ok());
+        messages.any(|message| message.headers.contains_key(name))
+    }
+
     fn settings(&self) -> Settings {
         let with = self.example.with.iter();
         Settings::of(

@@ -239,6 +239,39 @@ async fn a_wrong_media_type() {
     .await;
 }
 
+/// Content codings are refused for now: nobody has looked into what they hold.
+#[tokio::test]
+async fn an_encoded_body() {
+    for coding in ["gzip", "deflate", "br", "identity, gzip"] {
+        let spoil = |_, request: &mut Request| {
+            request.headers.push(("Content-Encoding", coding.to_owned()));
+        };
+        all(spoil, "unsupported_media_type", |client| match client {
+            Vendor::Arena => (415, json!(415)),
+            Vendor::Series => (415, json!(415)),
+            Vendor::Akana => (404, Value::Null),
+            Vendor::Thalamus => (400, json!({"request": "UnsupportedMediaType"})),
+            Vendor::Zstack => (415, Value::Null),
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_method_is_told_the_right_ones() {
+    let front = Front::start().await;
+    for client in Vendor::ALL {
+        let mut request = right(client);
+        let (method, path) = request.line.split_once(' ').unwrap();
+        let method = method.to_owned();
+        request.line = format!("DELETE {path}");
+        let got = front.send(client, &request).await;
+        // RFC 9110 section 15.5.6.
+        assert_eq!((got.status, got.header("allow")), (405, Some(&*method)), "{client}: {got:?}");
+    }
+    front.end_unsent().await;
+}
+
 #[tokio::test]
 async fn a_wrong_method_and_an_unknown_path() {
     let method = |_, request: &mut Request| {
