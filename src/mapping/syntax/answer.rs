@@ -1,7 +1,7 @@
 //! Answers: success, and the rows of faults.
 
 use crate::diag::Span;
-use crate::mapping::syntax::keys::{text_of, texts_of};
+use crate::mapping::syntax::keys::{entries_of, text_of, texts_of};
 use crate::mapping::syntax::message::{is_condition, take_places};
 use crate::mapping::syntax::{
     Arrow, Arrowed, Bodies, Findings, Keys, Literal, Named, PlaceValue, Template, parse_arrow_list,
@@ -132,12 +132,7 @@ pub(super) fn pairs_of(
     what: &'static str,
     findings: &mut Findings,
 ) -> Vec<(Named, Named)> {
-    let Some(entries) = node.entries() else {
-        let found = format!("`{what}` is a map, found {}", node.kind_name());
-        findings.error("M001", node.headline(&findings.file), found, "write `name: value`");
-        return Vec::new();
-    };
-    entries
+    entries_of(node, what, "write `name: value`", findings)
         .iter()
         .filter_map(|(key, value)| {
             let name = Named::new(key.text.clone(), key.span);

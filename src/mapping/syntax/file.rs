@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::diag::{Diagnostic, SourceFile, Span};
 use crate::mapping::syntax::answer::pairs_of;
-use crate::mapping::syntax::keys::texts_of;
+use crate::mapping::syntax::keys::{entries_of, texts_of};
 use crate::mapping::syntax::{
     Arrowed, Example, Faults, Findings, Keys, Named, PlaceValue, Poll, Request, Step, Success,
     parse_arrow_list, tree,
@@ -231,12 +231,7 @@ fn settings_of(node: Option<&Node>, findings: &mut Findings) -> Vec<SettingDecl>
 
 fn tables_of(node: Option<&Node>, findings: &mut Findings) -> Vec<Table> {
     let Some(node) = node else { return Vec::new() };
-    let Some(entries) = node.entries() else {
-        let found = format!("`tables` is a map, found {}", node.kind_name());
-        findings.error("M001", node.headline(&findings.file), found, "write `name: {wire: word}`");
-        return Vec::new();
-    };
-    entries
+    entries_of(node, "tables", "write `name: {wire: word}`", findings)
         .iter()
         .map(|(name, rows)| Table::parse(Named::new(name.text.clone(), name.span), rows, findings))
         .collect()

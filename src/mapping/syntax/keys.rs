@@ -155,6 +155,20 @@ pub(super) fn text_of(node: &Node, what: &str, findings: &mut Findings) -> Optio
     }
 }
 
+/// The node's entries, or a finding and none if it is no map.
+pub(super) fn entries_of<'n>(
+    node: &'n Node,
+    what: &str,
+    label: &str,
+    findings: &mut Findings,
+) -> &'n [(Scalar, Node)] {
+    node.entries().unwrap_or_else(|| {
+        let found = format!("`{what}` is a map, found {}", node.kind_name());
+        findings.error("M001", node.headline(&findings.file), found, label);
+        &[]
+    })
+}
+
 /// One text or a list of texts.
 pub(super) fn texts_of(node: &Node, what: &str, findings: &mut Findings) -> Vec<Named> {
     match &node.kind {

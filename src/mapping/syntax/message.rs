@@ -1,7 +1,7 @@
 //! Requests, and the bodies of all messages.
 
 use crate::diag::Span;
-use crate::mapping::syntax::keys::texts_of;
+use crate::mapping::syntax::keys::{entries_of, texts_of};
 use crate::mapping::syntax::{Findings, Keys, Named, PlaceValue, Template, Tree};
 use crate::yaml::Node;
 
@@ -221,12 +221,7 @@ pub(super) fn named_places(
     what: &'static str,
     findings: &mut Findings,
 ) -> Vec<(Template, PlaceValue)> {
-    let Some(entries) = node.entries() else {
-        let found = format!("`{what}` is a map, found {}", node.kind_name());
-        findings.error("M001", node.headline(&findings.file), found, "write `name: value`");
-        return Vec::new();
-    };
-    entries
+    entries_of(node, what, "write `name: value`", findings)
         .iter()
         .filter_map(|(key, value)| {
             let name = Template::parse(key, findings);
