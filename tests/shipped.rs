@@ -63,6 +63,18 @@ fn the_demo_goes_right() {
     let (code, shown, told) = latimer(&["demo", "--once"]);
     assert_eq!(code, Some(0), "{shown}{told}");
     assert_eq!(shown.matches(": ok\n").count(), 5, "{shown}");
+    // Each call whole: what the client sent, what its upstream saw and answered, what the client got.
+    for (part, count) in [
+        ("-- the client sends\n", 5),
+        (" sees\n", 5),
+        (" answers\n", 5),
+        ("-- the client gets\n", 5),
+    ] {
+        assert_eq!(shown.matches(part).count(), count, "{part}: {shown}");
+    }
+    assert!(
+        shown.contains("-- akana answers\nHTTP/1.1 200 OK\ncontent-type: text/plain\n\nRESOLVED\n")
+    );
     let (code, lines, _) = latimer(&["demo", "--once", "--format", "json"]);
     assert_eq!(code, Some(0));
     for line in lines.lines() {
@@ -70,6 +82,56 @@ fn the_demo_goes_right() {
         assert_eq!(call["well"], true, "{line}");
     }
     assert_eq!(lines.lines().count(), 5);
+}
+
+#[test]
+fn the_demo_serves_until_it_is_told_to_stop() {
+    use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+    use std::process::Stdio;
+
+    /// Ends with the test, also where that fails.
+    struct Demo(std::process::Child);
+    impl Drop for Demo {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+
+    let demo = Command::new(env!("CARGO_BIN_EXE_latimer"))
+        .arg("demo")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut demo = Demo(demo);
+    let mut lines = BufReader::new(demo.0.stdout.take().unwrap()).lines();
+    let mut line = || lines.next().expect("the demo goes on").unwrap();
+    while line() != "Try it:" {}
+    // The first of the lines to try, spoken by hand.
+    line();
+    let curl = line();
+    let url = curl.split(' ').nth(4).unwrap().strip_prefix("http://").unwrap().to_owned();
+    let (address, path) = url.split_once('/').unwrap();
+    let (key, json, body) = (line(), line(), line());
+    let quoted = |line: &str| line.split('\'').nth(1).unwrap().to_owned();
+    let body = quoted(&body);
+    let message = format!(
+        "POST /{path} HTTP/1.1\r\nHost: {address}\r\n{}\r\n{}\r\nContent-Length: {}\r\n\
+         Connection: close\r\n\r\n{body}",
+        quoted(&key),
+        quoted(&json),
+        body.len()
+    );
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    stream.write_all(message.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    // The demo's own call has resolved it already, and Thalamus lets that be said twice.
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{curl}: {answer}");
+    while line() != "Ctrl-C ends." {}
+    let interrupt = Command::new("kill").args(["-INT", &demo.0.id().to_string()]).status();
+    assert!(interrupt.unwrap().success());
+    assert_eq!(demo.0.wait().unwrap().code(), Some(0));
 }
 
 #[test]

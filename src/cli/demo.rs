@@ -40,8 +40,8 @@ struct Sample {
     path: &'static str,
     headers: &'static [(&'static str, &'static str)],
     body: &'static str,
-    /// The status code that a success has in the client's API.
-    success: u16,
+    /// Status code and body that the client was written for.
+    answer: (u16, &'static str),
 }
 
 /// The key that the demo's callers have.
@@ -56,7 +56,7 @@ const SAMPLES: [Sample; 5] = [
         path: "/tickets/TICKET-1234567890-ABCD/status",
         headers: &[("apikey", KEY), ("Content-Type", "application/json")],
         body: r#"{"status":"resolved","staffUserId":987654321}"#,
-        success: 200,
+        answer: (200, r#"{"success":true,"data":{"message":"Status changed to resolved"}}"#),
     },
     Sample {
         client: Vendor::Thalamus,
@@ -70,7 +70,7 @@ const SAMPLES: [Sample; 5] = [
             ("Content-Type", "application/json"),
         ],
         body: r#"{"statusName":"resolved"}"#,
-        success: 201,
+        answer: (201, r#"{"context":{},"case":{"id":10,"status":"resolved"}}"#),
     },
     Sample {
         client: Vendor::Akana,
@@ -84,7 +84,8 @@ const SAMPLES: [Sample; 5] = [
             ("Content-Type", "application/json; charset=UTF-8"),
         ],
         body: r#"{"ActionName":"ticket.action.resolve","Comments":"Bug is fixed. Resolving this ticket."}"#,
-        success: 200,
+        // A first approval is not the last one: a second approver may still refuse.
+        answer: (200, "OPEN"),
     },
     Sample {
         client: Vendor::Zstack,
@@ -97,7 +98,10 @@ const SAMPLES: [Sample; 5] = [
             ("Content-Type", "application/json;charset=UTF-8"),
         ],
         body: r#"{"changeTicketStatus":{"statusEvent":"reopen","comment":"please look again"}}"#,
-        success: 200,
+        answer: (
+            200,
+            r#"{"inventory":{"uuid":"e9377476db3f375bbff78dc3b9204f00","name":"Paint chipping on new Model 3000","description":"","status":"Pending"}}"#,
+        ),
     },
     Sample {
         client: Vendor::Arena,
@@ -107,7 +111,7 @@ const SAMPLES: [Sample; 5] = [
         path: "/v1/tickets/statuschanges",
         headers: &[("arena_session_id", KEY), ("Content-Type", "application/json")],
         body: r#"{"ticket":{"guid":"1J3M5I3UHK1GZI1K31L4"},"status":"IN_PROGRESS"}"#,
-        success: 201,
+        answer: (201, r#"{"guid":"1J3M5I3UHK1GZI1K31L4","status":{"value":"In Progress"}}"#),
     },
 ];
 
@@ -115,6 +119,7 @@ const SAMPLES: [Sample; 5] = [
 struct Shown {
     sent: String,
     seen: String,
+    came_back: String,
     received: String,
     status: u16,
     well: bool,
@@ -173,6 +178,7 @@ impl Demo {
                 "gateway": gateway.listen.to_string(),
                 "sent": shown.sent,
                 "upstream_saw": shown.seen,
+                "upstream_answered": shown.came_back,
                 "received": shown.received,
                 "status": shown.status,
                 "well": shown.well,
@@ -182,8 +188,8 @@ impl Demo {
         let mark = if shown.well { "ok" } else { "WRONG" };
         format!(
             "== {client} client, {upstream} behind: {mark}\n\n-- the client sends\n{}\n\n\
-             -- {upstream} sees\n{}\n\n-- the client gets\n{}\n\n",
-            shown.sent, shown.seen, shown.received
+             -- {upstream} sees\n{}\n\n-- {upstream} answers\n{}\n\n-- the client gets\n{}\n\n",
+            shown.sent, shown.seen, shown.came_back, shown.received
         )
     }
 }
@@ -298,13 +304,15 @@ async fn call(
     let received = String::from_utf8_lossy(&answer).replace("\r\n", "\n");
     let status = received.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0);
     let seen = upstream.log();
-    let text = seen.iter().map(seen_text).collect::<Vec<_>>().join("\n\n");
+    let body = received.split_once("\n\n").map_or("", |(_, body)| body);
+    let well = (status, body) == sample.answer && seen.len() == 1;
     Ok(Shown {
         sent: request_text(sample),
-        seen: text,
+        seen: seen.iter().map(seen_text).collect::<Vec<_>>().join("\n\n"),
+        came_back: seen.iter().map(answer_text).collect::<Vec<_>>().join("\n\n"),
         received,
         status,
-        well: status == sample.success && seen.len() == 1,
+        well,
     })
 }
 
@@ -314,6 +322,17 @@ fn seen_text(seen: &sim::Seen) -> String {
         let _ = writeln!(text, "{name}: {value}");
     }
     let _ = write!(text, "\n{}", seen.body);
+    text
+}
+
+fn answer_text(seen: &sim::Seen) -> String {
+    let status = seen.status.and_then(|status| http::StatusCode::from_u16(status).ok());
+    let Some(status) = status else { return "(nothing)".to_owned() };
+    let mut text = format!("HTTP/1.1 {status}\n");
+    for (name, value) in &seen.answer_headers {
+        let _ = writeln!(text, "{name}: {value}");
+    }
+    let _ = write!(text, "\n{}", seen.answer_body);
     text
 }
 

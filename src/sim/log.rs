@@ -3,9 +3,10 @@
 
 use std::collections::VecDeque;
 
+use http::{HeaderName, HeaderValue};
 use serde_json::{Value, json};
 
-use super::exchange::Request;
+use super::exchange::{Answer, Request};
 
 /// Records kept; the oldest is dropped for the next.
 const LOG_RECORDS_MAX: usize = 1_024;
@@ -28,6 +29,10 @@ pub struct Seen {
     pub body: String,
     /// The status answered; `None` if the connection ended without one.
     pub status: Option<u16>,
+    /// The answer's own headers, the names in lower case; hyper adds what is the connection's.
+    pub answer_headers: Vec<(String, String)>,
+    /// The answer's body as text, its first 64 KiB.
+    pub answer_body: String,
     /// The fault that spoilt the answer, as its switch is written.
     pub fault: Option<String>,
 }
@@ -62,22 +67,30 @@ impl Seen {
 }
 
 impl Log {
-    pub(super) fn record(&mut self, request: &Request, status: Option<u16>, fault: Option<String>) {
+    /// Records a request with what became of it: a status, and the answer where one was given.
+    pub(super) fn record(
+        &mut self,
+        request: &Request,
+        (status, answer): (Option<u16>, Option<&Answer>),
+        fault: Option<String>,
+    ) {
         self.seen += 1;
         if self.records.len() == LOG_RECORDS_MAX {
             self.records.pop_front();
         }
-        let kept = &request.body[..request.body.len().min(LOG_BODY_BYTES_MAX)];
-        let headers = request.headers.iter().map(|(name, value)| {
-            (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
-        });
         self.records.push_back(Seen {
             seq: self.seen,
             method: request.method.to_string(),
             target: request.target(),
-            headers: headers.collect(),
-            body: String::from_utf8_lossy(kept).into_owned(),
+            headers: request.headers.iter().map(header).collect(),
+            body: kept(&request.body),
             status,
+            answer_headers: answer
+                .iter()
+                .flat_map(|answer| &answer.headers)
+                .map(|(name, value)| header((name, value)))
+                .collect(),
+            answer_body: answer.map(|answer| kept(&answer.body)).unwrap_or_default(),
             fault,
         });
     }
@@ -89,4 +102,12 @@ impl Log {
     pub(super) fn clear(&mut self) {
         self.records.clear();
     }
+}
+
+fn header((name, value): (&HeaderName, &HeaderValue)) -> (String, String) {
+    (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+}
+
+fn kept(body: &[u8]) -> String {
+    String::from_utf8_lossy(&body[..body.len().min(LOG_BODY_BYTES_MAX)]).into_owned()
 }

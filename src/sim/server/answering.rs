@@ -69,7 +69,8 @@ pub(super) fn settle(
     let written: Vec<String> =
         latency.map(Fault::Latency).iter().chain(fault.iter()).map(Fault::to_string).collect();
     let written = (!written.is_empty()).then(|| written.join(" "));
-    state.log.record(request, status.map(|status| status.as_u16()), written);
+    let status = status.map(|status| status.as_u16());
+    state.log.record(request, (status, outcome.as_ref().ok()), written);
     (latency, outcome)
 }
 
