@@ -162,8 +162,8 @@ fn commands_end_with_their_codes() {
     }
 }
 
-#[test]
-fn explain_names_the_line_of_each_field_and_hides_secrets() {
+/// What `explain` shows of a Series client's call to Thalamus, for an answer of the upstream's.
+fn explain(status: &str, reply: &str, code: i32) -> String {
     use std::io::Write as _;
     use std::process::Stdio;
 
@@ -178,8 +178,7 @@ fn explain_names_the_line_of_each_field_and_hides_secrets() {
     );
     std::fs::write(folder.path().join("latimer.yaml"), configuration).unwrap();
     std::fs::write(folder.path().join("ids.csv"), "client_id,upstream_id\nT-1,10\n").unwrap();
-    let reply = "201 Created\nContent-Type: application/json\n\n\
-                 {\"context\":{},\"case\":{\"id\":10,\"status\":\"resolved\"}}\n";
+    let reply = format!("{status}\nContent-Type: application/json\n\n{reply}\n");
     std::fs::write(folder.path().join("reply"), reply).unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_latimer"))
         .args(["explain", "--config", "latimer.yaml", "--route", "main", "--reply", "reply"])
@@ -196,19 +195,63 @@ fn explain_names_the_line_of_each_field_and_hides_secrets() {
     child.stdin.take().unwrap().write_all(request.as_bytes()).unwrap();
     let done = child.wait_with_output().unwrap();
     let shown = String::from_utf8(done.stdout).unwrap();
-    assert_eq!(done.status.code(), Some(0), "{shown}{}", String::from_utf8_lossy(&done.stderr));
-    // The line of a field is where it stands in the file.
-    let line_of = |file: &str, text: &str| {
-        let whole = std::fs::read_to_string(mappings.join(file)).unwrap();
-        whole.lines().position(|line| line.contains(text)).unwrap() + 1
-    };
-    let wanted = line_of("thalamus.yaml", "statusName: <status via");
-    assert!(shown.contains(&format!("thalamus.yaml:{wanted}")), "{shown}");
-    let wanted = line_of("series.yaml", "staffUserId: <actor");
-    assert!(shown.contains(&format!("series.yaml:{wanted}")), "{shown}");
-    assert!(shown.contains(r#"{"statusName":"resolved"}"#), "{shown}");
-    assert!(shown.contains("Status changed to resolved"), "{shown}");
+    assert_eq!(done.status.code(), Some(code), "{shown}{}", String::from_utf8_lossy(&done.stderr));
     for secret in ["the-secret-of-the-desk", "the-key-of-acme"] {
         assert!(!shown.contains(secret), "{shown}");
     }
+    shown
+}
+
+/// `what  value   <- file:line`, where the line is the one that has the text, or has that comment above it.
+fn names_line(shown: &str, what: &str, value: &str, file: &str, text: &str) {
+    let mappings = Path::new(env!("CARGO_MANIFEST_DIR")).join("mappings");
+    let whole = std::fs::read_to_string(mappings.join(file)).unwrap();
+    let comment = usize::from(text.starts_with('#'));
+    let line = whole.lines().position(|line| line.contains(text)).unwrap() + 1 + comment;
+    let found = shown.lines().any(|shown| {
+        let shown = shown.trim();
+        shown.starts_with(what)
+            && shown[what.len()..].trim_start().starts_with(value)
+            && shown.ends_with(&format!("/{file}:{line}"))
+    });
+    assert!(found, "no `{what} {value}` of {file}:{line} in\n{shown}");
+}
+
+#[test]
+fn explain_names_the_line_of_each_field_and_hides_secrets() {
+    let shown = explain("201 Created", r#"{"context":{},"case":{"id":10,"status":"resolved"}}"#, 0);
+    names_line(&shown, "json statusName", "resolved", "thalamus.yaml", "statusName: <status via");
+    names_line(&shown, "actor", "7", "series.yaml", "staffUserId: <actor");
+    names_line(&shown, "ticket", "T-1", "series.yaml", "line: POST /tickets/");
+    let message = "json data.message";
+    names_line(
+        &shown,
+        message,
+        "Status changed to resolved",
+        "series.yaml",
+        "message: Status changed",
+    );
+    assert!(shown.contains(r#"{"statusName":"resolved"}"#), "{shown}");
+    assert!(shown.contains("[secret]"), "{shown}");
+}
+
+#[test]
+fn explain_names_the_row_that_reads_a_fault_and_the_one_that_writes_it() {
+    let shown = explain("400 Bad Request", r#"{"errors":{"caseInstanceId":"invalidId"}}"#, 1);
+    // A row begins with its first key.
+    let comment = "# Says also that the operator or the touchpoint has no right to the case.";
+    names_line(&shown, "fault", "not_found", "thalamus.yaml", comment);
+    names_line(&shown, "fault", "not_found", "series.yaml", "{http: 404, means: not_found");
+    names_line(&shown, "status", "404", "series.yaml", "{http: 404, means: not_found");
+    names_line(
+        &shown,
+        "json error.message",
+        "Ticket not found",
+        "series.yaml",
+        "message: <message>",
+    );
+    let body = r#"{"success":false,"error":{"code":404,"message":"Ticket not found"}}"#;
+    assert!(shown.contains(body), "{shown}");
+    let unknown = explain("502 Bad Gateway", "<html>", 1);
+    assert!(unknown.contains("outcome  unknown\n"), "{unknown}");
 }

@@ -3,18 +3,20 @@
 //! What is shown is what runs: the same functions read, translate, write and judge. Secrets are shown
 //! as `[secret]`.
 
-use bytes::Bytes;
 use http::request::Parts;
 
 use crate::call::judge::{Verdict, judge};
-use crate::call::respond::{Learned, Responder};
+use crate::call::respond::{Learned, Responder, outcome_of};
 use crate::call::route::find_route;
 use crate::call::{Services, Stop, admit, decode, outgoing, path};
 use crate::ident::CallId;
 use crate::mapping::model::{Named, Operation, Place};
-use crate::mapping::run::{Gateway, Outgoing, Sources, WrittenAnswer, render_content};
+use crate::mapping::run::{
+    AnswerHead, Gateway, Outgoing, Reading, Sources, WrittenAnswer, fault_places, read_answer,
+    render_content, write_fault,
+};
 use crate::plan::{Pair, Route};
-use crate::upstream::Reply;
+use crate::upstream::{Reply, ReplyBody};
 use crate::value::{Record, Value};
 
 /// One stage, with what it came to.
@@ -200,9 +202,17 @@ impl Explainer<'_> {
         let (services, route) = (self.services, self.route);
         let upstream = &services.plan.upstreams[route.upstream];
         let target = &upstream.mapping.operations[pair.upstream];
+        let row = self.fault_line(target, record, &reply);
+        let status = reply.head.status.as_u16().to_string();
         let verdict = judge(&services.plan.vocabulary, upstream, target, record, Ok(reply));
         let answer = match verdict {
-            Verdict::Stopped(stop) => return Err(*stop),
+            Verdict::Stopped(stop) => {
+                let mut lines = vec![Line::new("status", status, "")];
+                lines.extend(row);
+                lines.push(Line::new("outcome", outcome_of(stop.fault).name(), ""));
+                self.show("upstream answer", lines);
+                return Err(*stop);
+            }
             Verdict::Yes { record, .. } => record,
         };
         let def = &services.plan.vocabulary.operations[target.id];
@@ -233,6 +243,25 @@ impl Explainer<'_> {
         Ok(())
     }
 
+    /// The fault that the upstream's answer reads as, with the row that says so.
+    fn fault_line(&self, target: &Operation, record: &Record<'_>, reply: &Reply) -> Option<Line> {
+        let ReplyBody::Whole(body) = &reply.body else { return None };
+        let plan = &self.services.plan;
+        let upstream = &plan.upstreams[self.route.upstream];
+        let (status, headers) = (reply.head.status.as_u16(), &reply.head.headers);
+        let reading = read_answer(
+            &plan.vocabulary,
+            &upstream.mapping,
+            target,
+            AnswerHead { status, headers },
+            body,
+            &upstream.settings,
+            record,
+        );
+        let Reading::No { fault, row, .. } = reading else { return None };
+        Some(Line::new("fault", fault.name(), target.faults.rows[row].at.line()))
+    }
+
     fn responder(&self) -> Responder<'_> {
         let call = CallId::random();
         Responder { services: self.services, route: self.route, head: self.head, call }
@@ -243,15 +272,27 @@ impl Explainer<'_> {
         let operation = learned.operation.and_then(|index| self.route.client.operations.get(index));
         let faults = operation.map_or(&self.route.client.faults, |operation| &operation.faults);
         let at = faults.row_for(stop.fault).map(|row| row.at.line()).unwrap_or_default();
-        let response = self.responder().fault(stop, learned);
-        let status = response.status().as_u16().to_string();
-        let mut lines = vec![Line::new("fault", stop.fault.name(), at)];
+        let responder = self.responder();
+        let mut lines = vec![Line::new("fault", stop.fault.name(), &at)];
         if !stop.field.is_empty() {
             lines.push(Line::new("member", &stop.field, ""));
         }
         let why = stop.cause.as_ref().filter(|_| stop.reason.is_empty()).unwrap_or(&stop.reason);
         lines.push(Line::new("why", why.as_ref(), ""));
-        lines.push(Line::new("status", status, ""));
+        let written = responder.with_fault(stop, learned, |faults, text, sources, wanted| {
+            let answer = write_fault(faults, stop.fault, text, sources, wanted);
+            lines.push(Line::new("status", answer.status.to_string(), at));
+            let places = fault_places(faults, stop.fault, text, sources, wanted);
+            lines.extend(
+                places
+                    .into_iter()
+                    .map(|(place, value)| Line::new(&place.label, value, place.at.line())),
+            );
+            answer
+        });
+        if !written.body.is_empty() {
+            lines.push(body_line(&written));
+        }
         self.show("client is told", lines);
     }
 }
@@ -300,6 +341,5 @@ fn place_line(place: &Place, sources: Sources<'_>) -> Option<Line> {
 }
 
 fn body_line(answer: &WrittenAnswer) -> Line {
-    let body = Bytes::copy_from_slice(&answer.body);
-    Line::new("body", String::from_utf8_lossy(&body), "")
+    Line::new("body", String::from_utf8_lossy(&answer.body), "")
 }

@@ -14,7 +14,7 @@ use crate::call::{Outcome, Services, Stop};
 use crate::config::{Limit, Messages};
 use crate::ident::CallId;
 use crate::limit::Decision;
-use crate::mapping::model::BodyKind;
+use crate::mapping::model::{BodyKind, FaultMap};
 use crate::mapping::run::{
     FaultText, Gateway, RequestParts, Settings, Sources, WrittenAnswer, limit_headers, write_fault,
 };
@@ -83,6 +83,28 @@ impl Responder<'_> {
 
     /// The answer of a fault, in the client vendor's own shape.
     pub(super) fn fault(&self, stop: &Stop, learned: &Learned) -> Response<Full<Bytes>> {
+        let answer = self.with_fault(stop, learned, |faults, text, sources, wanted| {
+            write_fault(faults, stop.fault, text, sources, wanted)
+        });
+        let mut response = self.finish(answer, outcome_of(stop.fault), learned);
+        let headers = response.headers_mut();
+        put(headers, FAULT, stop.fault.name());
+        if let Some(seconds) = stop.retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if stop.close {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+
+    /// Gives what a fault is written from.
+    pub(super) fn with_fault<T>(
+        &self,
+        stop: &Stop,
+        learned: &Learned,
+        write: impl FnOnce(&FaultMap, FaultText<'_>, Sources<'_>, RequestParts<'_>) -> T,
+    ) -> T {
         let operation = learned.operation.and_then(|index| self.route.client.operations.get(index));
         let faults = operation.map_or(&self.route.client.faults, |operation| &operation.faults);
         let theirs = match (self.route.messages, &stop.upstream_text) {
@@ -110,17 +132,7 @@ impl Responder<'_> {
             .or(self.route.client.operations.first())
             .and_then(|operation| super::decode::body_kind(operation, self.head));
         let wanted = RequestParts { headers: &self.head.headers, kind };
-        let answer = write_fault(faults, stop.fault, text, sources, wanted);
-        let mut response = self.finish(answer, outcome_of(stop.fault), learned);
-        let headers = response.headers_mut();
-        put(headers, FAULT, stop.fault.name());
-        if let Some(seconds) = stop.retry_after {
-            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        if stop.close {
-            headers.insert(CONNECTION, HeaderValue::from_static("close"));
-        }
-        response
+        write(faults, text, sources, wanted)
     }
 
     /// Where values of an answer come from.

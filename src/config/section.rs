@@ -4,7 +4,7 @@
 //! one pass reports everything. No key's meaning is known here.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -240,7 +240,7 @@ impl Reader<'_> {
     /// A path under a key, from the file's folder on.
     pub(super) fn path(&mut self, item: &Item, key: &str) -> Option<Spanned<PathBuf>> {
         let base = self.base;
-        self.parsed(item, key, |text| form::text(text).map(|path| base.join(path)))
+        self.parsed(item, key, |text| form::text(text).map(|path| shortened(base.join(path))))
     }
 
     /// The items of a list; none if the key is left out.
@@ -313,4 +313,20 @@ fn shown_duration(duration: Duration) -> String {
         (seconds, 0) if seconds.is_multiple_of(60) => format!("{}m", seconds / 60),
         (seconds, _) => format!("{seconds}s"),
     }
+}
+
+/// The path without `folder/..` in it, as people would write it; as it is where a link makes that another
+/// place.
+fn shortened(path: PathBuf) -> PathBuf {
+    let mut short = PathBuf::new();
+    for part in path.components() {
+        let into_folder = matches!(short.components().next_back(), Some(Component::Normal(_)));
+        if part == Component::ParentDir && into_folder {
+            short.pop();
+        } else {
+            short.push(part);
+        }
+    }
+    let same = |one: std::io::Result<PathBuf>, other: std::io::Result<PathBuf>| matches!((one, other), (Ok(one), Ok(other)) if one == other);
+    if same(path.canonicalize(), short.canonicalize()) { short } else { path }
 }

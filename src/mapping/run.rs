@@ -29,8 +29,8 @@ pub use read::{
 pub use render::{Rendered, render_content};
 pub use step::{read_step, write_step};
 pub use write::{
-    FaultText, Outgoing, RequestParts, WrittenAnswer, limit_headers, write_answer, write_fault,
-    write_request,
+    FaultText, Outgoing, RequestParts, WrittenAnswer, fault_places, limit_headers, write_answer,
+    write_fault, write_request,
 };
 
 use crate::mapping::model::{GatewayField, Mapping, Vocabulary};

@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use crate::codec::percent;
 use crate::mapping::model::{
-    Body, BodyKind, FaultMap, Named, Operation, Pattern, Piece, Place, Request,
+    Body, BodyKind, FaultMap, FaultRow, Named, Operation, Pattern, Piece, Place, Request,
 };
 use crate::mapping::run::body::write_body;
 use crate::mapping::run::read::BLANKS;
@@ -325,9 +325,57 @@ pub fn write_fault(
     sources: Sources<'_>,
     wanted: RequestParts<'_>,
 ) -> WrittenAnswer {
-    let Some(row) = faults.row_for(fault) else {
-        return WrittenAnswer { status: 500, headers: HeaderMap::new(), body: Vec::new() };
-    };
+    let written = with_fault_renderer(faults, fault, text, sources, |row, renderer| {
+        let mut headers = answer_headers(renderer, &faults.headers).unwrap_or_default();
+        headers.extend(answer_headers(renderer, &row.headers).unwrap_or_default());
+        if fault == Fault::MethodNotAllowed
+            && let Ok(allow) = HeaderValue::from_str(sources.gateway.allow)
+        {
+            headers.insert(ALLOW, allow);
+        }
+        let mut body = Vec::with_capacity(BODY_BYTES_USUAL);
+        if let Some(form) = preferred(faults.bodies_of(row), wanted.headers, wanted.kind) {
+            if write_body(renderer, form, &mut body).is_err() {
+                body.clear();
+            }
+            put_content_type(form, &mut headers);
+        }
+        WrittenAnswer { status: renderer.sources.gateway.http, headers, body }
+    });
+    written.unwrap_or(WrittenAnswer { status: 500, headers: HeaderMap::new(), body: Vec::new() })
+}
+
+/// What stands in each place that [`write_fault`] fills, for `explain`.
+pub fn fault_places<'m>(
+    faults: &'m FaultMap,
+    fault: Fault,
+    text: FaultText<'_>,
+    sources: Sources<'_>,
+    wanted: RequestParts<'_>,
+) -> Vec<(&'m Place, String)> {
+    let places = with_fault_renderer(faults, fault, text, sources, |row, renderer| {
+        let headers = faults.headers.iter().chain(&row.headers).map(|named| &named.place);
+        let form = preferred(faults.bodies_of(row), wanted.headers, wanted.kind);
+        let in_body = form.into_iter().flat_map(|form| &form.places);
+        let written = headers.chain(in_body).filter(|place| place.arrow.writes());
+        let filled = written.filter_map(|place| {
+            let value = renderer.content(&place.content).ok()??;
+            Some((place, value.text.into_owned()))
+        });
+        filled.collect()
+    });
+    places.unwrap_or_default()
+}
+
+/// Renders with the row that writes a fault; `None` if the vendor has none.
+fn with_fault_renderer<'m, T>(
+    faults: &'m FaultMap,
+    fault: Fault,
+    text: FaultText<'_>,
+    sources: Sources<'_>,
+    render: impl FnOnce(&'m FaultRow, &Renderer<'_>) -> T,
+) -> Option<T> {
+    let row = faults.row_for(fault)?;
     let status = row.http.first().copied().unwrap_or(500);
     let gateway = super::Gateway { http: status, ..sources.gateway.clone() };
     let sources = Sources { gateway: &gateway, ..sources };
@@ -344,21 +392,7 @@ pub fn write_fault(
     let mut renderer = Renderer::new(sources);
     renderer.native = row.native.as_ref().filter(|native| native.arrow.writes()).map(|n| &n.code);
     renderer.message = &message;
-    let mut headers = answer_headers(&renderer, &faults.headers).unwrap_or_default();
-    headers.extend(answer_headers(&renderer, &row.headers).unwrap_or_default());
-    if fault == Fault::MethodNotAllowed
-        && let Ok(allow) = HeaderValue::from_str(gateway.allow)
-    {
-        headers.insert(ALLOW, allow);
-    }
-    let mut body = Vec::with_capacity(BODY_BYTES_USUAL);
-    if let Some(form) = preferred(faults.bodies_of(row), wanted.headers, wanted.kind) {
-        if write_body(&renderer, form, &mut body).is_err() {
-            body.clear();
-        }
-        put_content_type(form, &mut headers);
-    }
-    WrittenAnswer { status, headers, body }
+    Some(render(row, &renderer))
 }
 
 /// The header fields of `limits:`, which stand on every answer.
