@@ -6,19 +6,20 @@
 //!
 //! The pool is a plain stack per upstream; the newest connection is used first, so that spare ones grow
 //! old and go. There is no retry here but one: a kept connection that the other side had closed
-//! before a byte was written is replaced by a fresh one, once.
+//! before a byte was written is replaced by a fresh one, once. A server that closes in the moment in
+//! which we write cannot be told from one that has read the request: then nobody knows.
 
 mod connection;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::Request;
-use http_body_util::{BodyExt, Full};
+use http_body_util::Full;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
@@ -132,7 +133,7 @@ impl Upstream {
         if Instant::now() >= deadline {
             return Err(SendError::TimedOutBeforeSend);
         }
-        if let Some(kept) = self.checkout() {
+        if let Some(kept) = self.checkout().await {
             match self.exchange(kept, request.clone(), deadline).await {
                 // It had been closed while it stood idle; a fresh one has not.
                 Err(SendError::Unreachable { .. }) => {}
@@ -150,12 +151,14 @@ impl Upstream {
         deadline: Instant,
     ) -> Result<Reply, SendError> {
         let before = connection.written();
-        let sending = connection.sender.send_request(request);
-        let (nothing_sent, cause) = match tokio::time::timeout_at(deadline, sending).await {
+        let sent = tokio::time::timeout_at(deadline, connection.send(request)).await;
+        // Nobody drives the connection from here on, so the count stays what it is.
+        let nothing_sent = connection.written() == before;
+        let cause = match sent {
             Ok(Ok(response)) => return Ok(self.read(response, connection, deadline).await),
-            Ok(Err(error)) => (connection.written() == before, error.to_string()),
-            Err(_) if connection.written() == before => return Err(SendError::TimedOutBeforeSend),
-            Err(_) => (false, "the deadline passed".to_owned()),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) if nothing_sent => return Err(SendError::TimedOutBeforeSend),
+            Err(_) => "the deadline passed".to_owned(),
         };
         if nothing_sent {
             Err(SendError::Unreachable { cause })
@@ -168,13 +171,13 @@ impl Upstream {
     async fn read(
         &self,
         response: http::Response<Incoming>,
-        connection: Connection,
+        mut connection: Connection,
         deadline: Instant,
     ) -> Reply {
         let (head, mut incoming) = response.into_parts();
         let mut whole = BytesMut::new();
         let broken = loop {
-            match tokio::time::timeout_at(deadline, incoming.frame()).await {
+            match tokio::time::timeout_at(deadline, connection.frame(&mut incoming)).await {
                 Err(_) => break Some(BrokenBody::TimedOut),
                 Ok(None) => break None,
                 Ok(Some(Err(_))) => break Some(BrokenBody::Truncated),
@@ -190,37 +193,43 @@ impl Upstream {
         match broken {
             Some(broken) => Reply { head, body: ReplyBody::Broken(broken) },
             None => {
-                self.keep(connection);
+                self.keep(connection).await;
                 Reply { head, body: ReplyBody::Whole(whole.freeze()) }
             }
         }
     }
 
     /// The newest connection that is still good.
-    fn checkout(&self) -> Option<Connection> {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        while let Some(kept) = idle.pop() {
-            let young = now.duration_since(kept.since) < self.settings.idle_timeout;
-            if !young {
+    async fn checkout(&self) -> Option<Connection> {
+        loop {
+            let mut kept = self.idle().pop()?;
+            if kept.since.elapsed() >= self.settings.idle_timeout {
                 // Everything below is older still.
-                idle.clear();
+                self.idle().clear();
                 return None;
             }
-            if kept.connection.sender.is_ready() {
+            if kept.connection.is_usable().await {
                 return Some(kept.connection);
             }
         }
-        None
     }
 
-    fn keep(&self, connection: Connection) {
-        if connection.sender.is_closed() {
+    async fn keep(&self, mut connection: Connection) {
+        if !connection.is_usable().await {
             return;
         }
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let old = |kept: &Idle| now.duration_since(kept.since) >= self.settings.idle_timeout;
+        let mut idle = self.idle();
+        // The oldest lie at the bottom.
+        let gone = idle.iter().take_while(|kept| old(kept)).count();
+        idle.drain(..gone);
         if idle.len() < self.settings.idle_max {
-            idle.push(Idle { connection, since: Instant::now() });
+            idle.push(Idle { connection, since: now });
         }
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

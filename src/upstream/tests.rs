@@ -79,6 +79,76 @@ async fn a_kept_connection_that_was_closed_is_replaced_once() {
     assert_eq!(server.await.unwrap(), [1, 1], "each request was sent once");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_one_after_another_share_one_connection() {
+    let (port, server) = scripted(vec![vec![OK; 100]]).await;
+    let upstream = upstream("127.0.0.1", port);
+    for call in 0..100 {
+        let reply = send(&upstream, 5_000).await;
+        assert!(reply.is_ok(), "call {call}: {reply:?}");
+    }
+    assert_eq!(server.await.unwrap(), [100]);
+}
+
+#[tokio::test]
+async fn a_server_that_will_say_no_more_gets_no_more() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = tokio::spawn(async move {
+        let (mut first, _) = listener.accept().await.unwrap();
+        assert!(read_request(&mut first).await);
+        first.write_all(OK).await.unwrap();
+        // Its write side is closed, and it goes on reading: what is written here would be lost.
+        first.shutdown().await.unwrap();
+        let (mut second, _) = listener.accept().await.unwrap();
+        assert!(read_request(&mut second).await);
+        second.write_all(OK).await.unwrap();
+        let mut more = Vec::new();
+        first.read_to_end(&mut more).await.unwrap();
+        more
+    });
+    let upstream = upstream("127.0.0.1", port);
+    for _ in 0..2 {
+        assert!(send(&upstream, 5_000).await.is_ok());
+    }
+    assert_eq!(server.await.unwrap(), b"", "not a byte on the connection that was over");
+}
+
+#[tokio::test]
+async fn what_was_not_asked_for_ends_a_connection() {
+    let twice = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nother";
+    let (port, server) = scripted(vec![vec![twice], vec![OK]]).await;
+    let upstream = upstream("127.0.0.1", port);
+    for _ in 0..2 {
+        let reply = send(&upstream, 5_000).await.unwrap();
+        assert!(matches!(reply.body, ReplyBody::Whole(bytes) if bytes == "ok"));
+    }
+    assert_eq!(server.await.unwrap(), [1, 1], "a second answer is nobody's");
+}
+
+#[tokio::test]
+async fn a_deadline_during_the_connect_is_told_from_a_slow_upstream() {
+    // Nobody accepts, and the queue is full: a connect waits.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut queued = Vec::new();
+    while let Ok(connected) =
+        tokio::time::timeout(Duration::from_millis(100), TcpStream::connect(address)).await
+    {
+        queued.push(connected.unwrap());
+        assert!(queued.len() < 100, "the queue never fills");
+    }
+    let patient = upstream("127.0.0.1", address.port());
+    assert_eq!(send(&patient, 150).await.unwrap_err(), SendError::TimedOutBeforeSend);
+    let settings =
+        Settings { connect_timeout: Duration::from_millis(100), ..patient.settings.clone() };
+    let hasty = Upstream::new(settings);
+    let sent = send(&hasty, 10_000).await;
+    assert!(matches!(sent, Err(SendError::Unreachable { .. })), "{sent:?}");
+}
+
 #[tokio::test]
 async fn nobody_listening_means_that_nothing_was_sent() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
