@@ -59,5 +59,5 @@ pub const DRAIN: Duration = Duration::from_secs(20);
 pub const CONCURRENCY_MAX: usize = 10_000;
 /// Idle connections kept to one upstream.
 pub const UPSTREAM_IDLE_MAX: usize = 256;
-/// Distinct consumers of one route whose limiter state is kept before it is swept.
-pub const LIMITER_KEYS_MAX: usize = 100_000;
+/// Time in which an empty bucket of a limit is full again; longer ones would count past 64 bits.
+pub const LIMIT_FILL_MAX: Duration = Duration::from_secs(10 * 365 * 86_400);

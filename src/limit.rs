@@ -11,7 +11,8 @@ use governor::middleware::StateInformationMiddleware;
 use governor::state::keyed::DashMapStateStore;
 use governor::{Quota, RateLimiter};
 
-/// A limiter with one bucket per key.
+/// A limiter with one bucket per key. Keys are the configuration's consumers, so there are never more
+/// buckets than those.
 #[derive(Debug)]
 pub struct Limiter<C: Clock = DefaultClock> {
     buckets: RateLimiter<u32, DashMapStateStore<u32>, C, StateInformationMiddleware>,
@@ -48,8 +49,13 @@ impl Limiter {
 impl<C: Clock + Clone> Limiter<C> {
     /// The same with a clock of its own.
     pub fn with_clock(count: u32, per: Duration, burst: u32, clock: C) -> Self {
-        let period = (per / count.max(1)).max(Duration::from_nanos(1));
-        let burst = NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN);
+        // Rounded up, so that it is never more than the rate that passes.
+        let period = per.as_nanos().div_ceil(u128::from(count.max(1))).max(1);
+        let period = u64::try_from(period).unwrap_or(u64::MAX / 4);
+        // governor counts in nanoseconds of 64 bits; the configuration refuses what does not fit.
+        let most = u32::try_from(u64::MAX / 4 / period).unwrap_or(u32::MAX);
+        let burst = NonZeroU32::new(burst.min(most)).unwrap_or(NonZeroU32::MIN);
+        let period = Duration::from_nanos(period);
         let quota = Quota::with_period(period)
             .expect("a period of at least one nanosecond is not zero")
             .allow_burst(burst);
@@ -68,12 +74,6 @@ impl<C: Clock + Clone> Limiter<C> {
             }
             Err(until) => Decision::Refused { retry_after: until.wait_time_from(self.clock.now()) },
         }
-    }
-
-    /// Forgets keys whose buckets are full again, and gives their memory back.
-    pub fn sweep(&self) {
-        self.buckets.retain_recent();
-        self.buckets.shrink_to_fit();
     }
 }
 
@@ -134,6 +134,34 @@ mod tests {
             Decision::Refused { retry_after: Duration::from_millis(millis) }.retry_after_seconds()
         };
         assert_eq!((told(1), told(1000), told(1001)), (Some(1), Some(1), Some(2)));
+    }
+
+    #[test]
+    fn a_rate_that_does_not_divide_its_time_is_never_exceeded() {
+        // A third of a second is 333,333,333⅓ nanoseconds: three calls take a whole second.
+        let (limiter, clock) = limiter(3, 1);
+        let mut passed = 0;
+        for _ in 0..3_000 {
+            passed += u32::from(matches!(limiter.check(1), Decision::Admitted { .. }));
+            clock.advance(Duration::from_nanos(333_333_333));
+        }
+        // In 2,999 steps of a third of a second less a bit, a full bucket of one and the rate.
+        assert!(passed <= 1 + 2_999, "{passed}");
+        let elapsed = Duration::from_nanos(333_333_333) * 2_999;
+        let most = 1 + (elapsed.as_nanos() * 3 / 1_000_000_000);
+        assert!(u128::from(passed) <= most, "{passed} of {most}");
+    }
+
+    #[test]
+    fn a_bucket_that_takes_ages_to_fill_does_not_overflow() {
+        let clock = FakeRelativeClock::default();
+        let day = Duration::from_secs(86_400);
+        let limiter = Limiter::with_clock(1, day, 1_000_000, clock.clone());
+        for _ in 0..50_000 {
+            assert!(matches!(limiter.check(1), Decision::Admitted { .. }));
+        }
+        let Decision::Admitted { reset_after, .. } = limiter.check(1) else { panic!() };
+        assert_eq!(reset_after, day * 50_001);
     }
 
     proptest! {

@@ -218,8 +218,16 @@ fn limit(reader: &mut Reader<'_>, section: &Section<'_>) -> Limit {
     }
     let Some(limit) = reader.subsection(section, "limit", schema::LIMIT) else { return default };
     let rate = reader.leaf(&limit, "rate", form::rate).map_or(RATE, |rate| rate.value);
-    let burst = reader.leaf(&limit, "burst", form::count).map_or(rate.count, |burst| burst.value);
-    Limit::Bucket { rate, burst }
+    let burst = reader.leaf(&limit, "burst", form::count);
+    if let Some(burst) = &burst {
+        let most = bounds::LIMIT_FILL_MAX.as_secs() * u64::from(rate.count) / rate.per.as_secs();
+        if u64::from(burst.value) > most {
+            let message = format!("`burst`: {} calls at {rate} take over ten years", burst.value);
+            let hint = format!("write at most {most} at this rate");
+            reader.error(codes::FORM, &burst.at, message, &hint);
+        }
+    }
+    Limit::Bucket { rate, burst: burst.map_or(rate.count, |burst| burst.value) }
 }
 
 fn ids(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Ids> {
