@@ -49,6 +49,29 @@ fn every_example_and_every_law_holds() {
 }
 
 #[test]
+fn the_readmes_first_mapping_is_right() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = std::fs::read_to_string(folder.join("README.md")).unwrap();
+    let from = readme.find("```yaml\nmapping: 1\n").unwrap() + "```yaml\n".len();
+    let text = &readme[from..from + readme[from..].find("```").unwrap()];
+    let own = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(folder.join("mappings")).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(&path, own.path().join(path.file_name().unwrap())).unwrap();
+    }
+    std::fs::write(own.path().join("desk.yaml"), text).unwrap();
+    for command in ["check", "test"] {
+        let (code, shown, told) = latimer(&[command, own.path().to_str().unwrap()]);
+        assert_eq!(code, Some(0), "{command}: {shown}{told}");
+    }
+    std::fs::write(own.path().join("desk.yaml"), text.replace("via status>", "via statsu>"))
+        .unwrap();
+    let (code, shown, told) = latimer(&["check", own.path().to_str().unwrap()]);
+    assert_eq!(code, Some(1), "{shown}{told}");
+    assert!(format!("{shown}{told}").contains("did you mean `status`?"), "{shown}{told}");
+}
+
+#[test]
 fn the_shipped_configurations_would_start() {
     for path in ["config/minimal.yaml", "config/reference.yaml"] {
         let (code, _, told) = latimer(&["serve", "--check", "--config", path]);
