@@ -80,7 +80,7 @@ pub struct Route {
 pub struct Pair {
     /// Index of the operation in the upstream's mapping.
     pub upstream: usize,
-    /// Request fields that the upstream has no hole for.
+    /// Request fields that clients can say and the upstream has no place for.
     pub dropped: Vec<u8>,
     /// Index of the request field that is translated by the route's `ids`.
     pub ticket: Option<u8>,

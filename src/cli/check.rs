@@ -1,5 +1,6 @@
 //! `latimer check`.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -62,6 +63,9 @@ impl Check {
             }
         }
         diag::sort(&mut found);
+        if self.config.is_some() && !paths.is_empty() {
+            once(&mut found);
+        }
         self.report(&found);
         let denied = self.deny.is_some() && !found.is_empty();
         match could_not {
@@ -78,6 +82,7 @@ impl Check {
             Err(crate::catalog::LoadError::Findings(found)) => return Ok(found),
             Err(error) => return Err(error.into()),
         };
+        found.append(&mut catalog.losses());
         for mapping in &catalog.mappings {
             for (at, what) in mapping.unverified.iter().filter(|_| self.unverified) {
                 let message = format!("no page attests this: {what}");
@@ -97,6 +102,17 @@ impl Check {
             }
         }
     }
+}
+
+/// Says a thing once if a path is also the configuration's.
+fn once(found: &mut Vec<Diagnostic>) {
+    let mut seen = HashSet::new();
+    found.retain(|finding| {
+        let path = PathBuf::from(&finding.at.file.name);
+        let path = path.canonicalize().unwrap_or(path);
+        let place = (finding.at.file.first_line, finding.at.span);
+        seen.insert((path, place, finding.code, finding.message.clone()))
+    });
 }
 
 /// One mapping file with the vocabulary of its folder, or with the shipped one.

@@ -9,7 +9,7 @@ mod faults;
 mod operations;
 mod words;
 
-pub use catalog::check_catalog;
+pub use catalog::{check_catalog, check_clients};
 
 use crate::diag::{Diagnostic, Severity, has_errors};
 use crate::mapping::examples::run_examples;
