@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::diag::{self, Diagnostic, Severity, SourceFile, Span};
-use crate::mapping::check::{check_catalog, check_clients, check_mapping, check_tables};
+use crate::mapping::check::{
+    check_catalog, check_clients, check_mapping, check_tables, unverified,
+};
 use crate::mapping::compile::{TableOverride, compile, compile_vocabulary};
 use crate::mapping::model::{Mapping, Vocabulary};
 use crate::mapping::syntax::{File, Findings};
@@ -121,6 +123,11 @@ impl Catalog {
             return Err(found);
         }
         Ok((Self { vocabulary, mappings }, found))
+    }
+
+    /// What no vendor's page attests: M104.
+    pub fn unverified(&self) -> Vec<Diagnostic> {
+        self.mappings.iter().flat_map(|mapping| unverified(mapping)).collect()
     }
 
     /// What gets lost between any two vendors: M102, M103.

@@ -100,14 +100,21 @@ fn m020_two_files_for_one_vendor() {
 fn warnings_of_the_shipped_mappings() {
     let (catalog, mut found) = Catalog::of_sources(&shipped()).unwrap();
     found.append(&mut catalog.losses());
+    found.append(&mut catalog.unverified());
     diag::sort(&mut found);
-    for code in ["M101", "M102", "M103"] {
+    for code in ["M101", "M102", "M103", "M104"] {
         insta::assert_snapshot!(format!("shipped_{code}"), shown(&found, code));
     }
 }
 
+type Built = Result<(plan::Plan, Vec<Diagnostic>), Vec<Diagnostic>>;
+
 /// What gets lost with these routes, each `client -> upstream`.
 fn losses(routes: &[(&str, &str)]) -> Vec<Diagnostic> {
+    joined(routes).unwrap().1
+}
+
+fn joined(routes: &[(&str, &str)]) -> Built {
     let mut text = "upstreams:\n".to_owned();
     for (vendor, settings) in [("series", "{staff_user: 7}"), ("zstack", "{}")] {
         text.push_str(&format!(
@@ -125,7 +132,7 @@ fn losses(routes: &[(&str, &str)]) -> Vec<Diagnostic> {
     let file = SourceFile::new("latimer.yaml", text);
     let environment = [("KEY".to_owned(), "k".to_owned()), ("TOKEN".to_owned(), "t".to_owned())];
     let (config, _) = config::load_text(&file, Path::new("."), environment.into_iter()).unwrap();
-    plan::build(&config, &named_as_files()).unwrap().1
+    plan::build(&config, &named_as_files())
 }
 
 /// The shipped mappings under the names that they have in the folder.
@@ -190,4 +197,39 @@ fn a_look_up_carries_what_it_looks_for() {
     };
     assert!(!is_lost("where: {to.state: <status via state>}"));
     assert!(is_lost("where: {to.state: \"6\"}"));
+}
+
+/// The entry of a block or flow map that begins here: its line, and those that are indented under it.
+fn entry(text: &str, start: usize) -> String {
+    let line_start = text[..start].rfind('\n').map_or(0, |at| at + 1);
+    let before = &text[line_start..start];
+    // The keys of a row stand beneath its first one; those of an entry are indented.
+    let indent = before.len() + usize::from(!before.ends_with("- "));
+    let mut lines = text[start..].lines();
+    let first = lines.next().unwrap();
+    let under = lines.take_while(|line| line.len() - line.trim_start().len() >= indent);
+    std::iter::once(first).chain(under).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn m104_points_at_each_entry_that_is_marked_and_at_no_other() {
+    let (catalog, _) = Catalog::of_sources(&shipped()).unwrap();
+    for mapping in &catalog.mappings {
+        let text = &mapping.source.text;
+        let found = catalog.unverified().into_iter().filter(|one| one.at.file == mapping.source);
+        let found: Vec<Diagnostic> = found.collect();
+        assert_eq!(found.len(), text.matches("unverified: true").count(), "{}", mapping.vendor);
+        for finding in found {
+            let marked = entry(text, finding.at.span.start);
+            assert_eq!(marked.matches("unverified: true").count(), 1, "{finding:?}\n{marked}");
+        }
+    }
+}
+
+#[test]
+fn a_configuration_is_told_only_of_what_is_unverified_in_its_own_systems() {
+    let found = joined(&[("series", "zstack")]).unwrap().0.unverified();
+    let mut files: Vec<&str> = found.iter().map(|one| one.at.file.name.as_str()).collect();
+    files.dedup();
+    assert_eq!(files, ["mappings/series.yaml", "mappings/zstack.yaml"]);
 }

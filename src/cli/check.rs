@@ -46,7 +46,12 @@ impl Check {
         let mut could_not = None;
         if let Some(config) = &self.config {
             match app::load(config, std::env::vars()) {
-                Ok((_, _, mut warnings)) => found.append(&mut warnings),
+                Ok((_, plan, mut warnings)) => {
+                    found.append(&mut warnings);
+                    if self.unverified {
+                        found.append(&mut plan.unverified());
+                    }
+                }
                 Err(StartError::Findings(mut list)) => found.append(&mut list),
                 Err(error) => could_not = Some(fail(&error)),
             }
@@ -63,7 +68,7 @@ impl Check {
             }
         }
         diag::sort(&mut found);
-        if self.config.is_some() && !paths.is_empty() {
+        if self.config.is_some() {
             once(&mut found);
         }
         self.report(&found);
@@ -83,11 +88,8 @@ impl Check {
             Err(error) => return Err(error.into()),
         };
         found.append(&mut catalog.losses());
-        for mapping in &catalog.mappings {
-            for (at, what) in mapping.unverified.iter().filter(|_| self.unverified) {
-                let message = format!("no page attests this: {what}");
-                found.push(Diagnostic::warning("M104", at.clone(), message));
-            }
+        if self.unverified {
+            found.append(&mut catalog.unverified());
         }
         Ok(found)
     }
@@ -104,7 +106,7 @@ impl Check {
     }
 }
 
-/// Says a thing once if a path is also the configuration's.
+/// Says a thing once, though routes share a mapping and a path may be the configuration's too.
 fn once(found: &mut Vec<Diagnostic>) {
     let mut seen = HashSet::new();
     found.retain(|finding| {
