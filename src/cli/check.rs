@@ -1,13 +1,14 @@
 //! `latimer check`.
 
 use std::collections::HashSet;
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
 use crate::app::{self, StartError};
 use crate::catalog::Catalog;
-use crate::cli::{COULD_NOT_TELL, FINDINGS, fail, print, show};
+use crate::cli::{COULD_NOT_TELL, FINDINGS, fail, listed, print};
 use crate::diag::{self, Diagnostic, SourceFile};
 
 /// Check mappings and configuration.
@@ -96,7 +97,7 @@ impl Check {
 
     fn report(&self, found: &[Diagnostic]) {
         match self.format {
-            Format::Text => show(found),
+            Format::Text => print(&listed(found, std::io::stdout().is_terminal())),
             Format::Json => {
                 for finding in found {
                     print(&format!("{}\n", diag::to_json(finding)));
