@@ -37,7 +37,7 @@ pub struct Mapping {
     pub source: Arc<SourceFile>,
     /// The file as written, kept for its examples and for replacing tables.
     pub file: Arc<syntax::File>,
-    /// What an upstream or a route fills in; a setting's index is its [`SettingId`](crate::value::SettingId).
+    /// What an upstream or a route fills in; a setting's index is its [`SettingId`].
     pub settings: Vec<Setting>,
     /// What values look like.
     pub formats: Vec<Format>,
