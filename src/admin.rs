@@ -1,6 +1,7 @@
-//! The listener of the operator: is it alive, is it ready.
+//! The listener of the operator: is it alive, is it ready, what has it counted.
 
 use std::convert::Infallible;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -14,20 +15,27 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 
 use crate::bounds;
+use crate::call::Services;
 
 /// Connections of the operator's at one time.
 const CONNECTIONS_MAX: usize = 64;
 
+/// What Prometheus asks for first.
+const OPEN_METRICS: HeaderValue =
+    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+const PLAIN: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+
 /// Serves until the task is dropped.
-pub async fn run(listener: TcpListener, ready: Arc<AtomicBool>) {
+pub async fn run(listener: TcpListener, ready: Arc<AtomicBool>, services: Arc<Services>) {
     let connections = Arc::new(tokio::sync::Semaphore::new(CONNECTIONS_MAX));
     loop {
         let Ok(permit) = Arc::clone(&connections).acquire_owned().await else { return };
         let Ok((stream, _)) = listener.accept().await else { continue };
-        let ready = Arc::clone(&ready);
+        let (ready, services) = (Arc::clone(&ready), Arc::clone(&services));
         tokio::spawn(async move {
             let service = service_fn(move |request| {
-                let response = answer(&request, ready.load(Ordering::Acquire));
+                let metrics = || services.metrics.text();
+                let response = answer(&request, ready.load(Ordering::Acquire), metrics);
                 async move { Ok::<_, Infallible>(response) }
             });
             let served = http1::Builder::new()
@@ -43,30 +51,47 @@ pub async fn run(listener: TcpListener, ready: Arc<AtomicBool>) {
     }
 }
 
-fn answer<B>(request: &Request<B>, ready: bool) -> Response<Full<Bytes>> {
-    let text = |status: StatusCode, text: &'static str| {
-        let mut response = Response::new(Full::new(Bytes::from_static(text.as_bytes())));
-        *response.status_mut() = status;
-        let plain = HeaderValue::from_static("text/plain; charset=utf-8");
-        response.headers_mut().insert(CONTENT_TYPE, plain);
-        response
-    };
+/// The metrics are written only for a request that gets them.
+fn answer<B>(
+    request: &Request<B>,
+    ready: bool,
+    metrics: impl FnOnce() -> Result<String, fmt::Error>,
+) -> Response<Full<Bytes>> {
     // A page in a browser could otherwise reach this listener under a name of its own.
     if !local_host(request) {
         return text(StatusCode::FORBIDDEN, "this listener answers to a local name only\n");
     }
-    let known = match request.uri().path() {
-        "/live" => text(StatusCode::OK, "live\n"),
-        "/ready" if ready => text(StatusCode::OK, "ready\n"),
-        "/ready" => text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
-        _ => return text(StatusCode::NOT_FOUND, "not found\n"),
-    };
-    if matches!(*request.method(), Method::GET | Method::HEAD) {
-        return known;
+    let path = request.uri().path();
+    if !matches!(path, "/live" | "/ready" | "/metrics") {
+        return text(StatusCode::NOT_FOUND, "not found\n");
     }
-    let mut refused = text(StatusCode::METHOD_NOT_ALLOWED, "GET or HEAD\n");
-    refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-    refused
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let mut refused = text(StatusCode::METHOD_NOT_ALLOWED, "GET or HEAD\n");
+        refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return refused;
+    }
+    match path {
+        "/metrics" => match metrics() {
+            Ok(metrics) => typed(StatusCode::OK, OPEN_METRICS, Bytes::from(metrics)),
+            Err(fmt::Error) => {
+                text(StatusCode::INTERNAL_SERVER_ERROR, "the metrics cannot be written\n")
+            }
+        },
+        "/ready" if !ready => text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+        "/ready" => text(StatusCode::OK, "ready\n"),
+        _ => text(StatusCode::OK, "live\n"),
+    }
+}
+
+fn text(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
+    typed(status, PLAIN, Bytes::from_static(text.as_bytes()))
+}
+
+fn typed(status: StatusCode, media_type: HeaderValue, body: Bytes) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, media_type);
+    response
 }
 
 fn local_host<B>(request: &Request<B>) -> bool {
@@ -88,7 +113,7 @@ mod tests {
     fn ask(method: &str, path: &str, host: &str, ready: bool) -> u16 {
         let request =
             Request::builder().method(method).uri(path).header(HOST, host).body(()).unwrap();
-        answer(&request, ready).status().as_u16()
+        answer(&request, ready, || Ok("a_total 1\n".to_owned())).status().as_u16()
     }
 
     #[test]
@@ -99,5 +124,22 @@ mod tests {
         assert_eq!(ask("GET", "/live", "evil.example", true), 403);
         assert_eq!(ask("POST", "/live", "127.0.0.1", true), 405);
         assert_eq!(ask("GET", "/nothing", "127.0.0.1", true), 404);
+    }
+
+    #[test]
+    fn metrics_are_written_only_for_who_gets_them() {
+        assert_eq!(ask("GET", "/metrics", "127.0.0.1", true), 200);
+        // An operator wants to see the last calls while they end.
+        assert_eq!(ask("GET", "/metrics", "127.0.0.1", false), 200);
+        for (method, path, host, status) in [
+            ("GET", "/metrics", "evil.example", 403),
+            ("POST", "/metrics", "localhost", 405),
+            ("GET", "/live", "localhost", 200),
+        ] {
+            let request =
+                Request::builder().method(method).uri(path).header(HOST, host).body(()).unwrap();
+            let response = answer(&request, true, || panic!("{method} {path} of {host}"));
+            assert_eq!(response.status().as_u16(), status, "{method} {path} of {host}");
+        }
     }
 }

@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::call::Services;
+use crate::call::{Metrics, Services};
 use crate::catalog::{self, Catalog};
 use crate::config::{self, Config, Limit};
 use crate::diag::Diagnostic;
@@ -77,8 +77,9 @@ pub async fn start(config: &Config, plan: Plan) -> Result<Gateway, StartError> {
     let services = Arc::new(services(plan));
     let (stop, stopped) = watch::channel(false);
     let ready = Arc::new(AtomicBool::new(true));
+    let administering =
+        tokio::spawn(admin::run(operators, Arc::clone(&ready), Arc::clone(&services)));
     let serving = tokio::spawn(server::run(clients, services, stopped, config.drain));
-    let administering = tokio::spawn(admin::run(operators, Arc::clone(&ready)));
     Ok(Gateway { listen, admin, stop, ready, serving, administering })
 }
 
@@ -117,7 +118,8 @@ pub fn services(plan: Plan) -> Services {
             Limit::Bucket { rate, burst } => Some(Limiter::new(rate.count, rate.per, *burst)),
         })
         .collect();
-    Services { plan: Arc::new(plan), upstreams, limiters }
+    let metrics = Metrics::new(&plan);
+    Services { plan: Arc::new(plan), upstreams, limiters, metrics }
 }
 
 /// Shorter than what servers usually keep a connection for, so that it is we who close it.

@@ -14,6 +14,7 @@ mod body;
 mod decode;
 mod explain;
 mod judge;
+mod metrics;
 mod outgoing;
 mod path;
 mod respond;
@@ -26,6 +27,7 @@ use std::time::Duration;
 
 pub use explain::{Line, Stage, explain};
 pub use judge::{Verdict, judge};
+pub use metrics::{Connection, Metrics};
 pub use path::handle;
 
 use crate::ident::CallId;
@@ -44,6 +46,8 @@ pub struct Services {
     pub upstreams: Vec<Arc<upstream::Upstream>>,
     /// Limiters, by route.
     pub limiters: Vec<Option<Limiter>>,
+    /// What is counted of calls.
+    pub metrics: Metrics,
 }
 
 /// Whether a call took effect.
@@ -64,10 +68,14 @@ pub struct CallRecord {
     pub call: CallId,
     /// Its route's name.
     pub route: Option<String>,
+    /// Index of its route in the plan.
+    pub route_index: Option<usize>,
     /// Its consumer's name.
     pub consumer: Option<String>,
     /// Its operation.
     pub operation: Option<String>,
+    /// Index of its operation in the client's mapping.
+    pub operation_index: Option<usize>,
     /// The path as a pattern; never the raw target.
     pub pattern: Option<String>,
     /// The status code that the client got.
@@ -82,6 +90,8 @@ pub struct CallRecord {
     pub credential_refused: bool,
     /// Fields of an answer that could not be read.
     pub unreadable: u32,
+    /// Names of fields that the upstream could not carry.
+    pub dropped: Vec<String>,
     /// How long it took.
     pub duration: Duration,
 }

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::diag::{self, Diagnostic, Severity, SourceFile, Span};
-use crate::mapping::check::{check_catalog, check_mapping, check_tables};
+use crate::mapping::check::{
+    check_catalog, check_clients, check_mapping, check_tables, unverified,
+};
 use crate::mapping::compile::{TableOverride, compile, compile_vocabulary};
 use crate::mapping::model::{Mapping, Vocabulary};
 use crate::mapping::syntax::{File, Findings};
@@ -116,14 +118,26 @@ impl Catalog {
             }
             mappings.push(Arc::new(mapping));
         }
-        if !diag::has_errors(&found) {
-            found.append(&mut check_catalog(&vocabulary, &mappings));
-        }
         diag::sort(&mut found);
         if diag::has_errors(&found) {
             return Err(found);
         }
         Ok((Self { vocabulary, mappings }, found))
+    }
+
+    /// What no vendor's page attests: M104.
+    pub fn unverified(&self) -> Vec<Diagnostic> {
+        self.mappings.iter().flat_map(|mapping| unverified(mapping)).collect()
+    }
+
+    /// What gets lost between any two vendors: M102, M103.
+    pub fn losses(&self) -> Vec<Diagnostic> {
+        check_catalog(&self.vocabulary, &self.mappings)
+    }
+
+    /// What gets lost between an upstream and the clients in front of it.
+    pub fn losses_between(&self, clients: &[&Mapping], upstream: &Mapping) -> Vec<Diagnostic> {
+        check_clients(&self.vocabulary, clients, upstream)
     }
 
     /// The mapping of a vendor.

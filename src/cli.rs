@@ -23,6 +23,12 @@ use crate::diag::{self, Diagnostic, Severity};
 
 /// Findings, or differences.
 const FINDINGS: u8 = 1;
+/// Warnings of what is so and of nothing to mend: lossy words, dropped fields, words that no client
+/// can say, and what no page attests, which is shown only to who asks.
+const REMARKS: [&str; 4] = ["M101", "M102", "M103", "M104"];
+/// What these tell.
+const TOLD: &str = "they tell what gets lost between systems (by pair: `latimer matrix`), or what no \
+                    page attests";
 /// Could not tell: usage, an unreadable file, an address that is taken.
 const COULD_NOT_TELL: u8 = 2;
 
@@ -94,12 +100,17 @@ fn tell(text: &str) {
 
 /// Shows findings on stderr, and how many there are.
 fn show(found: &[Diagnostic]) {
-    let color = std::io::stderr().is_terminal();
-    for finding in found {
-        tell(&diag::render(finding, color));
-        tell("\n");
-    }
-    tell(&summary(found));
+    tell(&listed(found, std::io::stderr().is_terminal()));
+}
+
+/// Findings as text, and how many there are. What is to be mended is shown with its lines; what is so
+/// between any two systems is one line each, after it: a sound folder must not look like a broken one.
+fn listed(found: &[Diagnostic], color: bool) -> String {
+    let (remarks, faults): (Vec<_>, Vec<_>) =
+        found.iter().partition(|finding| REMARKS.contains(&finding.code));
+    let mut text: String = faults.iter().map(|fault| diag::render(fault, color) + "\n").collect();
+    text.extend(remarks.iter().map(|remark| diag::render_line(remark) + "\n"));
+    text + &summary(found)
 }
 
 fn summary(found: &[Diagnostic]) -> String {
@@ -110,6 +121,10 @@ fn summary(found: &[Diagnostic]) -> String {
     };
     match (count(Severity::Error), count(Severity::Warning)) {
         (0, 0) => String::new(),
+        (0, warnings) if found.iter().all(|finding| REMARKS.contains(&finding.code)) => {
+            let count = plural(warnings, "warning");
+            format!("{count}, nothing to mend: {TOLD}\n")
+        }
         (0, warnings) => format!("{}\n", plural(warnings, "warning")),
         (errors, 0) => format!("{}\n", plural(errors, "error")),
         (errors, warnings) => {

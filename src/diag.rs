@@ -245,6 +245,19 @@ pub fn render(finding: &Diagnostic, color: bool) -> String {
     text
 }
 
+/// One finding in one line, without its lines of the file; for what only has to be known.
+pub fn render_line(finding: &Diagnostic) -> String {
+    let label = if finding.label.is_empty() { "" } else { "; " };
+    format!(
+        "{}[{}]: {}{label}{} --> {}",
+        finding.severity,
+        finding.code,
+        finding.message,
+        finding.label,
+        finding.at.short()
+    )
+}
+
 /// One finding as a JSON object: code, severity, message, file, line, column, end, label, notes.
 pub fn to_json(finding: &Diagnostic) -> serde_json::Value {
     let (line, column) = finding.at.file.line_column(finding.at.span.start);

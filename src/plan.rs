@@ -18,6 +18,8 @@ pub use routing::{Found, Routing, Target};
 
 use crate::config::pairs::Pairs;
 use crate::config::{Bounds, Limit, Messages, Policy, Url};
+use crate::diag::Diagnostic;
+use crate::mapping::check::unverified;
 use crate::mapping::model::{Mapping, Vocabulary};
 use crate::mapping::run::{Secrets, Settings};
 use crate::secret::{KeyHash, hash_key};
@@ -80,7 +82,7 @@ pub struct Route {
 pub struct Pair {
     /// Index of the operation in the upstream's mapping.
     pub upstream: usize,
-    /// Request fields that the upstream has no hole for.
+    /// Request fields that clients can say and the upstream has no place for.
     pub dropped: Vec<u8>,
     /// Index of the request field that is translated by the route's `ids`.
     pub ticket: Option<u8>,
@@ -106,6 +108,13 @@ pub struct Upstream {
 }
 
 impl Plan {
+    /// What no vendor's page attests of the systems that routes join: M104.
+    pub fn unverified(&self) -> Vec<Diagnostic> {
+        let clients = self.routes.iter().map(|route| &route.client);
+        let upstreams = self.routes.iter().map(|route| &self.upstreams[route.upstream].mapping);
+        clients.chain(upstreams).flat_map(|mapping| unverified(mapping)).collect()
+    }
+
     /// The consumer whose key that is.
     pub fn consumer(&self, key: &str) -> Option<usize> {
         self.keys.get(&hash_key(key)).copied()

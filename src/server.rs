@@ -55,9 +55,10 @@ pub async fn run(
         };
         let services = Arc::clone(&services);
         let stop = stop.clone();
+        let open = services.metrics.connection();
         tokio::spawn(async move {
             connection(stream, services, stop).await;
-            drop(permit);
+            drop((open, permit));
         });
     }
     drop(listener);
@@ -80,6 +81,7 @@ async fn connection(stream: TcpStream, services: Arc<Services>, mut stop: watch:
             let (response, record) = call::handle(&services, request).await;
             drop(calling);
             telemetry::log_call(&record);
+            services.metrics.count(&record);
             Ok::<_, Infallible>(response)
         }
     });

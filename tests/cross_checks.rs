@@ -26,6 +26,11 @@ fn read(path: &str) -> Arc<SourceFile> {
     SourceFile::new(path, text)
 }
 
+fn shipped() -> Vec<Arc<SourceFile>> {
+    let names = ["vocabulary", "akana", "arena", "series", "thalamus", "zstack"];
+    names.iter().map(|name| read(&format!("mappings/{name}.yaml"))).collect()
+}
+
 const UPSTREAM: &str = "upstreams:\n  desk:\n    vendor: series\n    url: http://127.0.0.1:1\n    \
                         settings: {staff_user: 7}\n    credential: {token: {env: TOKEN}}\n\
                         consumers:\n  acme: {key: {env: KEY}}\n";
@@ -93,10 +98,138 @@ fn m020_two_files_for_one_vendor() {
 
 #[test]
 fn warnings_of_the_shipped_mappings() {
-    let names = ["vocabulary", "akana", "arena", "series", "thalamus", "zstack"];
-    let sources: Vec<_> = names.iter().map(|name| read(&format!("mappings/{name}.yaml"))).collect();
-    let (_, found) = Catalog::of_sources(&sources).unwrap();
-    for code in ["M101", "M102", "M103"] {
+    let (catalog, mut found) = Catalog::of_sources(&shipped()).unwrap();
+    found.append(&mut catalog.losses());
+    found.append(&mut catalog.unverified());
+    diag::sort(&mut found);
+    for code in ["M101", "M102", "M103", "M104"] {
         insta::assert_snapshot!(format!("shipped_{code}"), shown(&found, code));
     }
+}
+
+type Built = Result<(plan::Plan, Vec<Diagnostic>), Vec<Diagnostic>>;
+
+/// What gets lost with these routes, each `client -> upstream`.
+fn losses(routes: &[(&str, &str)]) -> Vec<Diagnostic> {
+    joined(routes).unwrap().1
+}
+
+fn joined(routes: &[(&str, &str)]) -> Built {
+    let mut text = "upstreams:\n".to_owned();
+    for (vendor, settings) in [("series", "{staff_user: 7}"), ("zstack", "{}")] {
+        text.push_str(&format!(
+            "  {vendor}:\n    vendor: {vendor}\n    url: http://127.0.0.1:1\n    \
+             settings: {settings}\n    credential: {{token: {{env: TOKEN}}}}\n"
+        ));
+    }
+    text.push_str("consumers:\n  acme: {key: {env: KEY}}\nroutes:\n");
+    for (client, upstream) in routes {
+        text.push_str(&format!(
+            "  {client}-{upstream}:\n    client: {client}\n    upstream: {upstream}\n    \
+             consumers: [acme]\n    match: {{host: {client}.{upstream}.test}}\n"
+        ));
+    }
+    let file = SourceFile::new("latimer.yaml", text);
+    let environment = [("KEY".to_owned(), "k".to_owned()), ("TOKEN".to_owned(), "t".to_owned())];
+    let (config, _) = config::load_text(&file, Path::new("."), environment.into_iter()).unwrap();
+    plan::build(&config, &named_as_files())
+}
+
+/// The shipped mappings under the names that they have in the folder.
+fn named_as_files() -> Catalog {
+    Catalog::of_sources(&shipped()).unwrap().0
+}
+
+#[test]
+fn a_configuration_is_told_only_of_losses_between_systems_that_its_routes_join() {
+    let found = losses(&[("arena", "zstack"), ("series", "zstack"), ("zstack", "series")]);
+    insta::assert_snapshot!("routes_M102", shown(&found, "M102"));
+    insta::assert_snapshot!("routes_M103", shown(&found, "M103"));
+    // Each vendor in front of itself loses nothing.
+    assert_eq!(losses(&[("series", "series"), ("zstack", "zstack")]), []);
+}
+
+#[test]
+fn a_place_that_is_only_read_carries_nothing_to_an_upstream() {
+    let arena = read("mappings/arena.yaml");
+    let akana = read("mappings/akana.yaml");
+    let comment = |place: &str| {
+        let text = arena.text.replacen(
+            "      status: <status via status>\n",
+            &format!("      status: <status via status>\n      {place}\n"),
+            1,
+        );
+        assert_ne!(text, arena.text, "the sample has the line");
+        let arena = SourceFile::new("arena.yaml", text);
+        let sources = [read("mappings/vocabulary.yaml"), Arc::clone(&akana), arena];
+        let (catalog, _) = Catalog::of_sources(&sources).unwrap();
+        let lost = catalog.losses().into_iter();
+        lost.filter(|finding| finding.message.contains("`comment`"))
+            .map(|finding| finding.message)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(comment("note: <comment or none>"), [""; 0]);
+    let dropped = |client: &str, upstream: &str| {
+        format!("`comment` from {client} clients is dropped: {upstream} has no place for it")
+    };
+    assert_eq!(comment("note: -> <comment or none>"), [dropped("akana", "arena")]);
+    assert_eq!(comment("note: <- <comment or none>"), [""; 0]);
+}
+
+#[test]
+fn a_look_up_carries_what_it_looks_for() {
+    let orbit = read("tests/mappings/sixth/orbit.yaml");
+    let plain = orbit.text.split("\nexamples:").next().unwrap();
+    let client = orbit.text.replacen("vendor: orbit", "vendor: client", 1);
+    let is_lost = |searched: &str| {
+        // Its examples were written for a vendor whose request says the status itself.
+        let upstream = plain
+            .replacen("        state: <status", "        state: -> <status", 1)
+            .replacen("where: {to.state: <status via state>}", searched, 1);
+        assert_eq!(upstream.len(), plain.len() + 3 + searched.len() - 37, "both are there");
+        let sources = [
+            read("tests/mappings/sixth/vocabulary.yaml"),
+            SourceFile::new("client.yaml", client.as_str()),
+            SourceFile::new("orbit.yaml", upstream),
+        ];
+        let (catalog, _) = Catalog::of_sources(&sources).unwrap();
+        catalog.losses().iter().any(|finding| finding.message.starts_with("`status` from client"))
+    };
+    assert!(!is_lost("where: {to.state: <status via state>}"));
+    assert!(is_lost("where: {to.state: \"6\"}"));
+}
+
+/// The entry of a block or flow map that begins here: its line, and those that are indented under it.
+fn entry(text: &str, start: usize) -> String {
+    let line_start = text[..start].rfind('\n').map_or(0, |at| at + 1);
+    let before = &text[line_start..start];
+    // The keys of a row stand beneath its first one; those of an entry are indented.
+    let indent = before.len() + usize::from(!before.ends_with("- "));
+    let mut lines = text[start..].lines();
+    let first = lines.next().unwrap();
+    let under = lines.take_while(|line| line.len() - line.trim_start().len() >= indent);
+    std::iter::once(first).chain(under).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn m104_points_at_each_entry_that_is_marked_and_at_no_other() {
+    let (catalog, _) = Catalog::of_sources(&shipped()).unwrap();
+    for mapping in &catalog.mappings {
+        let text = &mapping.source.text;
+        let found = catalog.unverified().into_iter().filter(|one| one.at.file == mapping.source);
+        let found: Vec<Diagnostic> = found.collect();
+        assert_eq!(found.len(), text.matches("unverified: true").count(), "{}", mapping.vendor);
+        for finding in found {
+            let marked = entry(text, finding.at.span.start);
+            assert_eq!(marked.matches("unverified: true").count(), 1, "{finding:?}\n{marked}");
+        }
+    }
+}
+
+#[test]
+fn a_configuration_is_told_only_of_what_is_unverified_in_its_own_systems() {
+    let found = joined(&[("series", "zstack")]).unwrap().0.unverified();
+    let mut files: Vec<&str> = found.iter().map(|one| one.at.file.name.as_str()).collect();
+    files.dedup();
+    assert_eq!(files, ["mappings/series.yaml", "mappings/zstack.yaml"]);
 }

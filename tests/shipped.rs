@@ -185,6 +185,78 @@ fn commands_end_with_their_codes() {
     }
 }
 
+/// Findings as `check --format json` gives them.
+fn findings(arguments: &[&str]) -> Vec<serde_json::Value> {
+    let (_, lines, _) = latimer(&[&["check", "--format", "json"], arguments].concat());
+    lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn what_is_no_fault_takes_a_line_each_and_nothing_of_it_is_left_out() {
+    let found = findings(&["--unverified"]);
+    assert!(found.len() > 60, "{}", found.len());
+    let (code, shown, told) = latimer(&["check", "--unverified"]);
+    assert_eq!((code, told.as_str()), (Some(0), ""), "results go to stdout");
+    let lines: Vec<&str> = shown.lines().collect();
+    assert_eq!(lines.len(), found.len() + 1, "a line each, and how many:\n{shown}");
+    for (line, finding) in lines.iter().zip(&found) {
+        let text = |key: &str| finding[key].as_str().unwrap();
+        let code = format!("warning[{}]: {}", text("code"), text("message"));
+        let (file, at) = (text("file"), (&finding["line"], &finding["column"]));
+        let place = format!(" --> {file}:{}:{}", at.0, at.1);
+        assert!(line.starts_with(&code) && line.ends_with(&place), "{line}\n{finding}");
+        assert!(line.contains(text("label")), "{line}\n{finding}");
+    }
+    let count = format!("{} warnings, nothing to mend: ", found.len());
+    assert!(lines[found.len()].starts_with(&count), "{}", lines[found.len()]);
+}
+
+#[test]
+fn what_is_to_be_mended_is_shown_with_its_lines() {
+    let (code, shown, _) = latimer(&["check", "tests/mappings/sixth"]);
+    assert_eq!(code, Some(0));
+    let lines: Vec<&str> = shown.lines().collect();
+    // Of its two kinds of warnings, a row without an example can be mended, and comes first.
+    assert!(lines[0].starts_with("warning[M106]: a fault row without an example"), "{shown}");
+    assert!(lines[1].starts_with("  --> tests/mappings/sixth/orbit.yaml:"), "{shown}");
+    assert!(lines[3].contains("| ") && lines[3].contains("means: "), "{shown}");
+    assert!(!shown.contains("nothing to mend"), "{shown}");
+    let remark = |line: &&str| line.starts_with("warning[M101]") && line.contains(" --> ");
+    assert!(lines.iter().any(remark), "{shown}");
+}
+
+#[test]
+fn a_configuration_is_checked_for_its_own_systems() {
+    let config = ["--config", "config/minimal.yaml", "--unverified"];
+    let own = findings(&config);
+    let has = |found: &[serde_json::Value], code: &str, file: &str| {
+        found.iter().any(|one| one["code"] == code && one["file"].as_str().unwrap().ends_with(file))
+    };
+    // Series.hr in front of Arena.
+    for (code, file) in [("M102", "arena.yaml"), ("M104", "arena.yaml"), ("M104", "series.yaml")] {
+        assert!(has(&own, code, file), "{code} {file}: {own:#?}");
+    }
+    for (code, file) in
+        [("M102", "series.yaml"), ("M103", "vocabulary.yaml"), ("M104", "zstack.yaml")]
+    {
+        assert!(!has(&own, code, file), "{code} {file}: {own:#?}");
+        assert!(has(&findings(&["--unverified"]), code, file), "{code} {file}");
+    }
+    // A folder that is both the configuration's and an argument is told of once.
+    let both = findings(&[&config[..], &["mappings"]].concat());
+    let folder = findings(&["mappings", "--unverified"]);
+    let place = |one: &serde_json::Value| {
+        let file = one["file"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
+        format!("{} {file}:{}:{} {}", one["code"], one["line"], one["column"], one["message"])
+    };
+    let mut places: Vec<String> = both.iter().map(place).collect();
+    places.sort();
+    let count = places.len();
+    places.dedup();
+    assert_eq!(places.len(), count, "{both:#?}");
+    assert!(folder.iter().all(|one| places.contains(&place(one))));
+}
+
 /// What `explain` shows of a Series client's call to Thalamus, for an answer of the upstream's.
 fn explain(status: &str, reply: &str, code: i32) -> String {
     use std::io::Write as _;

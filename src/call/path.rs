@@ -40,6 +40,7 @@ where
     };
     let route = &services.plan.routes[matched.route];
     record.route = Some(route.name.clone());
+    record.route_index = Some(matched.route);
     let mut learned = Learned::default();
     let responder = Responder { services, route, head: &head, call };
     let went = go(&responder, matched, body, &mut learned, &mut record).await;
@@ -54,6 +55,8 @@ where
             (response, outcome_of(stop.fault))
         }
     };
+    record.operation_index = learned.operation;
+    record.dropped = learned.dropped;
     record.close(&response, outcome, began);
     (response, record)
 }
@@ -203,8 +206,10 @@ impl CallRecord {
         Self {
             call,
             route: None,
+            route_index: None,
             consumer: None,
             operation: None,
+            operation_index: None,
             pattern: None,
             status: 0,
             outcome: Outcome::No,
@@ -212,6 +217,7 @@ impl CallRecord {
             cause: None,
             credential_refused: false,
             unreadable: 0,
+            dropped: Vec::new(),
             duration: std::time::Duration::ZERO,
         }
     }

@@ -1,12 +1,14 @@
 //! `latimer check`.
 
+use std::collections::HashSet;
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
 use crate::app::{self, StartError};
 use crate::catalog::Catalog;
-use crate::cli::{COULD_NOT_TELL, FINDINGS, fail, print, show};
+use crate::cli::{COULD_NOT_TELL, FINDINGS, fail, listed, print};
 use crate::diag::{self, Diagnostic, SourceFile};
 
 /// Check mappings and configuration.
@@ -45,7 +47,12 @@ impl Check {
         let mut could_not = None;
         if let Some(config) = &self.config {
             match app::load(config, std::env::vars()) {
-                Ok((_, _, mut warnings)) => found.append(&mut warnings),
+                Ok((_, plan, mut warnings)) => {
+                    found.append(&mut warnings);
+                    if self.unverified {
+                        found.append(&mut plan.unverified());
+                    }
+                }
                 Err(StartError::Findings(mut list)) => found.append(&mut list),
                 Err(error) => could_not = Some(fail(&error)),
             }
@@ -62,6 +69,9 @@ impl Check {
             }
         }
         diag::sort(&mut found);
+        if self.config.is_some() {
+            once(&mut found);
+        }
         self.report(&found);
         let denied = self.deny.is_some() && !found.is_empty();
         match could_not {
@@ -78,18 +88,16 @@ impl Check {
             Err(crate::catalog::LoadError::Findings(found)) => return Ok(found),
             Err(error) => return Err(error.into()),
         };
-        for mapping in &catalog.mappings {
-            for (at, what) in mapping.unverified.iter().filter(|_| self.unverified) {
-                let message = format!("no page attests this: {what}");
-                found.push(Diagnostic::warning("M104", at.clone(), message));
-            }
+        found.append(&mut catalog.losses());
+        if self.unverified {
+            found.append(&mut catalog.unverified());
         }
         Ok(found)
     }
 
     fn report(&self, found: &[Diagnostic]) {
         match self.format {
-            Format::Text => show(found),
+            Format::Text => print(&listed(found, std::io::stdout().is_terminal())),
             Format::Json => {
                 for finding in found {
                     print(&format!("{}\n", diag::to_json(finding)));
@@ -97,6 +105,17 @@ impl Check {
             }
         }
     }
+}
+
+/// Says a thing once, though routes share a mapping and a path may be the configuration's too.
+fn once(found: &mut Vec<Diagnostic>) {
+    let mut seen = HashSet::new();
+    found.retain(|finding| {
+        let path = PathBuf::from(&finding.at.file.name);
+        let path = path.canonicalize().unwrap_or(path);
+        let place = (finding.at.file.first_line, finding.at.span);
+        seen.insert((path, place, finding.code, finding.message.clone()))
+    });
 }
 
 /// One mapping file with the vocabulary of its folder, or with the shipped one.

@@ -9,9 +9,9 @@ mod faults;
 mod operations;
 mod words;
 
-pub use catalog::check_catalog;
+pub use catalog::{check_catalog, check_clients};
 
-use crate::diag::{Diagnostic, Severity, has_errors};
+use crate::diag::{Diagnostic, Location, Severity, has_errors};
 use crate::mapping::examples::run_examples;
 use crate::mapping::model::{Mapping, Vocabulary};
 
@@ -50,6 +50,14 @@ pub fn check_tables(
     words::check(vocabulary, mapping, &mut found);
     found.retain(|finding| !follows(finding, compiled));
     found
+}
+
+/// M104: what a mapping says of its vendor and no page attests.
+pub fn unverified(mapping: &Mapping) -> Vec<Diagnostic> {
+    let finding = |(at, what): &(Location, String)| {
+        Diagnostic::warning("M104", at.clone(), format!("no page attests this: {what}"))
+    };
+    mapping.unverified.iter().map(finding).collect()
 }
 
 /// True for something missing that an error further down may have taken away.

@@ -51,11 +51,7 @@ fn cell(
     };
     let fields = &vocabulary.operations[said.id].request;
     for (index, field) in (0u8..).zip(fields) {
-        let holds = |operation: &Operation| {
-            operation.request.parts.iter().any(|part| part.field == index)
-                || operation.request.holes().any(|hole| hole.slot == Slot::Field(index))
-        };
-        if holds(said) && !holds(told) {
+        if said.request.says(index) && !upstream.carries(told, index) {
             cell.dropped.push(field.name.clone());
         }
         let table = |mapping: &'_ Mapping, operation: &Operation| {

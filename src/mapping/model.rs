@@ -37,7 +37,7 @@ pub struct Mapping {
     pub source: Arc<SourceFile>,
     /// The file as written, kept for its examples and for replacing tables.
     pub file: Arc<syntax::File>,
-    /// What an upstream or a route fills in; a setting's index is its [`SettingId`](crate::value::SettingId).
+    /// What an upstream or a route fills in; a setting's index is its [`SettingId`].
     pub settings: Vec<Setting>,
     /// What values look like.
     pub formats: Vec<Format>,
@@ -178,6 +178,19 @@ impl Mapping {
         self.operations.iter().find(|operation| operation.id == id)
     }
 
+    /// True if an upstream of this vendor is told the field: in the request, in what a table's row adds
+    /// to it, or in a look-up before it.
+    pub fn carries(&self, operation: &Operation, field: u8) -> bool {
+        let added = self.tables.iter().flat_map(|table| &table.rows).flat_map(|row| &row.with);
+        let looked_up = operation.steps.iter().flat_map(|step| {
+            let wanted = step.conditions.iter().map(|(_, pattern)| pattern);
+            step.segments.iter().chain(wanted).flat_map(Pattern::holes)
+        });
+        operation.request.tells(field)
+            || holds(added.flatten().flat_map(Content::holes), field)
+            || holds(looked_up, field)
+    }
+
     /// The index of a setting.
     pub fn setting(&self, name: &str) -> Option<u8> {
         let index = self.settings.iter().position(|setting| setting.name == name)?;
@@ -204,6 +217,29 @@ impl Request {
             .chain(self.places().flat_map(|place| place.content.holes()))
     }
 
+    /// True if a client can say the field.
+    pub fn says(&self, field: u8) -> bool {
+        self.places().any(|place| place.arrow.reads() && holds(place.content.holes(), field))
+            || self.in_path(field)
+    }
+
+    /// True if an upstream is told the field in the request itself. Of several body forms the first is
+    /// written.
+    fn tells(&self, field: u8) -> bool {
+        let named = [&self.query, &self.headers, &self.cookies].into_iter().flatten();
+        let body = self.bodies.first().into_iter().flat_map(|body| &body.places);
+        named
+            .map(|named| &named.place)
+            .chain(body)
+            .any(|place| place.arrow.writes() && holds(place.content.holes(), field))
+            || self.in_path(field)
+    }
+
+    fn in_path(&self, field: u8) -> bool {
+        self.parts.iter().any(|part| part.field == field)
+            || holds(self.segments.iter().flat_map(Pattern::holes), field)
+    }
+
     /// The path as a pattern for people: `/tickets/<ticket>/status`.
     pub fn path_pattern(&self) -> String {
         let mut path = String::new();
@@ -213,4 +249,8 @@ impl Request {
         }
         if path.is_empty() { "/".to_owned() } else { path }
     }
+}
+
+fn holds<'a>(mut holes: impl Iterator<Item = &'a Hole>, field: u8) -> bool {
+    holes.any(|hole| hole.slot == Slot::Field(field))
 }

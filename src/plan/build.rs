@@ -48,11 +48,14 @@ pub fn build(config: &Config, catalog: &Catalog) -> Result<(Plan, Problem), Prob
         .filter(|(_, consumer)| !consumer.disabled)
         .map(|(index, consumer)| (consumer.key.value, index))
         .collect();
+    let upstreams: Vec<Upstream> = upstreams.into_iter().flatten().collect();
+    found.append(&mut losses(catalog, &routes, &upstreams));
+    diag::sort(&mut found);
     let plan = Plan {
         vocabulary: Arc::clone(&catalog.vocabulary),
         bounds: config.bounds,
         routes,
-        upstreams: upstreams.into_iter().flatten().collect(),
+        upstreams,
         consumers: config.consumers.iter().map(|consumer| consumer.name.value.clone()).collect(),
         routing,
         keys,
@@ -318,13 +321,11 @@ impl Builder<'_> {
             upstream.mapping.operations.iter().position(|known| known.id == operation.id)?;
         let target = &upstream.mapping.operations[index];
         let def = &self.catalog.vocabulary.operations[operation.id];
-        let carries = |field: u8| {
-            target.request.holes().any(|hole| hole.slot == Slot::Field(field))
-                || target.request.parts.iter().any(|part| part.field == field)
-                || carries_in_tables(&upstream.mapping, field)
+        let is_dropped = |field: &u8| {
+            operation.request.says(*field) && !upstream.mapping.carries(target, *field)
         };
         let dropped =
-            (0u8..).zip(&def.request).map(|(field, _)| field).filter(|f| !carries(*f)).collect();
+            (0u8..).zip(&def.request).map(|(field, _)| field).filter(is_dropped).collect();
         Some(Pair { upstream: index, dropped, ticket: ticket_field(def) })
     }
 
@@ -334,8 +335,7 @@ impl Builder<'_> {
             let Some(target) = upstream.mapping.operation(operation.id) else { continue };
             let def = &self.catalog.vocabulary.operations[operation.id];
             for (field, declared) in (0u8..).zip(&def.request) {
-                let says = operation.request.holes().any(|hole| hole.slot == Slot::Field(field))
-                    || operation.request.parts.iter().any(|part| part.field == field);
+                let says = operation.request.says(field);
                 let needs = target.request.places().filter(|place| place.arrow.writes()).find_map(
                     |place| {
                         place.content.holes().find(|hole| {
@@ -369,6 +369,28 @@ impl Builder<'_> {
     }
 }
 
+/// M102, M103: what gets lost between systems that a route joins; of others nobody here needs to know.
+fn losses(catalog: &Catalog, routes: &[Route], upstreams: &[Upstream]) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    for (index, upstream) in upstreams.iter().enumerate() {
+        let same = |other: &Upstream| Arc::ptr_eq(&other.mapping, &upstream.mapping);
+        // Upstreams of one mapping are spoken of together.
+        if upstreams[..index].iter().any(same) {
+            continue;
+        }
+        let mut clients: Vec<&Mapping> = Vec::new();
+        for route in routes.iter().filter(|route| same(&upstreams[route.upstream])) {
+            if clients.iter().all(|known| known.vendor != route.client.vendor) {
+                clients.push(&route.client);
+            }
+        }
+        if !clients.is_empty() {
+            found.append(&mut catalog.losses_between(&clients, &upstream.mapping));
+        }
+    }
+    found
+}
+
 /// Tables of an upstream, and what was found while they were read.
 fn tables(tables: &RawYaml) -> (Vec<TableOverride>, Vec<Diagnostic>) {
     let mut findings = Findings::new(&tables.file);
@@ -381,16 +403,6 @@ fn tables(tables: &RawYaml) -> (Vec<TableOverride>, Vec<Diagnostic>) {
         })
         .collect();
     (overrides, findings.list)
-}
-
-fn carries_in_tables(mapping: &Mapping, field: u8) -> bool {
-    mapping
-        .tables
-        .iter()
-        .flat_map(|table| &table.rows)
-        .flat_map(|row| row.with.iter().flatten())
-        .flat_map(|content| content.holes())
-        .any(|hole| hole.slot == Slot::Field(field))
 }
 
 /// The field that a route's `ids` translate: the one that is called `ticket`.

@@ -19,6 +19,7 @@ pub(crate) const KEY: &str = "test-key-0123456789";
 /// The program, serving a configuration from a folder of its own.
 pub(crate) struct Gateway {
     pub(crate) address: String,
+    pub(crate) admin: String,
 
     /// Goes away with the gateway.
     _folder: tempfile::TempDir,
@@ -81,7 +82,7 @@ impl Gateway {
             let pair = ready.split(' ').find_map(|pair| pair.strip_prefix(key));
             pair.unwrap_or_else(|| panic!("no {key} in {ready}")).to_owned()
         };
-        let address = value("listen=");
+        let (address, admin) = (value("listen="), value("admin="));
         // The log has to be read on, or the program would wait for it.
         let reading = tokio::spawn(async move {
             let mut log = Vec::new();
@@ -90,7 +91,7 @@ impl Gateway {
             }
             log
         });
-        Self { address, _folder: folder, reading, child }
+        Self { address, admin, _folder: folder, reading, child }
     }
 
     /// Sends a request on a connection of its own and reads the answer.

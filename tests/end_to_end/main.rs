@@ -9,6 +9,7 @@ mod connections;
 mod faults;
 mod harness;
 mod limits;
+mod metrics;
 mod new_operation;
 mod outside;
 mod pairs;
