@@ -100,25 +100,24 @@ fn commands_end_with_their_codes() {
     }
 }
 
-#[test]
-fn explain_names_the_line_of_each_field_and_hides_secrets() {
+/// What `explain` shows of a request, for a desk of Thalamus and a route with these keys.
+fn explained(route: &str, files: &[(&str, &str)], request: &str) -> String {
     use std::io::Write as _;
     use std::process::Stdio;
 
     let folder = tempfile::tempdir().unwrap();
     let mappings = Path::new(env!("CARGO_MANIFEST_DIR")).join("mappings");
     let configuration = format!(
-        "mappings: {}\nupstreams:\n  desk:\n    vendor: thalamus\n    url: http://127.0.0.1:1\n    \
+        "mappings: {}\nupstreams:\n  desk:\n    vendor: thalamus\n    url: http://127.0.0.1:1/base\n    \
          settings: {{touchpoint: web}}\n    credential: {{token: {{env: DESK}}}}\n\
-         consumers:\n  acme: {{key: {{env: ACME_KEY}}}}\nroutes:\n  main:\n    client: series\n    \
-         upstream: desk\n    consumers: [acme]\n    ids: {{ticket: {{file: ids.csv}}}}\n",
+         consumers:\n  acme: {{key: {{env: ACME_KEY}}}}\nroutes:\n  main:\n    \
+         upstream: desk\n    consumers: [acme]\n{route}",
         mappings.display()
     );
     std::fs::write(folder.path().join("latimer.yaml"), configuration).unwrap();
-    std::fs::write(folder.path().join("ids.csv"), "client_id,upstream_id\nT-1,10\n").unwrap();
-    let reply = "201 Created\nContent-Type: application/json\n\n\
-                 {\"context\":{},\"case\":{\"id\":10,\"status\":\"resolved\"}}\n";
-    std::fs::write(folder.path().join("reply"), reply).unwrap();
+    for (name, text) in files {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
     let mut child = Command::new(env!("CARGO_BIN_EXE_latimer"))
         .args(["explain", "--config", "latimer.yaml", "--route", "main", "--reply", "reply"])
         .current_dir(folder.path())
@@ -129,15 +128,29 @@ fn explain_names_the_line_of_each_field_and_hides_secrets() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let request = "POST /tickets/T-1/status HTTP/1.1\napikey: the-key-of-acme\n\
-                   Content-Type: application/json\n\n{\"status\":\"resolved\",\"staffUserId\":7}\n";
     child.stdin.take().unwrap().write_all(request.as_bytes()).unwrap();
     let done = child.wait_with_output().unwrap();
     let shown = String::from_utf8(done.stdout).unwrap();
     assert_eq!(done.status.code(), Some(0), "{shown}{}", String::from_utf8_lossy(&done.stderr));
+    for secret in ["the-secret-of-the-desk", "the-key-of-acme"] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
+    shown
+}
+
+#[test]
+fn explain_names_the_line_of_each_field_and_hides_secrets() {
+    let reply = "201 Created\nContent-Type: application/json\n\n\
+                 {\"context\":{},\"case\":{\"id\":10,\"status\":\"resolved\"}}\n";
+    let request = "POST /tickets/T-1/status HTTP/1.1\napikey: the-key-of-acme\n\
+                   Content-Type: application/json\n\n{\"status\":\"resolved\",\"staffUserId\":7}\n";
+    let files = [("ids.csv", "client_id,upstream_id\nT-1,10\n"), ("reply", reply)];
+    let route = "    client: series\n    ids: {ticket: {file: ids.csv}}\n";
+    let shown = explained(route, &files, request);
     // The line of a field is where it stands in the file.
     let line_of = |file: &str, text: &str| {
-        let whole = std::fs::read_to_string(mappings.join(file)).unwrap();
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("mappings").join(file);
+        let whole = std::fs::read_to_string(path).unwrap();
         whole.lines().position(|line| line.contains(text)).unwrap() + 1
     };
     let wanted = line_of("thalamus.yaml", "statusName: <status via");
@@ -146,7 +159,40 @@ fn explain_names_the_line_of_each_field_and_hides_secrets() {
     assert!(shown.contains(&format!("series.yaml:{wanted}")), "{shown}");
     assert!(shown.contains(r#"{"statusName":"resolved"}"#), "{shown}");
     assert!(shown.contains("Status changed to resolved"), "{shown}");
-    for secret in ["the-secret-of-the-desk", "the-key-of-acme"] {
-        assert!(!shown.contains(secret), "{shown}");
-    }
+}
+
+#[test]
+fn explain_says_that_a_request_is_forwarded() {
+    let request = "PATCH /items/7?token=the-key-of-acme&a=1 HTTP/1.1\nCookie: private\n\
+                   Content-Type: text/plain\n\nas it is\n";
+    let files = [("reply", "500 Oops\nSet-Cookie: private\n\ntold\n")];
+    let route = "    client: thalamus\n    unmapped: forward\n";
+    let shown = explained(route, &files, request);
+    let wanted = "\
+route
+  route     main
+  client    thalamus
+  upstream  desk (thalamus)
+
+key
+  consumer  acme
+
+forwarded
+  path  no line of the mapping; `unmapped: forward`
+
+upstream request
+  line                        PATCH /base/items/7?a=1
+  header thalamus-token       [secret]
+  header thalamus-touchpoint  web
+  header content-type         text/plain
+  header accept               */*
+  body                        as it is
+
+client answer
+  outcome  unknown
+  status   500
+  body     told
+
+";
+    assert_eq!(shown, wanted);
 }

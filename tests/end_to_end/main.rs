@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 mod faults;
+mod forward;
 mod harness;
 mod limits;
 mod new_operation;
