@@ -5,6 +5,9 @@
 //!   → Record → Outgoing → Reply → Verdict → http::Response        + one CallRecord
 //! ```
 //!
+//! A request that the mapping does not know goes another way from the body on, where the route says so:
+//! `forward` sends it on as it came.
+//!
 //! Each stage is a plain function that takes the value of the stage before it, so that a thing exists
 //! only from the stage that learns it. A stage that cannot go on gives a [`Stop`], and
 //! `respond` alone turns it into what the client sees: causes go to the log, never to the client.
@@ -13,6 +16,7 @@ mod admit;
 mod body;
 mod decode;
 mod explain;
+mod forward;
 mod judge;
 mod metrics;
 mod outgoing;

@@ -23,7 +23,7 @@
 //! | C004 | a name of something that the file does not have |
 //! | C005 | a secret that is written literally, is not there, or cannot be used |
 //! | C006 | an environment variable that overrides nothing |
-//! | C007 | two parts that contradict each other: one key for two consumers, one port for two listeners |
+//! | C007 | two parts that contradict each other: one key for two consumers, one port for two listeners, a route that forwards and translates |
 //! | C008 | a key or a value that this version does not support yet |
 //! | C009 | a credential that would be sent in plain text |
 //! | C010 | a file of id pairs that is not right |
@@ -46,6 +46,7 @@ mod codes;
 mod consumer;
 mod environment;
 mod form;
+mod forwarding;
 mod gateway;
 mod merge;
 pub mod pairs;
@@ -185,6 +186,7 @@ fn checked(reader: &mut Reader<'_>, merged: &tree::Item) -> Option<Config> {
         log: gateway::log(reader, root),
     };
     references::check(reader, root, &config.routes);
+    forwarding::check(reader, &config.upstreams, &config.routes);
     Some(config)
 }
 

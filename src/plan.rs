@@ -17,7 +17,7 @@ pub use build::{Problem, build};
 pub use routing::{Found, Routing, Target};
 
 use crate::config::pairs::Pairs;
-use crate::config::{Bounds, Limit, Messages, Policy, Url};
+use crate::config::{Bounds, Limit, Messages, Policy, Unmapped, Url};
 use crate::diag::Diagnostic;
 use crate::mapping::check::unverified;
 use crate::mapping::model::{Mapping, Vocabulary};
@@ -71,6 +71,10 @@ pub struct Route {
     pub unknown_members: Policy,
     /// Whose text a fault carries.
     pub messages: Messages,
+    /// What happens to a path that the client's mapping does not know.
+    pub unmapped: Unmapped,
+    /// What is taken off a path before the client's lines are tried; empty for nothing.
+    pub path_prefix: String,
     /// True if client and upstream are of one vendor.
     pub same_vendor: bool,
     /// Per operation of the client's mapping: the upstream's operation and the fields that get lost.

@@ -257,24 +257,24 @@ fn a_configuration_is_checked_for_its_own_systems() {
     assert!(folder.iter().all(|one| places.contains(&place(one))));
 }
 
-/// What `explain` shows of a Series client's call to Thalamus, for an answer of the upstream's.
-fn explain(status: &str, reply: &str, code: i32) -> String {
+/// What `explain` shows of a request, for a desk of Thalamus and a route with these keys.
+fn explained(route: &str, files: &[(&str, &str)], request: &str, code: i32) -> String {
     use std::io::Write as _;
     use std::process::Stdio;
 
     let folder = tempfile::tempdir().unwrap();
     let mappings = Path::new(env!("CARGO_MANIFEST_DIR")).join("mappings");
     let configuration = format!(
-        "mappings: {}\nupstreams:\n  desk:\n    vendor: thalamus\n    url: http://127.0.0.1:1\n    \
+        "mappings: {}\nupstreams:\n  desk:\n    vendor: thalamus\n    url: http://127.0.0.1:1/base\n    \
          settings: {{touchpoint: web}}\n    credential: {{token: {{env: DESK}}}}\n\
-         consumers:\n  acme: {{key: {{env: ACME_KEY}}}}\nroutes:\n  main:\n    client: series\n    \
-         upstream: desk\n    consumers: [acme]\n    ids: {{ticket: {{file: ids.csv}}}}\n",
+         consumers:\n  acme: {{key: {{env: ACME_KEY}}}}\nroutes:\n  main:\n    \
+         upstream: desk\n    consumers: [acme]\n{route}",
         mappings.display()
     );
     std::fs::write(folder.path().join("latimer.yaml"), configuration).unwrap();
-    std::fs::write(folder.path().join("ids.csv"), "client_id,upstream_id\nT-1,10\n").unwrap();
-    let reply = format!("{status}\nContent-Type: application/json\n\n{reply}\n");
-    std::fs::write(folder.path().join("reply"), reply).unwrap();
+    for (name, text) in files {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
     let mut child = Command::new(env!("CARGO_BIN_EXE_latimer"))
         .args(["explain", "--config", "latimer.yaml", "--route", "main", "--reply", "reply"])
         .current_dir(folder.path())
@@ -285,8 +285,6 @@ fn explain(status: &str, reply: &str, code: i32) -> String {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let request = "POST /tickets/T-1/status HTTP/1.1\napikey: the-key-of-acme\n\
-                   Content-Type: application/json\n\n{\"status\":\"resolved\",\"staffUserId\":7}\n";
     child.stdin.take().unwrap().write_all(request.as_bytes()).unwrap();
     let done = child.wait_with_output().unwrap();
     let shown = String::from_utf8(done.stdout).unwrap();
@@ -295,6 +293,16 @@ fn explain(status: &str, reply: &str, code: i32) -> String {
         assert!(!shown.contains(secret), "{shown}");
     }
     shown
+}
+
+/// The same of a Series client's call, for an answer of the upstream's.
+fn explain(status: &str, reply: &str, code: i32) -> String {
+    let reply = format!("{status}\nContent-Type: application/json\n\n{reply}\n");
+    let request = "POST /tickets/T-1/status HTTP/1.1\napikey: the-key-of-acme\n\
+                   Content-Type: application/json\n\n{\"status\":\"resolved\",\"staffUserId\":7}\n";
+    let files = [("ids.csv", "client_id,upstream_id\nT-1,10\n"), ("reply", &*reply)];
+    let route = "    client: series\n    ids: {ticket: {file: ids.csv}}\n";
+    explained(route, &files, request, code)
 }
 
 /// `what  value   <- file:line`, where the line is the one that has the text, or has that comment above it.
@@ -349,4 +357,40 @@ fn explain_names_the_row_that_reads_a_fault_and_the_one_that_writes_it() {
     assert!(shown.contains(body), "{shown}");
     let unknown = explain("502 Bad Gateway", "<html>", 1);
     assert!(unknown.contains("outcome  unknown\n"), "{unknown}");
+}
+
+#[test]
+fn explain_says_that_a_request_is_forwarded() {
+    let request = "PATCH /items/7?token=the-key-of-acme&a=1 HTTP/1.1\nCookie: private\n\
+                   Content-Type: text/plain\n\nas it is\n";
+    let files = [("reply", "500 Oops\nSet-Cookie: private\n\ntold\n")];
+    let route = "    client: thalamus\n    unmapped: forward\n";
+    let shown = explained(route, &files, request, 0);
+    let wanted = "\
+route
+  route     main
+  client    thalamus
+  upstream  desk (thalamus)
+
+key
+  consumer  acme
+
+forwarded
+  path  no line of the mapping; `unmapped: forward`
+
+upstream request
+  line                        PATCH /base/items/7?a=1
+  header thalamus-token       [secret]
+  header thalamus-touchpoint  web
+  header content-type         text/plain
+  header accept               */*
+  body                        as it is
+
+client answer
+  outcome  unknown
+  status   500
+  body     told
+
+";
+    assert_eq!(shown, wanted);
 }

@@ -5,10 +5,11 @@
 
 use http::request::Parts;
 
+use crate::call::forward::Unmapped;
 use crate::call::judge::{Verdict, judge};
 use crate::call::respond::{Learned, Responder, outcome_of};
-use crate::call::route::find_route;
-use crate::call::{Services, Stop, admit, decode, outgoing, path};
+use crate::call::route::{Way, find_route};
+use crate::call::{Services, Stop, admit, decode, forward, outgoing, path};
 use crate::ident::CallId;
 use crate::mapping::model::{Named, Operation, Place};
 use crate::mapping::run::{
@@ -114,11 +115,21 @@ impl Explainer<'_> {
         learned: &mut Learned,
     ) -> Result<(), Stop> {
         let (services, route, head) = (self.services, self.route, self.head);
-        let targets = matched.targets.map_err(|stop| *stop)?;
-        let consumer = admit::find_consumer(services, route, &targets[0], head)?;
-        learned.consumer = Some(consumer);
-        self.show("key", vec![Line::new("consumer", &services.plan.consumers[consumer], "")]);
-        let settings = route.settings_for(Some(consumer));
+        let way = matched.way.map_err(|stop| *stop)?;
+        let caller = match &way {
+            Way::Mapped(targets) => admit::find_caller(services, route, &targets[0], head)?,
+            Way::Unmapped(unmapped) => forward::find_caller(services, route, unmapped, head)?,
+        };
+        learned.consumer = Some(caller.consumer);
+        let consumer = &services.plan.consumers[caller.consumer];
+        self.show("key", vec![Line::new("consumer", consumer, "")]);
+        let targets = match way {
+            Way::Mapped(targets) => targets,
+            Way::Unmapped(unmapped) => {
+                return self.forwarded(&unmapped, caller, body, reply, learned);
+            }
+        };
+        let settings = route.settings_for(learned.consumer);
         let decoded = decode::decode(services, route, &targets, head, body, settings)?;
         learned.operation = Some(decoded.operation);
         let operation = &route.client.operations[decoded.operation];
@@ -138,6 +149,46 @@ impl Explainer<'_> {
             }
             None => Ok(()),
         }
+    }
+
+    /// A request that the mapping does not know, on its way past it.
+    fn forwarded(
+        &mut self,
+        unmapped: &Unmapped,
+        caller: admit::Caller,
+        body: &[u8],
+        reply: Option<Reply>,
+        learned: &Learned,
+    ) -> Result<(), Stop> {
+        let (services, route) = (self.services, self.route);
+        let why = "no line of the mapping; `unmapped: forward`";
+        self.show("forwarded", vec![Line::new("path", why, "")]);
+        let way = (unmapped, caller);
+        let written = forward::write(services, route, way, self.head, body.to_vec())?;
+        let upstream = &services.plan.upstreams[route.upstream];
+        let line = format!("{} {}{}", written.method, upstream.url.base_path, written.target);
+        let asking = &route.client.operations[caller.operation].request;
+        let mut lines = vec![Line::new("line", hide_query(asking, line), "")];
+        lines.extend(written.headers.iter().map(|(name, value)| {
+            let value = match value.is_sensitive() {
+                true => "[secret]".into(),
+                false => String::from_utf8_lossy(value.as_bytes()),
+            };
+            Line::new(format!("header {name}"), value, "")
+        }));
+        if !body.is_empty() {
+            lines.push(Line::new("body", String::from_utf8_lossy(body), ""));
+        }
+        self.show("upstream request", lines);
+        let Some(reply) = reply else { return Ok(()) };
+        let forwarded = forward::judge(&self.responder(), caller, Ok(reply), learned)?;
+        let lines = vec![
+            Line::new("outcome", forwarded.outcome.name(), ""),
+            Line::new("status", forwarded.answer.status.to_string(), ""),
+            body_line(&forwarded.answer),
+        ];
+        self.show("client answer", lines);
+        Ok(())
     }
 
     fn show_record(&mut self, operation: &Operation, record: &Record<'_>) {
@@ -321,6 +372,10 @@ fn request_lines(
 /// A line whose query holds a secret is shown without its query.
 fn redact(request: &crate::mapping::model::Request, line: String, sources: Sources<'_>) -> String {
     debug_assert!(sources.secrets.is_some());
+    hide_query(request, line)
+}
+
+fn hide_query(request: &crate::mapping::model::Request, line: String) -> String {
     let secret = request.query.iter().any(|named| named.place.arrow.writes() && named.place.secret);
     match line.split_once('?') {
         Some((path, _)) if secret => format!("{path}?[secret]"),

@@ -52,12 +52,16 @@ fn stopped(fault: Fault, cause: impl Into<std::borrow::Cow<'static, str>>) -> Ve
 }
 
 fn judge_error(error: &SendError) -> Verdict {
-    let fault = match error {
+    stopped(fault_of_error(error), error.to_string())
+}
+
+/// What the lack of an answer means.
+pub(super) fn fault_of_error(error: &SendError) -> Fault {
+    match error {
         SendError::Unreachable { .. } => Fault::UpstreamUnreachable,
         SendError::TimedOutBeforeSend => Fault::UpstreamTimeout,
         SendError::Lost { .. } => Fault::OutcomeUnknown,
-    };
-    stopped(fault, error.to_string())
+    }
 }
 
 fn judge_reply(
@@ -72,12 +76,7 @@ fn judge_reply(
     let whole = match &reply.body {
         ReplyBody::Whole(bytes) => bytes,
         ReplyBody::Broken(broken) => {
-            let why = match broken {
-                BrokenBody::Truncated => "the answer's body ended early",
-                BrokenBody::TooLarge => "the answer's body is over the cap",
-                BrokenBody::TimedOut => "the answer's body did not come in time",
-            };
-            return without_row(status, why.to_owned());
+            return without_row(status, why_broken(*broken).to_owned());
         }
     };
     let head = AnswerHead { status, headers };
@@ -114,16 +113,28 @@ fn as_seen_by_client(fault: Fault) -> Fault {
     }
 }
 
+/// Why a body did not come whole.
+pub(super) fn why_broken(broken: BrokenBody) -> &'static str {
+    match broken {
+        BrokenBody::Truncated => "the answer's body ended early",
+        BrokenBody::TooLarge => "the answer's body is over the cap",
+        BrokenBody::TimedOut => "the answer's body did not come in time",
+    }
+}
+
+fn without_row(status: u16, why: String) -> Verdict {
+    stopped(fault_of_status(status), format!("the upstream answered {status}: {why}"))
+}
+
 /// An answer that no row of the mapping knows: whether the call may have taken effect hangs on the
 /// status alone.
-fn without_row(status: u16, why: String) -> Verdict {
+pub(super) fn fault_of_status(status: u16) -> Fault {
     let certain_no = match status {
         303 | 408 => false,
         300..=499 | 501 | 503 | 505 => true,
         _ => false,
     };
-    let fault = if certain_no { Fault::UpstreamFailed } else { Fault::OutcomeUnknown };
-    stopped(fault, format!("the upstream answered {status}: {why}"))
+    if certain_no { Fault::UpstreamFailed } else { Fault::OutcomeUnknown }
 }
 
 #[cfg(test)]
@@ -138,8 +149,7 @@ mod tests {
             [(&unknown[..], Fault::OutcomeUnknown), (&no[..], Fault::UpstreamFailed)]
         {
             for status in statuses {
-                let Verdict::Stopped(stop) = without_row(*status, String::new()) else { panic!() };
-                assert_eq!(stop.fault, wanted, "{status}");
+                assert_eq!(fault_of_status(*status), wanted, "{status}");
             }
         }
     }

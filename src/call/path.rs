@@ -9,8 +9,10 @@ use tokio::time::Instant;
 
 use crate::call::judge::{Verdict, judge};
 use crate::call::respond::{Learned, Responder, nobodys, outcome_of};
-use crate::call::route::{Matched, find_route};
-use crate::call::{CallRecord, Outcome, Services, Stop, admit, body, decode, outgoing, send};
+use crate::call::route::{Matched, Way, find_route};
+use crate::call::{
+    CallRecord, Outcome, Services, Stop, admit, body, decode, forward, outgoing, send,
+};
 use crate::ident::CallId;
 use crate::mapping::model::Operation;
 use crate::mapping::run::{
@@ -46,7 +48,12 @@ where
     let went = go(&responder, matched, body, &mut learned, &mut record).await;
     record.consumer = learned.consumer.map(|consumer| services.plan.consumers[consumer].clone());
     let (response, outcome) = match went {
-        Ok(answer) => (responder.yes(answer, &learned), Outcome::Yes),
+        Ok(Went::Translated(answer)) => (responder.yes(answer, &learned), Outcome::Yes),
+        Ok(Went::Forwarded(forwarded)) => {
+            record.cause = forwarded.cause.map(Into::into);
+            let outcome = forwarded.outcome;
+            (responder.finish(forwarded.answer, outcome, &learned), outcome)
+        }
         Err(stop) => {
             record.fault = Some(stop.fault);
             record.credential_refused = stop.credential_refused;
@@ -61,25 +68,36 @@ where
     (response, record)
 }
 
-/// Route → key → limit → body → operation → record → request → answer.
+/// What came of a call that was not stopped.
+enum Went {
+    /// An answer in the client's terms.
+    Translated(WrittenAnswer),
+    /// The upstream's own answer.
+    Forwarded(forward::Forwarded),
+}
+
+/// Route → key → limit → body, and then through the mapping, or past it.
 async fn go<B>(
     responder: &Responder<'_>,
     matched: Matched,
     incoming: B,
     learned: &mut Learned,
     record: &mut CallRecord,
-) -> Result<WrittenAnswer, Stop>
+) -> Result<Went, Stop>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: std::fmt::Display,
 {
     let Responder { services, route, head, .. } = *responder;
     let deadline = Instant::now() + route.deadline;
-    let targets = matched.targets.map_err(|stop| *stop)?;
-    learn_operation(route, &targets, learned, record);
-    let consumer = admit::find_consumer(services, route, &targets[0], head)?;
-    learned.consumer = Some(consumer);
-    learned.decision = match admit::charge(services, matched.route, consumer) {
+    let way = matched.way.map_err(|stop| *stop)?;
+    learn_way(route, &way, learned, record);
+    let caller = match &way {
+        Way::Mapped(targets) => admit::find_caller(services, route, &targets[0], head)?,
+        Way::Unmapped(unmapped) => forward::find_caller(services, route, unmapped, head)?,
+    };
+    learned.consumer = Some(caller.consumer);
+    learned.decision = match admit::charge(services, matched.route, caller.consumer) {
         Ok(decision) => decision,
         Err((stop, decision)) => {
             learned.decision = Some(decision);
@@ -95,8 +113,31 @@ where
         deadline,
     )
     .await?;
-    let settings = route.settings_for(Some(consumer));
-    let decoded = decode::decode(services, route, &targets, head, &bytes, settings)?;
+    match way {
+        Way::Mapped(targets) => {
+            let answer = translate(responder, &targets, &bytes, deadline, learned, record);
+            answer.await.map(Went::Translated)
+        }
+        Way::Unmapped(unmapped) => {
+            let way = (&unmapped, caller);
+            let answer = forward::forward(responder, way, bytes.into(), deadline, learned);
+            answer.await.map(Went::Forwarded)
+        }
+    }
+}
+
+/// Operation → record → request → answer.
+async fn translate(
+    responder: &Responder<'_>,
+    targets: &[Target],
+    bytes: &[u8],
+    deadline: Instant,
+    learned: &mut Learned,
+    record: &mut CallRecord,
+) -> Result<WrittenAnswer, Stop> {
+    let Responder { services, route, head, .. } = *responder;
+    let settings = route.settings_for(learned.consumer);
+    let decoded = decode::decode(services, route, targets, head, bytes, settings)?;
     learned.operation = Some(decoded.operation);
     let operation = &route.client.operations[decoded.operation];
     record.operation = Some(operation.name.clone());
@@ -105,21 +146,23 @@ where
         Stop::because(Fault::InvalidRequest, "the upstream has no such operation")
     })?;
     let answer =
-        exchange(responder, (operation, pair), &decoded.record, &bytes, deadline, learned).await?;
+        exchange(responder, (operation, pair), &decoded.record, bytes, deadline, learned).await?;
     record.unreadable = answer.1;
     write(responder, (operation, pair), &decoded.record, answer.0, learned)
 }
 
 /// Before the body is read, the operation is that of the line, if only one is on it.
-fn learn_operation(
-    route: &Route,
-    targets: &[Target],
-    learned: &mut Learned,
-    record: &mut CallRecord,
-) {
+fn learn_way(route: &Route, way: &Way, learned: &mut Learned, record: &mut CallRecord) {
+    let targets = match way {
+        Way::Mapped(targets) => targets,
+        Way::Unmapped(_) => {
+            record.pattern = Some(forward::PATTERN.to_owned());
+            return;
+        }
+    };
     let operation = &route.client.operations[targets[0].operation];
     record.pattern = Some(operation.request.path_pattern());
-    if let [only] = targets {
+    if let [only] = targets.as_slice() {
         learned.operation = Some(only.operation);
         record.operation = Some(operation.name.clone());
     }

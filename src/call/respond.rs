@@ -156,7 +156,8 @@ impl Responder<'_> {
         }
     }
 
-    fn finish(
+    /// An answer with what every answer of ours has.
+    pub(super) fn finish(
         &self,
         answer: WrittenAnswer,
         outcome: Outcome,

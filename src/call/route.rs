@@ -4,6 +4,8 @@ use http::header::HOST;
 use http::request::Parts;
 
 use crate::call::Stop;
+use crate::call::forward::{self, Unmapped};
+use crate::config;
 use crate::plan::{Found, Plan, Target};
 use crate::value::Fault;
 
@@ -12,26 +14,37 @@ use crate::value::Fault;
 pub(super) struct Matched {
     /// Index of the route.
     pub(super) route: usize,
-    /// Operations that share the line.
-    pub(super) targets: Result<Vec<Target>, Box<Stop>>,
+    /// How it goes on.
+    pub(super) way: Result<Way, Box<Stop>>,
+}
+
+/// How a request goes on.
+#[derive(Debug)]
+pub(super) enum Way {
+    /// It is one of these operations, which share the line; at least one.
+    Mapped(Vec<Target>),
+    /// It is none that the mapping knows, on a route that forwards.
+    Unmapped(Unmapped),
 }
 
 /// Finds the route; `None` if it is nobody's.
 pub(super) fn find_route(plan: &Plan, head: &Parts) -> Option<Matched> {
     let named = head.uri.authority().map(http::uri::Authority::as_str);
     let host = named.or_else(|| head.headers.get(HOST)?.to_str().ok());
-    match plan.routing.find(host, &head.method, head.uri.path()) {
+    let (route, stop) = match plan.routing.find(host, &head.method, head.uri.path()) {
         Found::Targets(targets) => {
-            Some(Matched { route: targets.first()?.route, targets: Ok(targets) })
+            let route = targets.first()?.route;
+            return Some(Matched { route, way: Ok(Way::Mapped(targets)) });
         }
         Found::Method { route, allow } => {
-            let stop = Stop { allow, ..Stop::because(Fault::MethodNotAllowed, "the method") };
-            Some(Matched { route, targets: Err(Box::new(stop)) })
+            (route, Stop { allow, ..Stop::because(Fault::MethodNotAllowed, "the method") })
         }
-        Found::UnknownPath { route } => {
-            let stop = Stop::because(Fault::UnknownPath, "the path");
-            Some(Matched { route, targets: Err(Box::new(stop)) })
-        }
-        Found::Nothing => None,
-    }
+        Found::UnknownPath { route } => (route, Stop::because(Fault::UnknownPath, "the path")),
+        Found::Nothing => return None,
+    };
+    let way = match plan.routes[route].unmapped {
+        config::Unmapped::Refuse => Err(stop),
+        config::Unmapped::Forward => forward::take(&plan.routes[route], head).map(Way::Unmapped),
+    };
+    Some(Matched { route, way: way.map_err(Box::new) })
 }

@@ -16,6 +16,7 @@ mod negotiate;
 mod read;
 mod reader;
 mod render;
+mod standing;
 mod step;
 mod write;
 
@@ -27,6 +28,7 @@ pub use read::{
     Presented, ReadOptions, RequestHead, fits_path, read_request, read_secrets, selects,
 };
 pub use render::{Rendered, render_content};
+pub use standing::{StandingQuery, read_standing, split_query, standing_headers, write_standing};
 pub use step::{read_step, write_step};
 pub use write::{
     FaultText, Outgoing, RequestParts, WrittenAnswer, fault_places, limit_headers, write_answer,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use crate::catalog::Catalog;
-use crate::config::{self, Config, Consumers, Ids, RawYaml, Setting, Spanned, Unmapped, pairs};
+use crate::config::{self, Config, Consumers, Ids, RawYaml, Setting, Spanned, pairs};
 use crate::diag::{self, Diagnostic};
 use crate::mapping::compile::TableOverride;
 use crate::mapping::model::{Mapping, OperationDef, OrElse, Slot, Type};
@@ -223,11 +223,6 @@ impl Builder<'_> {
             }
         };
         let same_vendor = client.vendor == upstream.mapping.vendor;
-        if route.unmapped.value == Unmapped::Forward {
-            let message = "`unmapped: forward` is not supported by this version";
-            let finding = Diagnostic::error("C008", route.unmapped.at.clone(), message);
-            self.found.push(finding.label("leave it out, or write `refuse`"));
-        }
         let ids = match &route.ids {
             Ids::Same => None,
             Ids::Pairs(path) => match pairs::load(path) {
@@ -255,6 +250,8 @@ impl Builder<'_> {
             lossy_words: route.lossy_words,
             unknown_members: route.unknown_members,
             messages: route.messages,
+            unmapped: route.unmapped.value,
+            path_prefix: route.path_prefix.value.trim_end_matches('/').to_owned(),
             same_vendor,
             pairs,
             client,

@@ -7,6 +7,7 @@
 
 mod connections;
 mod faults;
+mod forward;
 mod harness;
 mod limits;
 mod metrics;

@@ -179,7 +179,7 @@ impl<'m, 'a> Reader<'m, 'a> {
         Ok(())
     }
 
-    fn head(
+    pub(super) fn head(
         &mut self,
         request: &Request,
         head: &RequestHead<'a>,

@@ -176,7 +176,10 @@ fn write_headers<'n>(
 }
 
 /// An answer's header fields.
-fn answer_headers(renderer: &Renderer<'_>, named: &[Named]) -> Result<HeaderMap, Refusal> {
+pub(super) fn answer_headers(
+    renderer: &Renderer<'_>,
+    named: &[Named],
+) -> Result<HeaderMap, Refusal> {
     let mut headers = HeaderMap::with_capacity(named.len() + 6);
     write_headers(renderer, named.iter().filter(|named| named.place.arrow.writes()), &mut headers)?;
     Ok(headers)
