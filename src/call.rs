@@ -29,6 +29,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 pub use explain::{Line, Stage, explain};
 pub use judge::{Verdict, judge};
 pub use metrics::{Connection, Metrics};
@@ -70,6 +72,8 @@ pub enum Outcome {
 pub struct CallRecord {
     /// Its id.
     pub call: CallId,
+    /// When it came in.
+    pub began: Instant,
     /// Its route's name.
     pub route: Option<String>,
     /// Index of its route in the plan.

@@ -23,7 +23,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use self::pace::{Calling, Paced};
 use crate::bounds;
-use crate::call::{self, Services};
+use crate::call::{self, CallRecord, Services};
+use crate::ident::CallId;
 use crate::telemetry;
 
 /// Serves until told to stop, then lets calls in flight finish within `drain`.
@@ -77,11 +78,9 @@ async fn connection(stream: TcpStream, services: Arc<Services>, mut stop: watch:
     let answer = tower::service_fn(move |request: Request<Incoming>| {
         let (services, calling) = (Arc::clone(&services), calling.clone());
         async move {
-            let calling = calling.begin();
-            let (response, record) = call::handle(&services, request).await;
-            drop(calling);
-            telemetry::log_call(&record);
-            services.metrics.count(&record);
+            let _calling = calling.begin();
+            let mut told = Told { record: CallRecord::begun(CallId::random()), services };
+            let response = call::handle(&told.services, request, &mut told.record).await;
             Ok::<_, Infallible>(response)
         }
     });
@@ -105,6 +104,22 @@ async fn connection(stream: TcpStream, services: Arc<Services>, mut stop: watch:
     };
     if let Err(error) = served {
         tracing::debug!(target: "latimer::server", %error, "a connection ended early");
+    }
+}
+
+/// Tells of a call when it is over: also of one whose client went away, or that panicked.
+struct Told {
+    services: Arc<Services>,
+    record: CallRecord,
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        if !self.record.is_closed() {
+            self.record.abandon();
+        }
+        telemetry::log_call(&self.record);
+        self.services.metrics.count(&self.record);
     }
 }
 

@@ -50,6 +50,10 @@ pub fn log_call(record: &CallRecord) {
         tracing::error!(target: "latimer::call", call = %record.call, %cause, "the upstream refused our credential");
         return;
     }
+    if record.is_abandoned() {
+        tracing::warn!(target: "latimer::call", call = %record.call, %cause, "abandoned");
+        return;
+    }
     let ours = matches!(
         record.fault,
         Some(

@@ -55,9 +55,13 @@ struct RouteMetrics {
     dropped: Vec<(String, Counter)>,
 }
 
-/// One counter per way that a call may end: by index of its fault, the last for none.
+/// One counter per way that a call may end: by index of its fault, and behind those the outcomes of
+/// calls without one. What is forwarded may be a no without a fault of ours.
 #[derive(Debug)]
 struct Calls(Vec<Counter>);
+
+/// The outcomes of calls without a fault, in the order of their counters.
+const OUTCOMES: [Outcome; 3] = [Outcome::Yes, Outcome::No, Outcome::Unknown];
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CallLabels {
@@ -123,7 +127,7 @@ impl Metrics {
             None => return,
         };
         let calls = record.operation_index.and_then(|index| known.get(index)).unwrap_or(none);
-        calls.of(record.fault).inc();
+        calls.of(record.fault, record.outcome).inc();
         route.duration.observe(record.duration);
         if record.unreadable > 0 {
             route.unreadable.inc_by(u64::from(record.unreadable));
@@ -203,11 +207,11 @@ impl Families {
     }
 
     fn nobodys(&self) -> RouteMetrics {
-        let labels = CallLabels::new(NONE, NONE, Some(Fault::UnknownPath));
+        let labels = CallLabels::of_fault(NONE, NONE, Fault::UnknownPath);
         let counter = self.calls.get_or_create_owned(&labels);
         RouteMetrics {
             // A request that is nobody's ends in one way only.
-            calls: vec![Calls(vec![counter; Fault::ALL.len() + 1])],
+            calls: vec![Calls(vec![counter; Fault::ALL.len() + OUTCOMES.len()])],
             duration: self.duration.get_or_create_owned(&RouteLabel { route: NONE.to_owned() }),
             unreadable: Counter::default(),
             dropped: Vec::new(),
@@ -215,27 +219,33 @@ impl Families {
     }
 
     fn calls(&self, route: &str, operation: &str) -> Calls {
-        let faults = Fault::ALL.iter().copied().map(Some).chain([None]);
-        let series = faults
-            .map(|fault| self.calls.get_or_create_owned(&CallLabels::new(route, operation, fault)));
-        Calls(series.collect())
+        let faults = Fault::ALL.iter().map(|fault| CallLabels::of_fault(route, operation, *fault));
+        let outcomes =
+            OUTCOMES.iter().map(|outcome| CallLabels::new(route, operation, *outcome, NONE));
+        let series = faults.chain(outcomes);
+        Calls(series.map(|labels| self.calls.get_or_create_owned(&labels)).collect())
     }
 }
 
 impl CallLabels {
-    fn new(route: &str, operation: &str, fault: Option<Fault>) -> Self {
-        Self {
-            route: route.to_owned(),
-            operation: operation.to_owned(),
-            outcome: fault.map_or(Outcome::Yes, outcome_of).name(),
-            fault: fault.map_or(NONE, Fault::name),
-        }
+    fn new(route: &str, operation: &str, outcome: Outcome, fault: &'static str) -> Self {
+        let (route, operation) = (route.to_owned(), operation.to_owned());
+        Self { route, operation, outcome: outcome.name(), fault }
+    }
+
+    fn of_fault(route: &str, operation: &str, fault: Fault) -> Self {
+        Self::new(route, operation, outcome_of(fault), fault.name())
     }
 }
 
 impl Calls {
-    fn of(&self, fault: Option<Fault>) -> &Counter {
-        &self.0[fault.map_or(Fault::ALL.len(), Fault::index)]
+    fn of(&self, fault: Option<Fault>, outcome: Outcome) -> &Counter {
+        let without_fault = match outcome {
+            Outcome::Yes => 0,
+            Outcome::No => 1,
+            Outcome::Unknown => 2,
+        };
+        &self.0[fault.map_or(Fault::ALL.len() + without_fault, Fault::index)]
     }
 }
 
@@ -317,12 +327,16 @@ mod tests {
     fn every_ending_has_a_counter_of_its_own() {
         let families = Families::default();
         let calls = families.calls("main", "change_status");
-        for (times, fault) in (1..).zip(Fault::ALL.iter().copied().map(Some).chain([None])) {
-            calls.of(fault).inc_by(times);
+        let faults = Fault::ALL.iter().map(|fault| (Some(*fault), outcome_of(*fault)));
+        let endings: Vec<_> = faults.chain(OUTCOMES.map(|outcome| (None, outcome))).collect();
+        for (times, (fault, outcome)) in (1..).zip(&endings) {
+            calls.of(*fault, *outcome).inc_by(times);
         }
-        for (times, fault) in (1u64..).zip(Fault::ALL.iter().copied().map(Some).chain([None])) {
-            let labels = CallLabels::new("main", "change_status", fault);
-            assert_eq!(families.calls.get_or_create_owned(&labels).get(), times, "{fault:?}");
+        for (times, (fault, outcome)) in (1u64..).zip(&endings) {
+            let fault = fault.map_or(NONE, Fault::name);
+            let labels = CallLabels::new("main", "change_status", *outcome, fault);
+            let counter = families.calls.get_or_create_owned(&labels);
+            assert_eq!(counter.get(), times, "{fault} {outcome:?}");
         }
     }
 

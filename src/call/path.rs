@@ -21,31 +21,33 @@ use crate::mapping::run::{
 use crate::plan::{Pair, Route, Target};
 use crate::value::{Fault, Record, Value};
 
-/// Answers one request.
+/// Answers one request, and fills in its record.
+///
+/// The record is the caller's, so that it has something to tell of a call whose client goes away: then
+/// this future is dropped, and the outcome is what it was when that happened.
 pub async fn handle<B>(
     services: &Services,
     request: Request<B>,
-) -> (Response<Full<Bytes>>, CallRecord)
+    record: &mut CallRecord,
+) -> Response<Full<Bytes>>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: std::fmt::Display,
 {
-    let began = Instant::now();
-    let call = CallId::random();
+    let call = record.call;
     let (head, body) = request.into_parts();
-    let mut record = CallRecord::begun(call);
     let Some(matched) = find_route(&services.plan, &head) else {
         let response = nobodys(call);
         record.fault = Some(Fault::UnknownPath);
-        record.close(&response, Outcome::No, began);
-        return (response, record);
+        record.close(&response, Outcome::No);
+        return response;
     };
     let route = &services.plan.routes[matched.route];
     record.route = Some(route.name.clone());
     record.route_index = Some(matched.route);
     let mut learned = Learned::default();
     let responder = Responder { services, route, head: &head, call };
-    let went = go(&responder, matched, body, &mut learned, &mut record).await;
+    let went = go(&responder, matched, body, &mut learned, record).await;
     record.consumer = learned.consumer.map(|consumer| services.plan.consumers[consumer].clone());
     let (response, outcome) = match went {
         Ok(Went::Translated(answer)) => (responder.yes(answer, &learned), Outcome::Yes),
@@ -64,9 +66,12 @@ where
     };
     record.operation_index = learned.operation;
     record.dropped = learned.dropped;
-    record.close(&response, outcome, began);
-    (response, record)
+    record.close(&response, outcome);
+    response
 }
+
+/// What the log has in place of a status that nobody got; nginx writes the same.
+const CLIENT_CLOSED_REQUEST: u16 = 499;
 
 /// What came of a call that was not stopped.
 enum Went {
@@ -113,6 +118,8 @@ where
         deadline,
     )
     .await?;
+    // From here on something may have been sent, so a call that is not closed is one nobody knows of.
+    record.outcome = Outcome::Unknown;
     match way {
         Way::Mapped(targets) => {
             let answer = translate(responder, &targets, &bytes, deadline, learned, record);
@@ -245,9 +252,11 @@ pub(super) fn write(
 }
 
 impl CallRecord {
-    fn begun(call: CallId) -> Self {
+    /// The record of a call that has just come in.
+    pub fn begun(call: CallId) -> Self {
         Self {
             call,
+            began: Instant::now(),
             route: None,
             route_index: None,
             consumer: None,
@@ -265,9 +274,26 @@ impl CallRecord {
         }
     }
 
-    fn close(&mut self, response: &Response<Full<Bytes>>, outcome: Outcome, began: Instant) {
+    fn close(&mut self, response: &Response<Full<Bytes>>, outcome: Outcome) {
         self.status = response.status().as_u16();
         self.outcome = outcome;
-        self.duration = began.elapsed();
+        self.duration = self.began.elapsed();
+    }
+
+    /// Closes the record of a call whose client went away before its answer, or that panicked.
+    pub fn abandon(&mut self) {
+        self.status = CLIENT_CLOSED_REQUEST;
+        self.cause = Some("the call ended before its answer".into());
+        self.duration = self.began.elapsed();
+    }
+
+    /// True if the call ended without an answer.
+    pub fn is_abandoned(&self) -> bool {
+        self.status == CLIENT_CLOSED_REQUEST
+    }
+
+    /// True once the call was answered.
+    pub fn is_closed(&self) -> bool {
+        self.status != 0
     }
 }

@@ -7,6 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::harness::{Answer, Gateway, KEY, PATIENCE, exchange, simulator, upstream};
+use crate::scripted::{Act, Scripted, message};
 use crate::vendors::{request, ticket};
 
 /// A Series client in front of Series, with little patience.
@@ -98,4 +99,70 @@ async fn an_idle_connection_ends_without_a_word_and_a_second_head_has_its_time()
     tokio::time::timeout(PATIENCE, work).await.expect("it ends in time");
     gateway.stop().await;
     simulator.stop().await;
+}
+
+/// A gateway in front of a scripted Series, with a call that has reached the upstream.
+async fn in_flight(scripted: &Scripted, more: &str) -> (Gateway, TcpStream) {
+    let text = format!(
+        "drain: 1s\nupstreams:\n{}routes:\n  series: {{client: series, upstream: series, \
+         consumers: [tester]{more}}}\n",
+        upstream(Vendor::Series, &scripted.url)
+    );
+    let gateway = Gateway::start(&text, &[]).await;
+    let mut client = TcpStream::connect(&gateway.address).await.unwrap();
+    client.write_all(&right()).await.unwrap();
+    let arrived = async {
+        while scripted.take_seen().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, arrived).await.expect("the call arrives in time");
+    (gateway, client)
+}
+
+/// The one line of the access log.
+fn access_line(log: &[String]) -> &str {
+    let lines: Vec<_> = log.iter().filter(|line| line.contains("latimer::access")).collect();
+    assert_eq!(lines.len(), 1, "{log:#?}");
+    lines[0]
+}
+
+#[tokio::test]
+async fn a_call_whose_client_went_away_is_seen_through() {
+    let scripted = Scripted::start(Act::Wait).await;
+    let (gateway, client) = in_flight(&scripted, ", deadline: 500ms").await;
+    client.set_zero_linger().unwrap();
+    drop(client);
+    // The answer would have no reader, but what became of the write is known and told.
+    let log = gateway.terminate().await;
+    let line = access_line(&log);
+    assert!(line.contains("outcome=\"unknown\""), "{line}");
+    assert!(line.contains("fault=\"outcome_unknown\""), "{line}");
+}
+
+#[tokio::test]
+async fn a_call_that_outlasts_the_drain_is_told_of() {
+    let scripted = Scripted::start(Act::Wait).await;
+    let (gateway, mut client) = in_flight(&scripted, "").await;
+    let log = gateway.terminate().await;
+    let line = access_line(&log);
+    assert!(line.contains("status=499") && line.contains("outcome=\"unknown\""), "{line}");
+    assert!(log.iter().any(|line| line.contains("abandoned")), "{log:#?}");
+    let mut told = Vec::new();
+    let _ = client.read_to_end(&mut told).await;
+    assert!(told.is_empty(), "nothing is made up: {told:?}");
+}
+
+#[tokio::test]
+async fn a_call_in_flight_is_answered_while_the_gateway_drains() {
+    let scripted = Scripted::start(Act::Wait).await;
+    let (gateway, mut client) = in_flight(&scripted, ", deadline: 500ms").await;
+    scripted.act(message("200 OK", "application/json", "{}"));
+    let (log, answer) = tokio::join!(gateway.terminate(), async {
+        let mut told = Vec::new();
+        client.read_to_end(&mut told).await.unwrap();
+        Answer::parse(&told)
+    });
+    assert_eq!(answer.header("x-latimer-outcome"), Some("unknown"), "{answer:?}");
+    assert!(access_line(&log).contains("status=504"), "{log:#?}");
 }

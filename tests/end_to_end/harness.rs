@@ -115,6 +115,16 @@ impl Gateway {
         Answer::parse(&exchange(&self.address, &message).await)
     }
 
+    /// Tells the program to end, as a service manager does, and waits for it; gives what it logged.
+    pub(crate) async fn terminate(mut self) -> Vec<String> {
+        let pid = self.child.id().expect("it runs").to_string();
+        let told = Command::new("kill").args(["-TERM", &pid]).status().await;
+        assert!(told.unwrap().success());
+        let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
+        assert!(ended.expect("it ends in time").unwrap().success());
+        self.reading.await.unwrap()
+    }
+
     /// Ends the program and waits for it; gives what it logged.
     pub(crate) async fn stop(mut self) -> Vec<String> {
         let _ = self.child.start_kill();
