@@ -165,6 +165,31 @@ mod tests {
     }
 
     proptest! {
+        /// However a client times its calls, the most that the rate and the burst allow.
+        #[test]
+        fn never_more_than_the_burst_and_the_rate(
+            count in 1u32..2_000,
+            per in prop_oneof![Just(1u64), Just(60), Just(3_600), Just(86_400)],
+            burst in 1u32..20,
+            waits in proptest::collection::vec((0u64..3, any::<bool>()), 1..300),
+        ) {
+            let (per, clock) = (Duration::from_secs(per), FakeRelativeClock::default());
+            let limiter = Limiter::with_clock(count, per, burst, clock.clone());
+            let (mut passed, mut admitted) = (0u128, 0u128);
+            for (extra, waits) in waits {
+                if waits {
+                    // About as long as a cell takes to come back.
+                    let short = (per / count).saturating_sub(Duration::from_nanos(1));
+                    let wait = short + Duration::from_nanos(extra);
+                    clock.advance(wait);
+                    passed += wait.as_nanos();
+                }
+                admitted += u128::from(matches!(limiter.check(1), Decision::Admitted { .. }));
+                let most = u128::from(burst) + passed * u128::from(count) / per.as_nanos();
+                prop_assert!(admitted <= most, "{} of {} after {} ns", admitted, most, passed);
+            }
+        }
+
         /// The reference is GCRA as ITU-T I.371 has it, in whole milliseconds.
         #[test]
         fn decisions_are_those_of_gcra(
