@@ -54,9 +54,20 @@ impl Presented<'_> {
     }
 }
 
+/// The segments of a path, undecoded; one at least.
+fn segments(path: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(path.strip_prefix('/').unwrap_or(path));
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let slash = memchr::memchr(b'/', text.as_bytes());
+        rest = slash.map(|at| &text[at + 1..]);
+        Some(slash.map_or(text, |at| &text[..at]))
+    })
+}
+
 /// True if the path is one of this request's: literals equal, no hole empty.
 pub fn fits_path(request: &Request, path: &str) -> bool {
-    let mut segments = path.strip_prefix('/').unwrap_or(path).split('/');
+    let mut segments = segments(path);
     for pattern in &request.segments {
         let Some(segment) = segments.next() else { return false };
         let fits = match pattern.as_literal() {
@@ -161,8 +172,7 @@ pub fn read_request<'a>(
 
 impl<'m, 'a> Reader<'m, 'a> {
     fn path(&mut self, request: &Request, path: &'a str) -> Result<(), Refusal> {
-        let segments = path.strip_prefix('/').unwrap_or(path).split('/');
-        for (pattern, segment) in request.segments.iter().zip(segments) {
+        for (pattern, segment) in request.segments.iter().zip(segments(path)) {
             if pattern.as_literal().is_some() {
                 continue;
             }

@@ -72,7 +72,7 @@ impl<'a> Renderer<'a> {
     }
 
     /// True if every hole has a value of its own; far cheaper than the refusal that says which has not.
-    fn has_all(&self, pattern: &'a Pattern) -> bool {
+    pub(super) fn has_all(&self, pattern: &'a Pattern) -> bool {
         pattern.holes().all(|hole| {
             let absent = matches!(self.value(hole), Ok(None));
             !absent || !matches!(hole.or, OrElse::Required | OrElse::Absent)

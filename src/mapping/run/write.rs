@@ -149,10 +149,12 @@ fn name_of(renderer: &Renderer<'_>, named: &Named) -> Result<Option<String>, Ref
     if let Some(literal) = named.name.as_literal() {
         return Ok(Some(literal.to_owned()));
     }
+    if !named.place.content.is_required() && !renderer.has_all(&named.name) {
+        return Ok(None);
+    }
     match renderer.pattern(&named.name) {
-        Ok(name) => Ok(name),
         Err(_) if !named.place.content.is_required() => Ok(None),
-        Err(refusal) => Err(refusal),
+        name => name,
     }
 }
 
