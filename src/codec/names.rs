@@ -8,13 +8,15 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
+use smallvec::SmallVec;
+
 /// Objects with up to so many names are searched name by name.
 const LINEAR_MAX: usize = 16;
 
 /// The names of all objects that are open.
 #[derive(Debug, Default)]
 pub(super) struct NameStack<'a> {
-    names: Vec<Cow<'a, str>>,
+    names: SmallVec<[Cow<'a, str>; 8]>,
     /// Those of the objects that have many, the innermost last. The standard hasher is keyed at random, so
     /// a client cannot prepare collisions.
     sets: Vec<HashSet<Cow<'a, str>>>,

@@ -12,7 +12,7 @@ use crate::mapping::model::{
     Content, FaultMap, FaultRow, GatewayField, Mapping, Operation, OperationKind, Place, Slot,
     Success, Vocabulary,
 };
-use crate::mapping::run::capture::{Captured, capture};
+use crate::mapping::run::capture::{Captured, Captures, capture};
 use crate::mapping::run::reader::Reader;
 use crate::mapping::run::{Settings, Unreadable, choose_body, media_type};
 use crate::value::{Fault, Record, Value};
@@ -182,8 +182,9 @@ impl<'m, 'a> Answers<'m, 'a> {
         }
         let came = self.media_type.as_ref().ok()?;
         let body = choose_body(bodies, came.as_deref())?;
-        let mut captures =
-            capture(body, self.body, bounds::BODY_DEPTH_MAX, Duplicates::Unwatched).ok()?;
+        let mut captures = Captures::of(body);
+        let (depth, unwatched) = (bounds::BODY_DEPTH_MAX, Duplicates::Unwatched);
+        capture(body, self.body, depth, unwatched, &mut captures).ok()?;
         for (index, place) in body.places.iter().enumerate() {
             if place.arrow.reads() && place.content.is_required() && captures.get(index).is_none() {
                 return None;
@@ -248,8 +249,9 @@ impl<'m, 'a> Answers<'m, 'a> {
     ) -> Result<u32, Mismatch> {
         let came = self.media_type.as_ref().map_err(|_| Mismatch::MediaType)?;
         let body = choose_body(&success.bodies, came.as_deref()).ok_or(Mismatch::MediaType)?;
-        let mut captures = capture(body, self.body, bounds::BODY_DEPTH_MAX, Duplicates::Unwatched)
-            .map_err(|_| Mismatch::Body)?;
+        let mut captures = Captures::of(body);
+        let (depth, unwatched) = (bounds::BODY_DEPTH_MAX, Duplicates::Unwatched);
+        capture(body, self.body, depth, unwatched, &mut captures).map_err(|_| Mismatch::Body)?;
         if captures.missing_literal.is_some() {
             return Err(Mismatch::Content);
         }

@@ -46,7 +46,8 @@ pub(super) struct Captures<'a> {
 }
 
 impl<'a> Captures<'a> {
-    fn for_body(body: &Body) -> Self {
+    /// A place for each of the body's. Made by whoever reads, so that it is not moved about.
+    pub(super) fn of(body: &Body) -> Self {
         let mut captures = Self::default();
         captures.places.resize(body.places.len(), None);
         captures
@@ -79,15 +80,15 @@ pub(super) fn capture<'a>(
     bytes: &'a [u8],
     depth_max: usize,
     duplicates: Duplicates,
-) -> Result<Captures<'a>, Refusal> {
-    let mut captures = Captures::for_body(body);
+    captures: &mut Captures<'a>,
+) -> Result<(), Refusal> {
     match &body.kind {
         BodyKind::Json => {
             let limits = Limits { depth_max, duplicates };
-            json_body(body, bytes, limits, &mut captures)
+            json_body(body, bytes, limits, captures)
                 .map_err(|error| malformed(format!("the body is not valid JSON: {error}")))?;
         }
-        BodyKind::Xml { root, .. } => xml_body(body, root, bytes, depth_max, &mut captures)?,
+        BodyKind::Xml { root, .. } => xml_body(body, root, bytes, depth_max, captures)?,
         BodyKind::Text => {
             let text = std::str::from_utf8(bytes)
                 .map_err(|_| malformed("the body is not UTF-8".to_owned()))?;
@@ -95,9 +96,9 @@ pub(super) fn capture<'a>(
             let text = text.strip_suffix('\r').unwrap_or(text);
             captures.put(0, Captured::Text(Cow::Borrowed(text)));
         }
-        BodyKind::Form => form_body(body, bytes, &mut captures)?,
+        BodyKind::Form => form_body(body, bytes, captures)?,
     }
-    Ok(captures)
+    Ok(())
 }
 
 fn malformed(reason: String) -> Refusal {

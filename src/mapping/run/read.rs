@@ -13,7 +13,7 @@ use crate::codec::xml::XmlDocument;
 use crate::mapping::model::{
     Content, Hole, Mapping, Named, Operation, Pattern, Piece, Request, Slot, Vocabulary,
 };
-use crate::mapping::run::capture::{Captured, capture};
+use crate::mapping::run::capture::{Captured, Captures, capture};
 use crate::mapping::run::reader::{Reader, missing};
 use crate::mapping::run::{Refusal, Settings, choose_body, media_type};
 use crate::mapping::syntax::Select;
@@ -297,7 +297,8 @@ impl<'m, 'a> Reader<'m, 'a> {
         let body = choose_body(&request.bodies, came.as_deref())
             .ok_or_else(|| unsupported("this media type is not read"))?;
         if !bytes.is_empty() {
-            let mut captures = capture(body, bytes, options.depth_max, Duplicates::Refuse)?;
+            let mut captures = Captures::of(body);
+            capture(body, bytes, options.depth_max, Duplicates::Refuse, &mut captures)?;
             self.body_places(body, &mut captures, options.refuse_unknown)?;
         }
         Ok(request.bodies.iter().position(|known| std::ptr::eq(known, body)))
