@@ -70,57 +70,19 @@ fn write_json(
     let start = out.len();
     let (wrote, has_holes) = match shape {
         Shape::Place(place) => {
-            let place = &places[usize::from(*place)];
-            if !place.arrow.writes() {
-                return Ok(Wrote::Nothing);
-            }
-            return match renderer.content(&place.content)? {
-                None => Ok(Wrote::Nothing),
-                Some(value) => {
-                    value.write_json(out);
-                    let literal = place.content.holes().next().is_none();
-                    Ok(if literal { Wrote::Literals } else { Wrote::Values })
-                }
-            };
+            return write_json_place(renderer, &places[usize::from(*place)], out);
         }
         Shape::Object { members, has_holes } => {
             out.push(b'{');
-            let mut wrote = Wrote::Nothing;
-            let mut first = true;
-            for member in members {
-                let before = out.len();
-                if !first {
-                    out.push(b',');
-                }
-                write_key(renderer, &member.key, out);
-                match write_json(renderer, &member.shape, places, false, out)? {
-                    Wrote::Nothing => out.truncate(before),
-                    inner => {
-                        first = false;
-                        wrote = stronger(wrote, inner);
-                    }
-                }
-            }
+            let parts = members.iter().map(|member| (Some(&member.key), &member.shape));
+            let wrote = write_json_parts(renderer, parts, places, out)?;
             out.push(b'}');
             (wrote, *has_holes)
         }
         Shape::List { items, has_holes } => {
             out.push(b'[');
-            let mut wrote = Wrote::Nothing;
-            let mut first = true;
-            for item in items {
-                let before = out.len();
-                if !first {
-                    out.push(b',');
-                }
-                match write_json(renderer, item, places, false, out)? {
-                    Wrote::Nothing => out.truncate(before),
-                    inner => {
-                        first = false;
-                        wrote = stronger(wrote, inner);
-                    }
-                }
-            }
+            let parts = items.iter().map(|item| (None, item));
+            let wrote = write_json_parts(renderer, parts, places, out)?;
             out.push(b']');
             (wrote, *has_holes)
         }
@@ -130,6 +92,44 @@ fn write_json(
         return Ok(Wrote::Nothing);
     }
     Ok(if has_holes { wrote } else { Wrote::Literals })
+}
+
+fn write_json_place(
+    renderer: &Renderer<'_>,
+    place: &Place,
+    out: &mut Vec<u8>,
+) -> Result<Wrote, Refusal> {
+    if !place.arrow.writes() {
+        return Ok(Wrote::Nothing);
+    }
+    let Some(value) = renderer.content(&place.content)? else { return Ok(Wrote::Nothing) };
+    value.write_json(out);
+    let literal = place.content.holes().next().is_none();
+    Ok(if literal { Wrote::Literals } else { Wrote::Values })
+}
+
+/// Writes members, which have a key, or items, with commas between those that are written.
+fn write_json_parts<'s>(
+    renderer: &Renderer<'_>,
+    parts: impl Iterator<Item = (Option<&'s Key>, &'s Shape)>,
+    places: &[Place],
+    out: &mut Vec<u8>,
+) -> Result<Wrote, Refusal> {
+    let mut wrote = Wrote::Nothing;
+    for (key, shape) in parts {
+        let before = out.len();
+        if wrote != Wrote::Nothing {
+            out.push(b',');
+        }
+        if let Some(key) = key {
+            write_key(renderer, key, out);
+        }
+        match write_json(renderer, shape, places, false, out)? {
+            Wrote::Nothing => out.truncate(before),
+            inner => wrote = stronger(wrote, inner),
+        }
+    }
+    Ok(wrote)
 }
 
 fn stronger(one: Wrote, other: Wrote) -> Wrote {
