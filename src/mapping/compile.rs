@@ -17,7 +17,6 @@ mod vocabulary;
 use std::sync::Arc;
 
 pub use charset::Charset;
-pub use places::DEFAULT_PATH_FORMAT;
 pub use vocabulary::compile_vocabulary;
 
 use crate::diag::{Diagnostic, Location, SourceFile, Span};

@@ -24,9 +24,8 @@ use std::borrow::Cow;
 
 pub use answer::{AnswerHead, Mismatch, Reading, read_answer};
 pub use negotiate::{Unreadable, acceptable, choose_body, media_type, preferred};
-pub use read::{
-    Presented, ReadOptions, RequestHead, fits_path, read_request, read_secrets, selects,
-};
+pub use read::{ReadOptions, RequestHead, fits_path, read_request, read_secrets, selects};
+pub use reader::Presented;
 pub use render::{Rendered, render_content};
 pub use standing::{StandingQuery, read_standing, split_query, standing_headers, write_standing};
 pub use step::{read_step, write_step};

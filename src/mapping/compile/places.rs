@@ -5,7 +5,7 @@ use crate::diag::Span;
 use crate::mapping::codecs::Codec;
 use crate::mapping::compile::{Charset, Compiler, Message, Position};
 use crate::mapping::model::{
-    Content, GatewayField, Hole, Named, Pattern, Piece, Place, Slot, Type,
+    Content, DEFAULT_PATH_FORMAT, GatewayField, Hole, Named, Pattern, Piece, Place, Slot, Type,
 };
 use crate::mapping::syntax::{self, Arrow, LiteralKind, Part, PlaceValue, Template};
 
@@ -298,8 +298,6 @@ impl Compiler<'_> {
     }
 }
 
-/// The format of a path's value where the mapping gives none; `.` and `..` are refused besides.
-pub const DEFAULT_PATH_FORMAT: &str = "[A-Za-z0-9._~-]{1,128}";
 const _: () = assert!(bounds::PATH_VALUE_BYTES_MAX == 128);
 
 fn split_literal(text: &syntax::Named, segments: &mut Vec<Template>, span: Span) {

@@ -6,6 +6,9 @@ use regex_syntax::hir::{Class, Hir, HirKind};
 use crate::bounds;
 use crate::diag::Location;
 
+/// The format of a path's value where the mapping gives none; `.` and `..` are refused besides.
+pub const DEFAULT_PATH_FORMAT: &str = "[A-Za-z0-9._~-]{1,128}";
+
 /// What a value of a field looks like.
 #[derive(Clone, Debug)]
 pub struct Format {
@@ -76,6 +79,13 @@ impl Run {
         (self.least..=self.most).contains(&value.len())
             && value.bytes().all(|byte| self.admitted.get(usize::from(byte)) == Some(&true))
     }
+}
+
+/// True if the text has the default format of a path.
+pub fn fits_default_path(text: &str) -> bool {
+    debug_assert!(DEFAULT_PATH_FORMAT.ends_with("{1,128}"));
+    (1..=bounds::PATH_VALUE_BYTES_MAX).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._~-".contains(&byte))
 }
 
 #[cfg(test)]

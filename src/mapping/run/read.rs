@@ -14,10 +14,10 @@ use crate::mapping::model::{
     Content, Hole, Mapping, Named, Operation, Pattern, Piece, Request, Slot, Vocabulary,
 };
 use crate::mapping::run::capture::{Captured, Captures, capture};
-use crate::mapping::run::reader::{Reader, missing};
+use crate::mapping::run::reader::{Presented, Reader, missing};
 use crate::mapping::run::{Refusal, Settings, choose_body, media_type};
 use crate::mapping::syntax::Select;
-use crate::value::{Fault, Record, SecretId, Value};
+use crate::value::{Fault, Record, Value};
 
 /// What may stand around a header's value without being of it (RFC 9110 section 5.6.3). Other white space,
 /// say a no-break space, is the value's own.
@@ -41,17 +41,6 @@ pub struct ReadOptions {
     pub depth_max: usize,
     /// True if a member that the mapping does not know is refused.
     pub refuse_unknown: bool,
-}
-
-/// Secrets that a client presented, by index.
-#[derive(Debug, Default)]
-pub struct Presented<'a>(pub(super) SmallVec<[Option<Cow<'a, str>>; 5]>);
-
-impl Presented<'_> {
-    /// A secret, if the client presented it.
-    pub fn get(&self, secret: SecretId) -> Option<&str> {
-        self.0.get(usize::from(secret))?.as_deref()
-    }
 }
 
 /// The segments of a path, undecoded; one at least.

@@ -6,16 +6,26 @@ use smallvec::SmallVec;
 
 use crate::codec::json::compacts_to;
 use crate::mapping::codecs::NodeKind;
-use crate::mapping::compile::DEFAULT_PATH_FORMAT;
 use crate::mapping::model::{
     Body, BodyKind, Content, Hole, Mapping, OrElse, Pattern, Piece, Place, Slot, Type, Vocabulary,
+    fits_default_path,
 };
 use crate::mapping::run::capture::{Captured, Captures};
-use crate::mapping::run::read::Presented;
 use crate::mapping::run::render::word_fault;
 use crate::mapping::run::{Refusal, Settings};
 use crate::mapping::syntax::LiteralKind;
-use crate::value::{Fault, Record, Value};
+use crate::value::{Fault, Record, SecretId, Value};
+
+/// Secrets that a client presented, by index.
+#[derive(Debug, Default)]
+pub struct Presented<'a>(pub(super) SmallVec<[Option<Cow<'a, str>>; 5]>);
+
+impl Presented<'_> {
+    /// A secret, if the client presented it.
+    pub fn get(&self, secret: SecretId) -> Option<&str> {
+        self.0.get(usize::from(secret))?.as_deref()
+    }
+}
 
 /// Gathers what the places of a message hold.
 pub(super) struct Reader<'m, 'a> {
@@ -304,12 +314,6 @@ fn literal_fits(literal: &crate::mapping::syntax::Literal, captured: &Captured<'
         (_, Captured::Text(text)) => literal.text == **text,
         _ => false,
     }
-}
-
-pub(super) fn fits_default_path(text: &str) -> bool {
-    debug_assert!(DEFAULT_PATH_FORMAT.ends_with("{1,128}"));
-    (1..=crate::bounds::PATH_VALUE_BYTES_MAX).contains(&text.len())
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._~-".contains(&byte))
 }
 
 pub(super) fn missing(member: &str) -> Refusal {

@@ -5,8 +5,9 @@ use std::cell::RefCell;
 
 use crate::codec::json::compacted;
 use crate::mapping::codecs::NodeKind;
-use crate::mapping::model::{Content, GatewayField, Hole, OrElse, Pattern, Piece, Slot, Type};
-use crate::mapping::run::reader::fits_default_path;
+use crate::mapping::model::{
+    Content, GatewayField, Hole, OrElse, Pattern, Piece, Slot, Type, fits_default_path,
+};
 use crate::mapping::run::{Refusal, Sources};
 use crate::mapping::syntax::{Literal, LiteralKind};
 use crate::value::{Fault, Record, Value};
