@@ -59,5 +59,6 @@ pub const DRAIN: Duration = Duration::from_secs(20);
 pub const CONCURRENCY_MAX: usize = 10_000;
 /// Idle connections kept to one upstream.
 pub const UPSTREAM_IDLE_MAX: usize = 256;
-/// Distinct consumers of one route whose limiter state is kept before it is swept.
-pub const LIMITER_KEYS_MAX: usize = 100_000;
+/// Time in which an empty bucket of a limit must be full again: 100 years, which the limiter's clock
+/// counts in nanoseconds of 64 bits many times over.
+pub const LIMIT_FILL_MAX: Duration = Duration::from_secs(36_500 * 86_400);
