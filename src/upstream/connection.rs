@@ -26,7 +26,7 @@ use tokio::net::TcpStream;
 use tokio::task::coop::unconstrained;
 use tokio::time::Instant;
 use tower::timeout::Timeout;
-use tower::{BoxError, ServiceExt, service_fn};
+use tower::{BoxError, Service, ServiceExt, service_fn};
 
 use crate::bounds;
 use crate::upstream::{SendError, Settings};
@@ -113,22 +113,15 @@ impl fmt::Debug for Connection {
     }
 }
 
-/// Opens a connection. The inner rim: a tower timeout around the connector.
+/// Opens a connection.
 pub(super) async fn connect(
     settings: &Settings,
     deadline: Instant,
 ) -> Result<Connection, SendError> {
-    let left = deadline.saturating_duration_since(Instant::now());
     let connector = service_fn(|(host, port): Address| async move {
         TcpStream::connect((host.as_str(), port)).await
     });
-    let connector = Timeout::new(connector, settings.connect_timeout.min(left));
-    let opening = connector.oneshot((settings.host.clone(), settings.port));
-    let stream = opening
-        .await
-        .map_err(|error: BoxError| SendError::Unreachable { cause: error.to_string() })?;
-    let nodelay = stream.set_nodelay(true);
-    nodelay.map_err(|error| SendError::Unreachable { cause: error.to_string() })?;
+    let stream = open(connector, settings, deadline).await?;
     let meter = Arc::new(Meter::default());
     let metered = Metered { stream, meter: Arc::clone(&meter) };
     let (sender, driver) = http1::Builder::new()
@@ -138,6 +131,30 @@ pub(super) async fn connect(
         .await
         .map_err(|error| SendError::Unreachable { cause: error.to_string() })?;
     Ok(Connection { sender, driver: Some(Box::new(driver)), meter })
+}
+
+/// The inner rim: a tower timeout around the connector, and the call's deadline around both.
+pub(super) async fn open<S>(
+    connector: S,
+    settings: &Settings,
+    deadline: Instant,
+) -> Result<TcpStream, SendError>
+where
+    S: Service<Address, Response = TcpStream>,
+    S::Error: Into<BoxError>,
+{
+    let connector = Timeout::new(connector, settings.connect_timeout);
+    let opening = connector.oneshot((settings.host.clone(), settings.port));
+    let opened = match tokio::time::timeout_at(deadline, opening).await {
+        Err(_) => return Err(SendError::TimedOutBeforeSend),
+        // Both times were up: the deadline is what the client asked about.
+        Ok(_) if Instant::now() >= deadline => return Err(SendError::TimedOutBeforeSend),
+        Ok(opened) => opened,
+    };
+    let stream = opened.map_err(|error| SendError::Unreachable { cause: error.to_string() })?;
+    let nodelay = stream.set_nodelay(true);
+    nodelay.map_err(|error| SendError::Unreachable { cause: error.to_string() })?;
+    Ok(stream)
 }
 
 /// What the two sides of hyper's connection tell each other past it.

@@ -1,3 +1,4 @@
+use std::future::pending;
 use std::io::{Read, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -271,6 +272,22 @@ async fn a_request_that_was_not_touched_is_given_back() {
     let sent = upstream.exchange(kept, &mut request, deadline).await;
     assert!(matches!(sent, Err(SendError::Unreachable { .. })), "{sent:?}");
     assert!(request.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_to_connect_and_the_deadline_are_told_apart() {
+    let open = async |deadline: u64| {
+        let deaf = tower::service_fn(|_| pending::<std::io::Result<TcpStream>>());
+        let settings = upstream("192.0.2.1", 1).settings.clone();
+        assert_eq!(settings.connect_timeout, Duration::from_secs(2));
+        connection::open(deaf, &settings, Instant::now() + Duration::from_millis(deadline)).await
+    };
+    for deadline in [0, 1_999, 2_000] {
+        let opened = open(deadline).await;
+        assert!(matches!(opened, Err(SendError::TimedOutBeforeSend)), "{deadline}: {opened:?}");
+    }
+    let opened = open(2_001).await;
+    assert!(matches!(opened, Err(SendError::Unreachable { .. })), "{opened:?}");
 }
 
 #[tokio::test]
