@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
 
 use crate::call::{Metrics, Services};
 use crate::catalog::{self, Catalog};
@@ -40,6 +41,7 @@ pub struct Gateway {
     ready: Arc<AtomicBool>,
     serving: JoinHandle<()>,
     administering: JoinHandle<()>,
+    sweeping: JoinHandle<()>,
 }
 
 /// Reads a configuration and its mappings, and checks all of it. Gives warnings besides.
@@ -77,10 +79,10 @@ pub async fn start(config: &Config, plan: Plan) -> Result<Gateway, StartError> {
     let services = Arc::new(services(plan));
     let (stop, stopped) = watch::channel(false);
     let ready = Arc::new(AtomicBool::new(true));
-    let administering =
-        tokio::spawn(admin::run(operators, Arc::clone(&ready), Arc::clone(&services)));
+    let sweeping = tokio::spawn(sweep(Arc::clone(&services), stopped.clone()));
     let serving = tokio::spawn(server::run(clients, services, stopped, config.drain));
-    Ok(Gateway { listen, admin, stop, ready, serving, administering })
+    let administering = tokio::spawn(admin::run(operators, Arc::clone(&ready)));
+    Ok(Gateway { listen, admin, stop, ready, serving, administering, sweeping })
 }
 
 impl Gateway {
@@ -89,6 +91,7 @@ impl Gateway {
         self.ready.store(false, Ordering::Release);
         // Nobody listens any more only if serving has ended already.
         let _ = self.stop.send(true);
+        let _ = self.sweeping.await;
         let _ = self.serving.await;
         self.administering.abort();
     }
@@ -122,6 +125,21 @@ pub fn services(plan: Plan) -> Services {
     Services { plan: Arc::new(plan), upstreams, limiters, metrics }
 }
 
+/// Gives back what is no longer needed, at intervals and until told to stop: what a call leaves behind
+/// in a limiter or in a pool would otherwise stay until the next call comes by, if one does.
+async fn sweep(services: Arc<Services>, mut stop: watch::Receiver<bool>) {
+    let mut ticks = tokio::time::interval(bounds::SWEEP_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            _ = stop.changed() => return,
+        }
+        services.limiters.iter().flatten().for_each(Limiter::sweep);
+        services.upstreams.iter().for_each(|upstream| upstream.sweep());
+    }
+}
+
 /// Shorter than what servers usually keep a connection for, so that it is we who close it.
 const UPSTREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -144,5 +162,50 @@ impl From<catalog::LoadError> for StartError {
             }
             catalog::LoadError::Findings(found) => Self::Findings(found),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn minimal() -> (Config, Plan) {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/minimal.yaml");
+        let environment = [("HELPDESK_TOKEN", "t"), ("ACME_KEY", "k")];
+        let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let (config, plan, _) = load(&path, environment.into_iter()).unwrap();
+        (config, plan)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn full_buckets_are_swept_until_the_gateway_stops() {
+        let mut services = services(minimal().1);
+        // Full again after a microsecond of the limiter's own clock, which is never paused.
+        services.limiters[0] = Some(Limiter::new(1_000_000, Duration::from_secs(1), 1));
+        let services = Arc::new(services);
+        let (stop, stopped) = watch::channel(false);
+        let sweeping = tokio::spawn(sweep(Arc::clone(&services), stopped));
+        tokio::time::sleep(bounds::SWEEP_INTERVAL / 2).await;
+        let limiter = services.limiters[0].as_ref().unwrap();
+        for key in 0..1_000 {
+            limiter.check(key);
+        }
+        assert_eq!(limiter.keys(), 1_000);
+        tokio::time::sleep(bounds::SWEEP_INTERVAL * 2).await;
+        assert_eq!(limiter.keys(), 0);
+        stop.send(true).unwrap();
+        sweeping.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_gateway_that_has_stopped_leaves_no_task() {
+        let (mut config, plan) = minimal();
+        config.listen.value.set_port(0);
+        config.admin.listen.value.set_port(0);
+        let gateway = start(&config, plan).await.unwrap();
+        gateway.stop().await;
+        // An aborted task is gone once the runtime has come by.
+        tokio::task::yield_now().await;
+        assert_eq!(tokio::runtime::Handle::current().metrics().num_alive_tasks(), 0);
     }
 }

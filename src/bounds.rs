@@ -59,5 +59,8 @@ pub const DRAIN: Duration = Duration::from_secs(20);
 pub const CONCURRENCY_MAX: usize = 10_000;
 /// Idle connections kept to one upstream.
 pub const UPSTREAM_IDLE_MAX: usize = 256;
-/// Time in which an empty bucket of a limit is full again; longer ones would count past 64 bits.
-pub const LIMIT_FILL_MAX: Duration = Duration::from_secs(10 * 365 * 86_400);
+/// Time in which an empty bucket of a limit must be full again: 100 years, which the limiter's clock
+/// counts in nanoseconds of 64 bits many times over.
+pub const LIMIT_FILL_MAX: Duration = Duration::from_secs(36_500 * 86_400);
+/// Time between two sweeps of what is kept: full buckets of limits, and idle connections.
+pub const SWEEP_INTERVAL: Duration = Duration::from_secs(10);

@@ -11,8 +11,9 @@ use governor::middleware::StateInformationMiddleware;
 use governor::state::keyed::DashMapStateStore;
 use governor::{Quota, RateLimiter};
 
-/// A limiter with one bucket per key. Keys are the configuration's consumers, so there are never more
-/// buckets than those.
+use crate::bounds;
+
+/// A limiter with one bucket per key.
 #[derive(Debug)]
 pub struct Limiter<C: Clock = DefaultClock> {
     buckets: RateLimiter<u32, DashMapStateStore<u32>, C, StateInformationMiddleware>,
@@ -48,14 +49,15 @@ impl Limiter {
 
 impl<C: Clock + Clone> Limiter<C> {
     /// The same with a clock of its own.
+    ///
+    /// A bucket that would not be full again within [`bounds::LIMIT_FILL_MAX`] is cut to that: governor
+    /// multiplies without a check, and a product that wraps is a limit nobody asked for. The
+    /// configuration refuses such a bucket, so this is the second lock on the door.
     pub fn with_clock(count: u32, per: Duration, burst: u32, clock: C) -> Self {
-        // Rounded up, so that it is never more than the rate that passes.
-        let period = per.as_nanos().div_ceil(u128::from(count.max(1))).max(1);
-        let period = u64::try_from(period).unwrap_or(u64::MAX / 4);
-        // governor counts in nanoseconds of 64 bits; the configuration refuses what does not fit.
-        let most = u32::try_from(u64::MAX / 4 / period).unwrap_or(u32::MAX);
-        let burst = NonZeroU32::new(burst.min(most)).unwrap_or(NonZeroU32::MIN);
-        let period = Duration::from_nanos(period);
+        let period = period(count, per);
+        let most = bounds::LIMIT_FILL_MAX.as_nanos() / period.as_nanos();
+        let burst = burst.min(u32::try_from(most).unwrap_or(u32::MAX));
+        let burst = NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN);
         let quota = Quota::with_period(period)
             .expect("a period of at least one nanosecond is not zero")
             .allow_burst(burst);
@@ -69,12 +71,33 @@ impl<C: Clock + Clone> Limiter<C> {
         match self.buckets.check_key(&key) {
             Ok(state) => {
                 let remaining = state.remaining_burst_capacity();
-                let reset_after = self.period * self.burst.saturating_sub(remaining);
+                let spent = self.burst.saturating_sub(remaining);
+                let reset_after = self.period.saturating_mul(spent);
                 Decision::Admitted { remaining, reset_after }
             }
             Err(until) => Decision::Refused { retry_after: until.wait_time_from(self.clock.now()) },
         }
     }
+
+    /// Keys whose state is held.
+    pub fn keys(&self) -> usize {
+        self.buckets.len()
+    }
+
+    /// Forgets keys whose buckets are full again, and gives their memory back.
+    pub fn sweep(&self) {
+        self.buckets.retain_recent();
+        self.buckets.shrink_to_fit();
+    }
+}
+
+/// The time in which one cell comes back, rounded up: rounded down, the rate would be higher than what
+/// was asked for. From one nanosecond to [`bounds::LIMIT_FILL_MAX`].
+fn period(count: u32, per: Duration) -> Duration {
+    let nanos = per.as_nanos().div_ceil(u128::from(count.max(1))).max(1);
+    u64::try_from(nanos)
+        .map_or(bounds::LIMIT_FILL_MAX, Duration::from_nanos)
+        .min(bounds::LIMIT_FILL_MAX)
 }
 
 impl Decision {
@@ -97,9 +120,23 @@ mod tests {
 
     use super::*;
 
+    const DAY: Duration = Duration::from_secs(86_400);
+
     fn limiter(count: u32, burst: u32) -> (Limiter<FakeRelativeClock>, FakeRelativeClock) {
+        limiter_per(count, Duration::from_secs(1), burst)
+    }
+
+    fn limiter_per(
+        count: u32,
+        per: Duration,
+        burst: u32,
+    ) -> (Limiter<FakeRelativeClock>, FakeRelativeClock) {
         let clock = FakeRelativeClock::default();
-        (Limiter::with_clock(count, Duration::from_secs(1), burst, clock.clone()), clock)
+        (Limiter::with_clock(count, per, burst, clock.clone()), clock)
+    }
+
+    fn admits(limiter: &Limiter<FakeRelativeClock>) -> bool {
+        matches!(limiter.check(1), Decision::Admitted { .. })
     }
 
     #[test]
@@ -137,31 +174,46 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_that_does_not_divide_its_time_is_never_exceeded() {
-        // A third of a second is 333,333,333⅓ nanoseconds: three calls take a whole second.
+    fn a_period_that_is_no_whole_number_of_nanoseconds_is_rounded_up() {
         let (limiter, clock) = limiter(3, 1);
-        let mut passed = 0;
-        for _ in 0..3_000 {
-            passed += u32::from(matches!(limiter.check(1), Decision::Admitted { .. }));
-            clock.advance(Duration::from_nanos(333_333_333));
-        }
-        // In 2,999 steps of a third of a second less a bit, a full bucket of one and the rate.
-        assert!(passed <= 1 + 2_999, "{passed}");
-        let elapsed = Duration::from_nanos(333_333_333) * 2_999;
-        let most = 1 + (elapsed.as_nanos() * 3 / 1_000_000_000);
-        assert!(u128::from(passed) <= most, "{passed} of {most}");
+        assert!(admits(&limiter));
+        clock.advance(Duration::from_nanos(333_333_333));
+        assert!(!admits(&limiter), "a third of a second has not quite passed");
+        clock.advance(Duration::from_nanos(1));
+        assert!(admits(&limiter));
     }
 
     #[test]
-    fn a_bucket_that_takes_ages_to_fill_does_not_overflow() {
-        let clock = FakeRelativeClock::default();
-        let day = Duration::from_secs(86_400);
-        let limiter = Limiter::with_clock(1, day, 1_000_000, clock.clone());
-        for _ in 0..50_000 {
-            assert!(matches!(limiter.check(1), Decision::Admitted { .. }));
+    fn a_bucket_that_would_take_ages_to_fill_is_cut_and_does_not_overflow() {
+        let ages = u32::try_from(bounds::LIMIT_FILL_MAX.as_secs() / DAY.as_secs()).unwrap();
+        for (per, burst, held) in
+            [(DAY, 1_000_000, ages), (DAY, u32::MAX, ages), (Duration::MAX, u32::MAX, 1)]
+        {
+            let (limiter, clock) = limiter_per(1, per, burst);
+            // As if it had run for a century.
+            clock.advance(bounds::LIMIT_FILL_MAX);
+            for left in (0..held).rev() {
+                let Decision::Admitted { remaining, reset_after } = limiter.check(1) else {
+                    panic!("refused with {left} left");
+                };
+                assert_eq!(remaining, left);
+                assert!(reset_after <= bounds::LIMIT_FILL_MAX, "{reset_after:?}");
+            }
+            let Decision::Refused { retry_after } = limiter.check(1) else { panic!("{per:?}") };
+            assert!(retry_after <= bounds::LIMIT_FILL_MAX, "{retry_after:?}");
         }
-        let Decision::Admitted { reset_after, .. } = limiter.check(1) else { panic!() };
-        assert_eq!(reset_after, day * 50_001);
+    }
+
+    #[test]
+    fn a_sweep_forgets_full_buckets_and_no_others() {
+        let (limiter, clock) = limiter(1, 1);
+        limiter.check(1);
+        clock.advance(Duration::from_millis(1_500));
+        limiter.check(2);
+        clock.advance(Duration::from_millis(600));
+        limiter.sweep();
+        assert_eq!(limiter.keys(), 1);
+        assert!(matches!(limiter.check(2), Decision::Refused { .. }));
     }
 
     proptest! {
@@ -173,18 +225,17 @@ mod tests {
             burst in 1u32..20,
             waits in proptest::collection::vec((0u64..3, any::<bool>()), 1..300),
         ) {
-            let (per, clock) = (Duration::from_secs(per), FakeRelativeClock::default());
-            let limiter = Limiter::with_clock(count, per, burst, clock.clone());
+            let per = Duration::from_secs(per);
+            let (limiter, clock) = limiter_per(count, per, burst);
             let (mut passed, mut admitted) = (0u128, 0u128);
             for (extra, waits) in waits {
                 if waits {
-                    // About as long as a cell takes to come back.
-                    let short = (per / count).saturating_sub(Duration::from_nanos(1));
-                    let wait = short + Duration::from_nanos(extra);
+                    let wait = (per / count).saturating_sub(Duration::from_nanos(1))
+                        + Duration::from_nanos(extra);
                     clock.advance(wait);
                     passed += wait.as_nanos();
                 }
-                admitted += u128::from(matches!(limiter.check(1), Decision::Admitted { .. }));
+                admitted += u128::from(admits(&limiter));
                 let most = u128::from(burst) + passed * u128::from(count) / per.as_nanos();
                 prop_assert!(admitted <= most, "{} of {} after {} ns", admitted, most, passed);
             }

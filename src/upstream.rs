@@ -2,12 +2,13 @@
 //!
 //! What a failed call means hangs on one question: had a byte of the request left? hyper's errors do
 //! not always tell, so every connection counts the bytes that the socket took, and the count before
-//! and after a call decides between "nothing was sent" and "nobody knows".
+//! and after a call decides between "nothing was sent" and "nobody knows". That is sound because a
+//! connection writes only while its call polls it (see `connection`).
 //!
 //! The pool is a plain stack per upstream; the newest connection is used first, so that spare ones grow
-//! old and go. There is no retry here but one: a kept connection that the other side had closed
-//! before a byte was written is replaced by a fresh one, once. A server that closes in the moment in
-//! which we write cannot be told from one that has read the request: then nobody knows.
+//! old and go. A kept connection is looked at right before it is used. There is no retry but one: if it
+//! ends between that look and the first byte, the untouched request goes to a fresh one, once. If the
+//! other side closes it while our bytes are on their way, nobody knows.
 
 mod connection;
 #[cfg(test)]
@@ -18,8 +19,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::Request;
-use http_body_util::Full;
+use http::{Request, Response};
+use http_body::Body;
+use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
@@ -133,103 +135,116 @@ impl Upstream {
         if Instant::now() >= deadline {
             return Err(SendError::TimedOutBeforeSend);
         }
-        if let Some(kept) = self.checkout().await {
-            match self.exchange(kept, request.clone(), deadline).await {
-                // It had been closed while it stood idle; a fresh one has not.
-                Err(SendError::Unreachable { .. }) => {}
+        let mut request = Some(request);
+        if let Some(kept) = self.checkout() {
+            match self.exchange(kept, &mut request, deadline).await {
+                Err(SendError::Unreachable { .. }) if request.is_some() => {}
                 done => return done,
             }
         }
         let fresh = connection::connect(&self.settings, deadline).await?;
-        self.exchange(fresh, request, deadline).await
+        self.exchange(fresh, &mut request, deadline).await
     }
 
+    /// Takes the request; it is given back if the connection ended before it was touched.
     async fn exchange(
         &self,
         mut connection: Connection,
-        request: Request<Full<Bytes>>,
+        request: &mut Option<Request<Full<Bytes>>>,
         deadline: Instant,
     ) -> Result<Reply, SendError> {
+        let unreachable = |cause: String| Err(SendError::Unreachable { cause });
+        let Some(taken) = request.take() else { return unreachable("no request".to_owned()) };
         let before = connection.written();
-        let sent = tokio::time::timeout_at(deadline, connection.send(request)).await;
-        // Nobody drives the connection from here on, so the count stays what it is.
+        let answered = tokio::time::timeout_at(deadline, connection.send(taken)).await;
         let nothing_sent = connection.written() == before;
-        let cause = match sent {
-            Ok(Ok(response)) => return Ok(self.read(response, connection, deadline).await),
-            Ok(Err(error)) => error.to_string(),
-            Err(_) if nothing_sent => return Err(SendError::TimedOutBeforeSend),
-            Err(_) => "the deadline passed".to_owned(),
-        };
-        if nothing_sent {
-            Err(SendError::Unreachable { cause })
-        } else {
-            Err(SendError::Lost { cause })
+        match answered {
+            Ok(Ok(response)) => Ok(self.read(response, connection, deadline).await),
+            Ok(Err(mut failed)) => {
+                let cause = failed.error().to_string();
+                if nothing_sent {
+                    *request = failed.take_message();
+                    return unreachable(cause);
+                }
+                Err(SendError::Lost { cause })
+            }
+            Err(_) if nothing_sent => Err(SendError::TimedOutBeforeSend),
+            Err(_) => Err(SendError::Lost { cause: "the deadline passed".to_owned() }),
         }
     }
 
     /// Reads the body; a connection whose answer came whole is kept.
     async fn read(
         &self,
-        response: http::Response<Incoming>,
+        response: Response<Incoming>,
         mut connection: Connection,
         deadline: Instant,
     ) -> Reply {
-        let (head, mut incoming) = response.into_parts();
-        let mut whole = BytesMut::new();
-        let broken = loop {
-            match tokio::time::timeout_at(deadline, connection.frame(&mut incoming)).await {
-                Err(_) => break Some(BrokenBody::TimedOut),
-                Ok(None) => break None,
-                Ok(Some(Err(_))) => break Some(BrokenBody::Truncated),
-                Ok(Some(Ok(frame))) => {
-                    let Ok(data) = frame.into_data() else { continue };
-                    if whole.len() + data.len() > self.settings.reply_bytes_max {
-                        break Some(BrokenBody::TooLarge);
-                    }
-                    whole.extend_from_slice(&data);
-                }
+        let (head, incoming) = response.into_parts();
+        let reading = connection.drive(collect(incoming, self.settings.reply_bytes_max));
+        let read = tokio::time::timeout_at(deadline, reading).await;
+        let body = match read.unwrap_or(Err(BrokenBody::TimedOut)) {
+            Ok(whole) => {
+                self.keep(connection);
+                ReplyBody::Whole(whole)
             }
+            Err(broken) => ReplyBody::Broken(broken),
         };
-        match broken {
-            Some(broken) => Reply { head, body: ReplyBody::Broken(broken) },
-            None => {
-                self.keep(connection).await;
-                Reply { head, body: ReplyBody::Whole(whole.freeze()) }
-            }
-        }
+        Reply { head, body }
+    }
+
+    /// Closes the idle connections that are old, or that the other side has closed: between calls
+    /// nobody else looks at them.
+    pub fn sweep(&self) {
+        let now = Instant::now();
+        self.idle().retain_mut(|kept| self.is_young(kept, now) && kept.connection.is_good());
     }
 
     /// The newest connection that is still good.
-    async fn checkout(&self) -> Option<Connection> {
+    fn checkout(&self) -> Option<Connection> {
+        let now = Instant::now();
         loop {
-            let mut kept = self.idle().pop()?;
-            if kept.since.elapsed() >= self.settings.idle_timeout {
-                // Everything below is older still.
-                self.idle().clear();
-                return None;
-            }
-            if kept.connection.is_usable().await {
+            let newest = self.idle().pop();
+            let mut kept = newest?;
+            if self.is_young(&kept, now) && kept.connection.is_good() {
                 return Some(kept.connection);
             }
         }
     }
 
-    async fn keep(&self, mut connection: Connection) {
-        if !connection.is_usable().await {
+    fn keep(&self, connection: Connection) {
+        if !connection.is_open() {
             return;
         }
-        let now = Instant::now();
-        let old = |kept: &Idle| now.duration_since(kept.since) >= self.settings.idle_timeout;
         let mut idle = self.idle();
-        // The oldest lie at the bottom.
-        let gone = idle.iter().take_while(|kept| old(kept)).count();
-        idle.drain(..gone);
         if idle.len() < self.settings.idle_max {
             idle.push(Idle { connection, since: now });
         }
     }
 
+    fn is_young(&self, kept: &Idle, now: Instant) -> bool {
+        now.duration_since(kept.since) < self.settings.idle_timeout
+    }
+
     fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// All of a body, if it comes whole and is not too large.
+async fn collect(mut incoming: Incoming, bytes_max: usize) -> Result<Bytes, BrokenBody> {
+    let mut whole = BytesMut::new();
+    while let Some(frame) = incoming.frame().await {
+        let frame = frame.map_err(|_| BrokenBody::Truncated)?;
+        let Ok(data) = frame.into_data() else { continue };
+        if whole.len() + data.len() > bytes_max {
+            return Err(BrokenBody::TooLarge);
+        }
+        if whole.is_empty() && incoming.is_end_stream() {
+            // Most answers come in one piece, which need not be copied.
+            return Ok(data);
+        }
+        whole.extend_from_slice(&data);
+    }
+    Ok(whole.freeze())
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::form::{self, Rate, net, quote};
+use super::form::{self, Malformed, Rate, net, quote};
 use super::gateway::TIMEOUT;
 use super::section::{Reader, Section};
 use super::settings::{self, Setting};
@@ -218,16 +218,23 @@ fn limit(reader: &mut Reader<'_>, section: &Section<'_>) -> Limit {
     }
     let Some(limit) = reader.subsection(section, "limit", schema::LIMIT) else { return default };
     let rate = reader.leaf(&limit, "rate", form::rate).map_or(RATE, |rate| rate.value);
-    let burst = reader.leaf(&limit, "burst", form::count);
-    if let Some(burst) = &burst {
-        let most = bounds::LIMIT_FILL_MAX.as_secs() * u64::from(rate.count) / rate.per.as_secs();
-        if u64::from(burst.value) > most {
-            let message = format!("`burst`: {} calls at {rate} take over ten years", burst.value);
-            let hint = format!("write at most {most} at this rate");
-            reader.error(codes::FORM, &burst.at, message, &hint);
-        }
+    let parse = |text: &str| form::count(text).and_then(|burst| fills(text, burst, rate));
+    let burst = reader.leaf(&limit, "burst", parse).map_or(rate.count, |burst| burst.value);
+    Limit::Bucket { rate, burst }
+}
+
+/// A burst that comes back within [`bounds::LIMIT_FILL_MAX`] at its rate.
+fn fills(text: &str, burst: u32, rate: Rate) -> Result<u32, Malformed> {
+    let longest = bounds::LIMIT_FILL_MAX.as_secs();
+    let most = longest * u64::from(rate.count) / rate.per.as_secs();
+    if u64::from(burst) <= most {
+        return Ok(burst);
     }
-    Limit::Bucket { rate, burst: burst.map_or(rate.count, |burst| burst.value) }
+    let years = longest / (365 * 86_400);
+    Err(Malformed::new(
+        format!("{} at `{rate}` would take more than {years} years to come back", quote(text)),
+        format!("write 1 to {most}, or a higher rate"),
+    ))
 }
 
 fn ids(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Ids> {

@@ -1,7 +1,13 @@
+use std::future::pending;
+use std::io::{Read, Write};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
+
+type Std = std::net::TcpStream;
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
@@ -189,4 +195,188 @@ async fn bodies_are_whole_or_broken() {
         let reply = send(&upstream("127.0.0.1", port), 5_000).await.unwrap();
         assert!(matches!(reply.body, ReplyBody::Broken(broken) if broken == wanted), "{wanted:?}");
     }
+}
+
+/// Answers one request from a thread of its own, and hands the connection over.
+fn answering_once(listener: std::net::TcpListener) -> std::thread::JoinHandle<Std> {
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut seen = Vec::new();
+        let mut buffer = [0; 1024];
+        while !seen.ends_with(b"\r\n\r\n") {
+            let read = stream.read(&mut buffer).unwrap();
+            seen.extend_from_slice(&buffer[..read]);
+        }
+        stream.write_all(OK).unwrap();
+        stream
+    })
+}
+
+/// An upstream with a listener that no task stands behind: the runtime is alone with the call.
+fn unattended() -> (Arc<Upstream>, std::net::TcpListener) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    (upstream("127.0.0.1", listener.local_addr().unwrap().port()), listener)
+}
+
+async fn one_connection_for_a_hundred_calls() {
+    let chunked =
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\no\r\n1\r\nk\r\n0\r\n\r\n";
+    let answers: Vec<&'static [u8]> = [OK, chunked].into_iter().cycle().take(100).collect();
+    let (port, server) = scripted(vec![answers]).await;
+    let upstream = upstream("127.0.0.1", port);
+    for call in 0..100 {
+        let reply = send(&upstream, 5_000).await.unwrap();
+        assert!(matches!(reply.body, ReplyBody::Whole(bytes) if bytes == "ok"), "{call}");
+    }
+    assert_eq!(server.await.unwrap(), [100]);
+}
+
+#[tokio::test]
+async fn a_hundred_calls_use_one_connection() {
+    one_connection_for_a_hundred_calls().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_calls_use_one_connection_on_more_threads() {
+    let calls = tokio::spawn(one_connection_for_a_hundred_calls());
+    calls.await.unwrap();
+}
+
+/// Under load an answer may be read to its end on one thread while another still tidies up after it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn callers_in_parallel_use_a_connection_each() {
+    const CALLERS: usize = 8;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let settings = upstream("127.0.0.1", listener.local_addr().unwrap().port()).settings.clone();
+    let upstream = Upstream::new(Settings { idle_max: CALLERS, ..settings });
+    let opened = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&opened);
+    let server = tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            counter.fetch_add(1, Ordering::Relaxed);
+            tokio::spawn(async move {
+                while read_request(&mut stream).await {
+                    let answer = b"HTTP/1.1 204 No Content\r\n\r\n";
+                    if stream.write_all(answer).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    let callers: Vec<_> = (0..CALLERS)
+        .map(|_| {
+            let upstream = Arc::clone(&upstream);
+            tokio::spawn(async move {
+                for _ in 0..250 {
+                    assert!(send(&upstream, 5_000).await.is_ok());
+                }
+            })
+        })
+        .collect();
+    for caller in callers {
+        caller.await.unwrap();
+    }
+    let opened = opened.load(Ordering::Relaxed);
+    assert!(opened <= CALLERS, "{opened} connections for {CALLERS} callers");
+    server.abort();
+}
+
+/// What is not polled cannot write: "nothing was sent" stays true after it was said.
+#[tokio::test]
+async fn nothing_of_a_call_runs_on_after_it() {
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let (upstream, listener) = unattended();
+    let sent = send(&upstream, 150).await;
+    assert!(matches!(sent, Err(SendError::Lost { .. })), "{sent:?}");
+    assert_eq!(tasks(), 0, "after a deadline");
+    drop(listener);
+    let (upstream, listener) = unattended();
+    let server = answering_once(listener);
+    assert!(send(&upstream, 5_000).await.is_ok());
+    assert_eq!((upstream.idle().len(), tasks()), (1, 0), "beside a kept connection");
+    drop(server.join().unwrap());
+}
+
+/// The kernel knows what became of the connection; the runtime has had no chance to hear of it.
+#[tokio::test]
+async fn a_kept_connection_is_looked_at_before_it_is_written_to() {
+    let closed: fn(Std) -> Option<Std> = |_| None;
+    let half_closed: fn(Std) -> Option<Std> = |stream| {
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        Some(stream)
+    };
+    let spoke: fn(Std) -> Option<Std> = |mut stream| {
+        stream.write_all(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n").unwrap();
+        Some(stream)
+    };
+    for (what, meddle) in [("closed", closed), ("half closed", half_closed), ("spoke", spoke)] {
+        let (upstream, listener) = unattended();
+        let first = answering_once(listener.try_clone().unwrap());
+        assert!(send(&upstream, 5_000).await.is_ok(), "{what}");
+        let first = first.join().unwrap();
+        let second = answering_once(listener);
+        let kept_open = meddle(first);
+        let reply = send(&upstream, 5_000).await;
+        assert!(matches!(&reply, Ok(reply) if reply.head.status == 200), "{what}: {reply:?}");
+        if let Some(mut first) = kept_open {
+            let mut rest = Vec::new();
+            // A reset ends it as well.
+            let _ = first.read_to_end(&mut rest);
+            assert!(rest.is_empty(), "{what}: a request was written to it");
+        }
+        drop(second.join().unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_was_not_touched_is_given_back() {
+    let (upstream, listener) = unattended();
+    let server = answering_once(listener);
+    assert!(send(&upstream, 5_000).await.is_ok());
+    let mut kept = upstream.checkout().unwrap();
+    drop(server.join().unwrap());
+    assert!(!kept.is_good(), "it ended right after it was looked at");
+    let mut request = Some(Request::new(Full::default()));
+    let deadline = Instant::now() + Duration::from_secs(5);
+    let sent = upstream.exchange(kept, &mut request, deadline).await;
+    assert!(matches!(sent, Err(SendError::Unreachable { .. })), "{sent:?}");
+    assert!(request.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_to_connect_and_the_deadline_are_told_apart() {
+    let open = async |deadline: u64| {
+        let deaf = tower::service_fn(|_| pending::<std::io::Result<TcpStream>>());
+        let settings = upstream("192.0.2.1", 1).settings.clone();
+        assert_eq!(settings.connect_timeout, Duration::from_secs(2));
+        connection::open(deaf, &settings, Instant::now() + Duration::from_millis(deadline)).await
+    };
+    for deadline in [0, 1_999, 2_000] {
+        let opened = open(deadline).await;
+        assert!(matches!(opened, Err(SendError::TimedOutBeforeSend)), "{deadline}: {opened:?}");
+    }
+    let opened = open(2_001).await;
+    assert!(matches!(opened, Err(SendError::Unreachable { .. })), "{opened:?}");
+}
+
+#[tokio::test]
+async fn a_sweep_closes_what_is_old_or_was_closed() {
+    let (upstream, listener) = unattended();
+    let server = answering_once(listener.try_clone().unwrap());
+    assert!(send(&upstream, 5_000).await.is_ok());
+    let first = server.join().unwrap();
+    upstream.sweep();
+    assert_eq!(upstream.idle().len(), 1, "it is good");
+    drop(first);
+    upstream.sweep();
+    assert_eq!(upstream.idle().len(), 0, "it was closed");
+    let server = answering_once(listener);
+    assert!(send(&upstream, 5_000).await.is_ok());
+    let mut second = server.join().unwrap();
+    tokio::time::pause();
+    tokio::time::advance(upstream.settings.idle_timeout).await;
+    upstream.sweep();
+    assert_eq!(upstream.idle().len(), 0, "it is old");
+    assert_eq!(second.read(&mut [0]).unwrap(), 0);
 }
