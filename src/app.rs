@@ -80,8 +80,9 @@ pub async fn start(config: &Config, plan: Plan) -> Result<Gateway, StartError> {
     let (stop, stopped) = watch::channel(false);
     let ready = Arc::new(AtomicBool::new(true));
     let sweeping = tokio::spawn(sweep(Arc::clone(&services), stopped.clone()));
+    let administering =
+        tokio::spawn(admin::run(operators, Arc::clone(&ready), Arc::clone(&services)));
     let serving = tokio::spawn(server::run(clients, services, stopped, config.drain));
-    let administering = tokio::spawn(admin::run(operators, Arc::clone(&ready)));
     Ok(Gateway { listen, admin, stop, ready, serving, administering, sweeping })
 }
 

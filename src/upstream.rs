@@ -218,7 +218,7 @@ impl Upstream {
         }
         let mut idle = self.idle();
         if idle.len() < self.settings.idle_max {
-            idle.push(Idle { connection, since: now });
+            idle.push(Idle { connection, since: Instant::now() });
         }
     }
 

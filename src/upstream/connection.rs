@@ -6,7 +6,6 @@
 //! the truth; and a call costs no hop between tasks.
 
 use std::fmt;
-use std::future::poll_fn;
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::{Pin, pin};

@@ -135,6 +135,7 @@ fn an_optional_credential_that_does_not_fit_is_not_left_out_in_silence() {
     assert_eq!(written(Some("joe"), None), Ok(false));
     // The colon would make another user of it.
     assert!(written(Some("joe:x"), Some("p")).is_err());
+    assert!(written(Some("joe:x"), None).is_err());
 }
 
 #[test]

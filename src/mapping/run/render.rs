@@ -72,12 +72,19 @@ impl<'a> Renderer<'a> {
         }
     }
 
-    /// True if every hole has a value of its own; far cheaper than the refusal that says which has not.
+    /// True unless a hole has no value; far cheaper than the refusal that says which. A value before it
+    /// that does not fit is refused all the same, so that counts as one that is there.
     pub(super) fn has_all(&self, pattern: &'a Pattern) -> bool {
-        pattern.holes().all(|hole| {
+        for hole in pattern.holes() {
             let absent = matches!(self.value(hole), Ok(None));
-            !absent || !matches!(hole.or, OrElse::Required | OrElse::Absent)
-        })
+            if absent && matches!(hole.or, OrElse::Required | OrElse::Absent) {
+                return false;
+            }
+            if !absent && self.hole(hole).is_err() {
+                return true;
+            }
+        }
+        true
     }
 
     /// A text of literals and holes; `None` if a hole that may be absent is.
