@@ -14,7 +14,7 @@ use crate::mapping::model::{
     Content, Hole, Mapping, Named, Operation, Pattern, Piece, Request, Slot, Vocabulary,
 };
 use crate::mapping::run::capture::{Captured, capture};
-use crate::mapping::run::reader::{Reader, missing};
+use crate::mapping::run::reader::{Reader, TWICE, missing, wrong};
 use crate::mapping::run::{Refusal, Settings, choose_body, media_type};
 use crate::mapping::syntax::Select;
 use crate::value::{Fault, Record, SecretId, Value};
@@ -154,7 +154,7 @@ pub fn read_request<'a>(
     let wanted = |named: &&Named| !named.place.secret && named.place.arrow.reads();
     reader.head(request, head, wanted)?;
     let form = reader.body(request, head, body, options)?;
-    reader.join_parts(request);
+    reader.join_parts(operation)?;
     reader.settle(operation)?;
     Ok((reader.record, form))
 }
@@ -294,9 +294,9 @@ impl<'m, 'a> Reader<'m, 'a> {
     }
 
     /// Puts split fields together.
-    fn join_parts(&mut self, request: &Request) {
+    fn join_parts(&mut self, operation: &Operation) -> Result<(), Refusal> {
         let mut offset = 0;
-        for part in &request.parts {
+        for part in &operation.request.parts {
             let values = self.parts.get(offset..offset + part.names.len()).unwrap_or(&[]);
             offset += part.names.len();
             if values.len() < part.names.len() || values.iter().any(Option::is_none) {
@@ -310,8 +310,15 @@ impl<'m, 'a> Reader<'m, 'a> {
                     Piece::Hole(_) => joined.push_str(values.next().map_or("", |value| value)),
                 }
             }
-            self.record.set(part.field, Some(Value::Text(Cow::Owned(joined))));
+            let joined = Value::Text(Cow::Owned(joined));
+            // The id may stand whole in another place too.
+            if self.record.get(part.field).is_some_and(|known| *known != joined) {
+                let fields = &self.vocabulary.operations[operation.id].request;
+                return Err(wrong(&fields[usize::from(part.field)].name, TWICE));
+            }
+            self.record.set(part.field, Some(joined));
         }
+        Ok(())
     }
 
     /// Fills in settings for what is absent, and demands what is required.
