@@ -113,3 +113,17 @@ fn two_places_of_one_field_that_differ_are_refused_whatever_they_hold() {
     holds(whole, SUCCESS, &sent_to(path, r#"{"status": "open", "id": "ACME-7"}"#, means));
     holds(whole, SUCCESS, &sent_to(path, r#"{"status": "open", "id": "ACME-8"}"#, refused));
 }
+
+#[test]
+fn a_literal_without_an_arrow_is_demanded_in_every_place() {
+    for place in ["query: {v: '2'}", "headers: {x-v: '2'}", "cookies: {v: '2'}"] {
+        let request = format!("    {place}\n    json: {{status: <status via status>}}");
+        holds(&request, SUCCESS, &sent(r#"{"status": "open"}"#, "{fault: missing_field}"));
+        let request = request.replace("'2'", "'<- 2'");
+        holds(&request, SUCCESS, &sent(r#"{"status": "open"}"#, "{ticket: A, status: open}"));
+    }
+    let request = "    query: {v: '2'}\n    json: {status: <status via status>}";
+    let body = r#"{"status": "open"}"#;
+    holds(request, SUCCESS, &sent_to("/tickets/A?v=2", body, "{ticket: A, status: open}"));
+    holds(request, SUCCESS, &sent_to("/tickets/A?v=3", body, "{fault: invalid_request}"));
+}

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use http::header::{COOKIE, GetAll};
 use http::{HeaderMap, HeaderValue};
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use crate::codec::form::FormPairs;
 use crate::codec::json::{Duplicates, JsonReader, Kind, Limits};
@@ -185,10 +185,8 @@ impl<'m, 'a> Reader<'m, 'a> {
         head: &RequestHead<'a>,
         wanted: impl Fn(&&Named) -> bool,
     ) -> Result<(), Refusal> {
-        if let Some(query) = head.query
-            && request.query.iter().any(|named| wanted(&named))
-        {
-            self.query(request, query, &wanted)?;
+        if request.query.iter().any(|named| wanted(&named)) {
+            self.query(request, head.query.unwrap_or(""), &wanted)?;
         }
         for named in request.headers.iter().filter(&wanted) {
             match &named.header {
@@ -201,8 +199,9 @@ impl<'m, 'a> Reader<'m, 'a> {
         }
         for named in request.cookies.iter().filter(&wanted) {
             let Some(name) = self.name(&named.name) else { continue };
-            if let Some(value) = cookie(head.headers, &name) {
-                self.place(&named.place, Captured::Text(Cow::Borrowed(value)))?;
+            match cookie(head.headers, &name) {
+                Some(value) => self.place(&named.place, Captured::Text(Cow::Borrowed(value)))?,
+                None => demand_literal(named)?,
             }
         }
         Ok(())
@@ -214,30 +213,28 @@ impl<'m, 'a> Reader<'m, 'a> {
         query: &'a str,
         wanted: &impl Fn(&&Named) -> bool,
     ) -> Result<(), Refusal> {
+        let mut seen: SmallVec<[bool; 8]> = smallvec![false; request.query.len()];
         for pair in FormPairs::new(query.as_bytes()) {
             let (name, value) = pair.map_err(|error| {
                 Refusal::whole(Fault::InvalidRequest, format!("the query cannot be read: {error}"))
             })?;
-            let known = request
-                .query
-                .iter()
-                .filter(wanted)
-                .find(|named| self.name(&named.name).is_some_and(|known| known == name));
-            if let Some(named) = known {
-                self.place(&named.place, Captured::Text(value))?;
+            let known = request.query.iter().position(|named| {
+                wanted(&named) && self.name(&named.name).is_some_and(|known| known == name)
+            });
+            if let Some(index) = known {
+                seen[index] = true;
+                self.place(&request.query[index].place, Captured::Text(value))?;
             }
         }
-        Ok(())
+        let unseen = request.query.iter().zip(seen).filter(|(named, seen)| wanted(named) && !seen);
+        unseen.map(|(named, _)| named).try_for_each(demand_literal)
     }
 
     fn header(&mut self, values: GetAll<'a, HeaderValue>, named: &Named) -> Result<(), Refusal> {
         let name = &named.place.member;
         let mut values = values.iter();
         let Some(first) = values.next() else {
-            return match &named.place.content {
-                Content::Literal(_) => Err(missing(&named.place.member)),
-                Content::Hole(_) | Content::Text(_) | Content::Join { .. } => Ok(()),
-            };
+            return demand_literal(named);
         };
         let secret = named.place.secret;
         let fault = if secret { Fault::Unauthenticated } else { Fault::InvalidRequest };
@@ -343,6 +340,14 @@ impl<'m, 'a> Reader<'m, 'a> {
             }
         }
         Ok(())
+    }
+}
+
+/// A literal without an arrow must be there; what a hole demands is settled at the end.
+fn demand_literal(named: &Named) -> Result<(), Refusal> {
+    match &named.place.content {
+        Content::Literal(_) => Err(missing(&named.place.member)),
+        Content::Hole(_) | Content::Text(_) | Content::Join { .. } => Ok(()),
     }
 }
 
