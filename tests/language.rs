@@ -30,6 +30,7 @@ faults:
     - {http: 504, means: outcome_unknown}
 "#;
 
+const REQUEST: &str = "    json: {status: <status via status>}";
 const SUCCESS: &str = "    code: 200\n    json: {status: <status via status or request.status>}";
 
 /// The errors of a mapping with one operation and the given examples.
@@ -126,4 +127,46 @@ fn a_literal_without_an_arrow_is_demanded_in_every_place() {
     let body = r#"{"status": "open"}"#;
     holds(request, SUCCESS, &sent_to("/tickets/A?v=2", body, "{ticket: A, status: open}"));
     holds(request, SUCCESS, &sent_to("/tickets/A?v=3", body, "{fault: invalid_request}"));
+}
+
+/// An answer and what it gives.
+fn received(answer: &str, gives: &str) -> String {
+    let answer = answer.replace('\n', "\n      ");
+    format!(
+        "  - name: it\n    with: {{tenant: acme}}\n    receive: |\n      {answer}\n    gives: {gives}\n"
+    )
+}
+
+#[test]
+fn an_answer_s_header_fields_are_read() {
+    let success = format!("{SUCCESS}\n    headers: {{X-Number: <number or none>}}");
+    let answer = "200\nX-Number: 77\nContent-Type: application/json\n\n{\"status\": \"open\"}";
+    holds(REQUEST, &success, &received(answer, "{status: open, number: '77'}"));
+    let answer = answer.replace("77", "seven");
+    // It stays a yes, and what cannot be read is counted; an example says so.
+    let found = errors(REQUEST, &success, &received(&answer, "{status: open}"));
+    assert_eq!(found, ["M014 the example `it` fails: 1 of its members cannot be read"]);
+
+    let success = "    code: 204\n    headers: {X-Status: <status via status or none>}";
+    let found = errors(REQUEST, success, &received("204", "{}"));
+    assert!(found.iter().any(|found| found.starts_with("M017")), "{found:?}");
+}
+
+#[test]
+fn a_setting_fills_in_for_what_an_answer_does_not_say() {
+    let success = "    code: 200\n    json: {status: <status via status or request.status>, title: <title or $tenant>}";
+    let answer = "200\nContent-Type: application/json\n\n{\"status\": \"open\"}";
+    holds(REQUEST, success, &received(answer, "{status: open, title: acme}"));
+    let request = "    json: {status: <status via status or $tenant>}";
+    let found =
+        errors(request, SUCCESS, &sent(r#"{"status": "open"}"#, "{ticket: A, status: open}"));
+    assert_eq!(found, ["M012 a setting cannot stand for a word"]);
+}
+
+#[test]
+fn what_an_answer_gives_is_of_its_field_s_type() {
+    let found = errors(REQUEST, "    code: 204\n    gives: {status: opne}", &received("204", "{}"));
+    assert_eq!(found, ["M002 no word named `opne` in the vocabulary"]);
+    let success = "    code: 204\n    gives: {status: open, title: closed}";
+    holds(REQUEST, success, &received("204", "{status: open, title: closed}"));
 }

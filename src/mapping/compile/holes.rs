@@ -219,6 +219,10 @@ impl Compiler<'_> {
             }
             OrValue::Setting(name) => {
                 let name = Named::new(format!("${name}"), or.span);
+                if let Type::Word(_) = kind {
+                    let message = "a setting cannot stand for a word";
+                    self.findings.error("M012", or.span, message, "settings are no words");
+                }
                 match self.setting_slot(&name)? {
                     (Slot::Setting(setting), _) => Some(OrElse::Setting(setting)),
                     _ => None,

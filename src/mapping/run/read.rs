@@ -181,7 +181,7 @@ impl<'m, 'a> Reader<'m, 'a> {
 
     pub(super) fn head(
         &mut self,
-        request: &Request,
+        request: &'m Request,
         head: &RequestHead<'a>,
         wanted: impl Fn(&&Named) -> bool,
     ) -> Result<(), Refusal> {
@@ -189,13 +189,7 @@ impl<'m, 'a> Reader<'m, 'a> {
             self.query(request, head.query.unwrap_or(""), &wanted)?;
         }
         for named in request.headers.iter().filter(&wanted) {
-            match &named.header {
-                Some(name) => self.header(head.headers.get_all(name), named)?,
-                None => {
-                    let Some(name) = self.name(&named.name) else { continue };
-                    self.header(head.headers.get_all(&*name), named)?;
-                }
-            }
+            self.header_field(head.headers, named)?;
         }
         for named in request.cookies.iter().filter(&wanted) {
             let Some(name) = self.name(&named.name) else { continue };
@@ -228,6 +222,19 @@ impl<'m, 'a> Reader<'m, 'a> {
         }
         let unseen = request.query.iter().zip(seen).filter(|(named, seen)| wanted(named) && !seen);
         unseen.map(|(named, _)| named).try_for_each(demand_literal)
+    }
+
+    /// One header field, whose name may hold settings.
+    pub(super) fn header_field(
+        &mut self,
+        headers: &'a HeaderMap,
+        named: &'m Named,
+    ) -> Result<(), Refusal> {
+        match (&named.header, self.name(&named.name)) {
+            (Some(name), _) => self.header(headers.get_all(name), named),
+            (None, Some(name)) => self.header(headers.get_all(&*name), named),
+            (None, None) => Ok(()),
+        }
     }
 
     fn header(&mut self, values: GetAll<'a, HeaderValue>, named: &Named) -> Result<(), Refusal> {
