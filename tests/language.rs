@@ -11,7 +11,7 @@ const HEAD: &str = r#"mapping: 1
 vendor: sample
 title: A sample
 settings: {staff: int, tenant: text}
-formats: {ticket: "[A-Za-z0-9_-]{1,64}", project: "[A-Z]{1,8}", number: "[0-9]{1,8}"}
+formats: {ticket: "[A-Za-z0-9_-]{1,64}", number: "[0-9]{1,8}"}
 tables:
   status:
     open: open
@@ -36,8 +36,13 @@ const SUCCESS: &str = "    code: 200\n    json: {status: <status via status or r
 /// The errors of a mapping with one operation and the given examples.
 fn errors(request: &str, success: &str, examples: &str) -> Vec<String> {
     let line = if request.contains("line: ") { "" } else { "    line: POST /tickets/<ticket>\n" };
+    let project = "project: \"[A-Z]{1,8}\", number";
+    let head = match request.contains("<project>") {
+        true => HEAD.replace("number", project),
+        false => HEAD.to_owned(),
+    };
     let text = format!(
-        "{HEAD}change_status:\n  request:\n{line}{request}\n  success:\n{success}\nexamples:\n{examples}"
+        "{head}change_status:\n  request:\n{line}{request}\n  success:\n{success}\nexamples:\n{examples}"
     );
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     let vocabulary = folder.join("tests/mappings/vocabulary.yaml");

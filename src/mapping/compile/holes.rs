@@ -22,6 +22,8 @@ impl Compiler<'_> {
             None => None,
         };
         let or = self.or_else(hole, kind)?;
+        let format = self.format_index(&hole.name.text);
+        self.formats_used.extend(format);
         let resolved = Hole {
             slot,
             name: hole.name.text.clone(),
@@ -29,7 +31,7 @@ impl Compiler<'_> {
             table,
             codec,
             or,
-            format: self.format_index(&hole.name.text),
+            format,
             in_path: position == Position::Path,
             at: self.at(hole.span),
         };
