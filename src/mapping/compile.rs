@@ -239,9 +239,9 @@ impl Compiler<'_> {
         let fields = fields.map(|field| field.name.as_str());
         let gateway = self.vocabulary.gateway.iter().map(|field| field.name());
         let secrets = self.vocabulary.secrets.iter().map(String::as_str);
-        let known: Vec<&str> = fields.chain(gateway).chain(secrets).collect();
+        let known: BTreeSet<&str> = fields.chain(gateway).chain(secrets).collect();
         for (index, (name, _)) in (0u8..).zip(declared) {
-            if !known.contains(&name.text.as_str()) && !self.formats_used.contains(&index) {
+            if !known.contains(name.text.as_str()) && !self.formats_used.contains(&index) {
                 let message = format!("a format for `{}`, which no hole names", name.text);
                 self.findings.unknown(
                     "M002",
