@@ -14,12 +14,13 @@ mod requests;
 mod tables;
 mod vocabulary;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 pub use charset::Charset;
 pub use vocabulary::compile_vocabulary;
 
-use crate::diag::{Diagnostic, Location, SourceFile, Span};
+use crate::diag::{Diagnostic, Location, SourceFile, Span, has_errors};
 use crate::mapping::model::{
     FaultMap, Format, Mapping, Operation, OperationDef, Place, Setting, Table, Vocabulary,
 };
@@ -47,6 +48,7 @@ pub fn compile(
         findings: Findings::new(&file.source),
         settings: Vec::new(),
         formats: Vec::new(),
+        formats_used: BTreeSet::new(),
         tables: Vec::new(),
         namespaces: String::new(),
         unverified: Vec::new(),
@@ -106,6 +108,8 @@ struct Compiler<'a> {
     findings: Findings,
     settings: Vec<Setting>,
     formats: Vec<Format>,
+    /// The formats that a hole has asked for.
+    formats_used: BTreeSet<u8>,
     tables: Vec<Table>,
     namespaces: String,
     unverified: Vec<(Location, String)>,
@@ -141,6 +145,7 @@ impl Compiler<'_> {
             .or_else(|| operations.first().map(|operation| Arc::clone(&operation.faults)))
             .unwrap_or_else(|| Arc::new(self.empty_faults()));
         let limits = self.limits(file.limits.as_ref());
+        self.check_formats(&file.formats);
         Mapping {
             vendor: file.vendor.text.clone(),
             title: file.title.as_ref().unwrap_or(&file.vendor).text.clone(),
@@ -219,6 +224,31 @@ impl Compiler<'_> {
                     let label = "formats are linear-time expressions, anchored at both ends";
                     self.findings.error("M000", text.span, message, label);
                 }
+            }
+        }
+    }
+
+    /// A format of a field that does not exist checks nothing, and the field is left without one.
+    fn check_formats(&mut self, declared: &[(Named, Named)]) {
+        if has_errors(&self.findings.list) {
+            return;
+        }
+        let fields =
+            self.vocabulary.operations.iter().flat_map(|def| def.request.iter().chain(&def.answer));
+        let fields = fields.map(|field| field.name.as_str());
+        let gateway = self.vocabulary.gateway.iter().map(|field| field.name());
+        let secrets = self.vocabulary.secrets.iter().map(String::as_str);
+        let known: BTreeSet<&str> = fields.chain(gateway).chain(secrets).collect();
+        for (index, (name, _)) in (0u8..).zip(declared) {
+            if !known.contains(name.text.as_str()) && !self.formats_used.contains(&index) {
+                let message = format!("a format for `{}`, which no hole names", name.text);
+                self.findings.unknown(
+                    "M002",
+                    name.span,
+                    message,
+                    &name.text,
+                    known.iter().copied(),
+                );
             }
         }
     }

@@ -13,7 +13,7 @@ mod vocabulary;
 
 use std::sync::Arc;
 
-pub use answer::{FaultMap, FaultRow, JsonPath, Success};
+pub use answer::{FaultMap, FaultRow, JsonPath, StandIn, Success};
 pub use format::{DEFAULT_PATH_FORMAT, Format, fits_default_path};
 pub use pattern::{Content, Hole, OrElse, Pattern, Piece, Place, Slot};
 pub use shape::{Body, BodyKind, Key, MediaType, Member, Shape};

@@ -29,10 +29,8 @@ fn required_fields(vocabulary: &Vocabulary, operation: &Operation, found: &mut V
     }
     let success = &operation.success;
     for (index, field) in (0u8..).zip(&def.answer).filter(|(_, field)| field.required) {
-        let in_bodies = success.bodies.iter().flat_map(|body| &body.places);
-        let in_headers = success.headers.iter().map(|named| &named.place);
-        let held = in_bodies
-            .chain(in_headers)
+        let held = success
+            .places()
             .any(|place| place.content.holes().any(|hole| hole.slot == Slot::Field(index)))
             || success.gives.iter().any(|(given, _)| *given == index);
         if !held {
@@ -49,12 +47,7 @@ fn status_of_write(vocabulary: &Vocabulary, operation: &Operation, found: &mut V
         return;
     }
     let def = &vocabulary.operations[operation.id];
-    let holes = operation
-        .success
-        .bodies
-        .iter()
-        .flat_map(|body| &body.places)
-        .flat_map(|place| place.content.holes());
+    let holes = operation.success.places().flat_map(|place| place.content.holes());
     for hole in holes {
         let Slot::Field(field) = hole.slot else { continue };
         let Some(declared) = def.answer.get(usize::from(field)) else { continue };

@@ -14,8 +14,7 @@ pub(super) fn check(vocabulary: &Vocabulary, mapping: &Mapping, found: &mut Vec<
     let answering: BTreeSet<u8> = mapping
         .operations
         .iter()
-        .flat_map(|operation| &operation.success.bodies)
-        .flat_map(|body| &body.places)
+        .flat_map(|operation| operation.success.places())
         .filter(|place| place.arrow.writes())
         .flat_map(|place| place.content.holes())
         .filter_map(|hole| hole.table)

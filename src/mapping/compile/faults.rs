@@ -39,7 +39,7 @@ impl Compiler<'_> {
         let what = row.means.writes.first().or(row.means.reads.as_ref());
         let what = what.map_or_else(String::new, |name| format!("fault {}", name.text));
         self.note_unverified(row.unverified, row.span, what);
-        if !writes.is_empty() && row.http.is_empty() {
+        if !writes.is_empty() && (row.http.is_empty() || !row.http_arrow.writes()) {
             let message = "a row that is written needs a status";
             let label = "add `http:`, or `http: <- 503` to write it without demanding it";
             self.findings.error("M001", row.span, message, label);

@@ -22,6 +22,8 @@ impl Compiler<'_> {
             None => None,
         };
         let or = self.or_else(hole, kind)?;
+        let format = self.format_index(&hole.name.text);
+        self.formats_used.extend(format);
         let resolved = Hole {
             slot,
             name: hole.name.text.clone(),
@@ -29,7 +31,7 @@ impl Compiler<'_> {
             table,
             codec,
             or,
-            format: self.format_index(&hole.name.text),
+            format,
             in_path: position == Position::Path,
             at: self.at(hole.span),
         };
@@ -219,6 +221,10 @@ impl Compiler<'_> {
             }
             OrValue::Setting(name) => {
                 let name = Named::new(format!("${name}"), or.span);
+                if let Type::Word(_) = kind {
+                    let message = "a setting cannot stand for a word";
+                    self.findings.error("M012", or.span, message, "settings are no words");
+                }
                 match self.setting_slot(&name)? {
                     (Slot::Setting(setting), _) => Some(OrElse::Setting(setting)),
                     _ => None,

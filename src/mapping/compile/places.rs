@@ -124,7 +124,9 @@ impl Compiler<'_> {
                 Some((*arrow, Content::Literal(literal)))
             }
             PlaceValue::Text(arrow, template) => {
-                let read = arrow.reads() && self.scope_reads(position);
+                // Also where it is only written: a value that holds the text behind its hole would be
+                // taken apart elsewhere by whoever reads it.
+                let read = self.scope_reads(position);
                 Some((*arrow, self.text_content(template, position, read)?))
             }
             PlaceValue::Join { text, codec, optional } => {

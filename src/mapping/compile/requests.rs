@@ -5,7 +5,8 @@ use std::sync::Arc;
 use crate::diag::Diagnostic;
 use crate::mapping::compile::{Compiler, Message, Position, Scope};
 use crate::mapping::model::{
-    Content, Demand, FaultMap, Hole, Operation, OrElse, Part, Request, Slot, Step, Success,
+    Content, Demand, FaultMap, Hole, Operation, OrElse, Part, Request, Slot, StandIn, Step,
+    Success, Type,
 };
 use crate::mapping::syntax::{self, Literal, Named, Template};
 use crate::value::{Fault, FieldId};
@@ -111,25 +112,26 @@ impl Compiler<'_> {
             success.gives.iter().filter_map(|(field, value)| self.gives(field, value)).collect();
         let headers = self.named_places(&success.headers, Position::Header, "header");
         let bodies = self.bodies(&success.bodies);
-        let named = headers.iter().map(|named| &named.place);
-        let stand_ins = bodies
-            .iter()
-            .flat_map(|body| &body.places)
-            .chain(named)
-            .flat_map(|place| place.content.holes())
-            .filter_map(|hole| match (hole.slot, &hole.or) {
-                (Slot::Field(field), OrElse::Request(source)) => Some((field, *source)),
-                _ => None,
-            })
-            .collect();
-        Success {
+        let mut compiled = Success {
             codes: success.codes.iter().map(|(code, _)| *code).collect(),
             headers,
             bodies,
             gives,
-            stand_ins,
+            stand_ins: Vec::new(),
             at: self.at(success.span),
-        }
+        };
+        let holes = compiled.places().flat_map(|place| place.content.holes());
+        let stand_ins = holes.filter_map(|hole| match (hole.slot, &hole.or) {
+            (Slot::Field(field), OrElse::Request(source)) => {
+                Some((field, StandIn::Request(*source)))
+            }
+            (Slot::Field(field), OrElse::Setting(setting)) => {
+                Some((field, StandIn::Setting(*setting)))
+            }
+            _ => None,
+        });
+        compiled.stand_ins = stand_ins.collect();
+        compiled
     }
 
     /// `gives: {status: request.status}`, or a literal.
@@ -145,6 +147,9 @@ impl Compiler<'_> {
         };
         let kind = operation.answer[usize::from(index)].kind;
         let Some(name) = value.text.strip_prefix("request.") else {
+            if let Type::Word(word_type) = kind {
+                self.word(value, word_type)?;
+            }
             return Some((index, Content::Literal(Literal::text(&value.text))));
         };
         let Some(source) = operation.request_field(name) else {

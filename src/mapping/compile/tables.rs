@@ -104,7 +104,7 @@ impl Compiler<'_> {
             .map_or(0, |(index, _)| index)
     }
 
-    fn word(&mut self, word: &syntax::Named, word_type: usize) -> Option<WordId> {
+    pub(super) fn word(&mut self, word: &syntax::Named, word_type: usize) -> Option<WordId> {
         let kind = self.vocabulary.types.get(word_type);
         let index = kind
             .and_then(|kind| kind.words.iter().position(|known| *known == word.text))

@@ -3,9 +3,9 @@
 use jsonpath_rust::parser::model::JpQuery;
 
 use crate::diag::Location;
-use crate::mapping::model::{Body, Content, Named, Pattern};
+use crate::mapping::model::{Body, Content, Named, Pattern, Place};
 use crate::mapping::syntax::Native;
-use crate::value::{Fault, FieldId};
+use crate::value::{Fault, FieldId, SettingId};
 
 /// An answer that says yes.
 #[derive(Debug)]
@@ -18,10 +18,27 @@ pub struct Success {
     pub bodies: Vec<Body>,
     /// What the answer says where no body says it.
     pub gives: Vec<(FieldId, Content)>,
-    /// Fields of the answer with the fields of the request that stand for them where they are absent.
-    pub stand_ins: Vec<(FieldId, FieldId)>,
+    /// Fields of the answer with what stands for them where they are absent.
+    pub stand_ins: Vec<(FieldId, StandIn)>,
     /// Where it stands.
     pub at: Location,
+}
+
+/// What `or request.field` and `or $setting` fill in when an answer is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StandIn {
+    /// A field of the request.
+    Request(FieldId),
+    /// A setting.
+    Setting(SettingId),
+}
+
+impl Success {
+    /// Every place of the answer, the header fields' first.
+    pub fn places(&self) -> impl Iterator<Item = &Place> {
+        let named = self.headers.iter().map(|named| &named.place);
+        named.chain(self.bodies.iter().flat_map(|body| &body.places))
+    }
 }
 
 /// All faults of an operation.

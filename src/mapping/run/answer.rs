@@ -10,7 +10,7 @@ use crate::bounds;
 use crate::codec::json::Duplicates;
 use crate::mapping::model::{
     Content, FaultMap, FaultRow, GatewayField, Mapping, Operation, OperationKind, Place, Slot,
-    Success, Vocabulary,
+    StandIn, Success, Type, Vocabulary,
 };
 use crate::mapping::run::capture::{Captured, Captures, capture};
 use crate::mapping::run::reader::Reader;
@@ -218,8 +218,8 @@ impl<'m, 'a> Answers<'m, 'a> {
 
     fn success(
         &self,
-        operation: &Operation,
-        success: &Success,
+        operation: &'m Operation,
+        success: &'m Success,
         request: &Record<'_>,
     ) -> Result<(Record<'a>, u32), Mismatch> {
         if !success.codes.contains(&self.head.status) {
@@ -230,8 +230,9 @@ impl<'m, 'a> Answers<'m, 'a> {
         if !success.bodies.is_empty() {
             unreadable = self.success_body(success, &mut reader)?;
         }
+        unreadable += self.success_headers(success, &mut reader);
         let mut record = reader.record;
-        self.fill(success, &mut record, request);
+        self.fill(operation, &mut record, request);
         let def = &self.vocabulary.operations[operation.id];
         for (index, field) in (0u8..).zip(&def.answer) {
             let lost = field.required && record.get(index).is_none();
@@ -268,39 +269,58 @@ impl<'m, 'a> Answers<'m, 'a> {
         Ok(unreadable)
     }
 
+    /// The fields that header fields carry; how many cannot be read. Literals are not demanded: what
+    /// stands between may take header fields away.
+    fn success_headers(&self, success: &'m Success, reader: &mut Reader<'m, 'a>) -> u32 {
+        let mut unreadable = 0;
+        for named in success.headers.iter().filter(|named| named.place.arrow.reads()) {
+            if named.place.content.holes().next().is_some() {
+                let read = reader.header_field(self.head.headers, named);
+                unreadable += u32::from(read.is_err());
+            }
+        }
+        unreadable
+    }
+
     /// What stands for fields that the answer does not say.
-    fn fill(&self, success: &Success, record: &mut Record<'a>, request: &Record<'_>) {
+    fn fill(&self, operation: &Operation, record: &mut Record<'a>, request: &Record<'_>) {
+        let success = &operation.success;
         for (field, content) in &success.gives {
             if record.get(*field).is_none() {
-                let value = self.given(*field, content, request);
+                let kind =
+                    self.vocabulary.operations[operation.id].answer[usize::from(*field)].kind;
+                let value = self.given(kind, content, request);
                 record.set(*field, value);
             }
         }
-        for (field, source) in &success.stand_ins {
+        for (field, stand_in) in &success.stand_ins {
             if record.get(*field).is_none() {
-                record.set(*field, request.get(*source).map(own));
+                let value = match stand_in {
+                    StandIn::Request(source) => request.get(*source).map(own),
+                    StandIn::Setting(setting) => self
+                        .settings
+                        .get(*setting)
+                        .map(|text| Value::Text(Cow::Owned(text.to_owned()))),
+                };
+                record.set(*field, value);
             }
         }
     }
 
-    fn given(&self, field: u8, content: &Content, request: &Record<'_>) -> Option<Value<'a>> {
+    fn given(&self, kind: Type, content: &Content, request: &Record<'_>) -> Option<Value<'a>> {
         match content {
             Content::Hole(hole) => match hole.slot {
                 Slot::Request(source) => request.get(source).map(own),
                 _ => None,
             },
-            Content::Literal(literal) => {
-                let word = self.vocabulary.operations.iter().find_map(|operation| {
-                    let kind = operation.answer.get(usize::from(field))?.kind;
-                    let crate::mapping::model::Type::Word(word_type) = kind else { return None };
+            Content::Literal(literal) => match kind {
+                Type::Word(word_type) => {
                     let words = &self.vocabulary.types[word_type].words;
-                    words.iter().position(|word| *word == literal.text)
-                });
-                match word.and_then(|word| u8::try_from(word).ok()) {
-                    Some(word) => Some(Value::Word(word)),
-                    None => Some(Value::Text(Cow::Owned(literal.text.clone()))),
+                    let word = words.iter().position(|word| *word == literal.text)?;
+                    u8::try_from(word).ok().map(Value::Word)
                 }
-            }
+                _ => Some(Value::Text(Cow::Owned(literal.text.clone()))),
+            },
             Content::Text(_) | Content::Join { .. } => None,
         }
     }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use http::header::{COOKIE, GetAll};
 use http::{HeaderMap, HeaderValue};
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use crate::codec::form::FormPairs;
 use crate::codec::json::{Duplicates, JsonReader, Kind, Limits};
@@ -14,7 +14,7 @@ use crate::mapping::model::{
     Content, Hole, Mapping, Named, Operation, Pattern, Piece, Request, Slot, Vocabulary,
 };
 use crate::mapping::run::capture::{Captured, Captures, capture};
-use crate::mapping::run::reader::{Presented, Reader, missing};
+use crate::mapping::run::reader::{Presented, Reader, TWICE, missing, wrong};
 use crate::mapping::run::{Refusal, Settings, choose_body, media_type};
 use crate::mapping::syntax::Select;
 use crate::value::{Fault, Record, Value};
@@ -154,7 +154,7 @@ pub fn read_request<'a>(
     let wanted = |named: &&Named| !named.place.secret && named.place.arrow.reads();
     reader.head(request, head, wanted)?;
     let form = reader.body(request, head, body, options)?;
-    reader.join_parts(request);
+    reader.join_parts(operation)?;
     reader.settle(operation)?;
     Ok((reader.record, form))
 }
@@ -180,28 +180,21 @@ impl<'m, 'a> Reader<'m, 'a> {
 
     pub(super) fn head(
         &mut self,
-        request: &Request,
+        request: &'m Request,
         head: &RequestHead<'a>,
         wanted: impl Fn(&&Named) -> bool,
     ) -> Result<(), Refusal> {
-        if let Some(query) = head.query
-            && request.query.iter().any(|named| wanted(&named))
-        {
-            self.query(request, query, &wanted)?;
+        if request.query.iter().any(|named| wanted(&named)) {
+            self.query(request, head.query.unwrap_or(""), &wanted)?;
         }
         for named in request.headers.iter().filter(&wanted) {
-            match &named.header {
-                Some(name) => self.header(head.headers.get_all(name), named)?,
-                None => {
-                    let Some(name) = self.name(&named.name) else { continue };
-                    self.header(head.headers.get_all(&*name), named)?;
-                }
-            }
+            self.header_field(head.headers, named)?;
         }
         for named in request.cookies.iter().filter(&wanted) {
             let Some(name) = self.name(&named.name) else { continue };
-            if let Some(value) = cookie(head.headers, &name) {
-                self.place(&named.place, Captured::Text(Cow::Borrowed(value)))?;
+            match cookie(head.headers, &name) {
+                Some(value) => self.place(&named.place, Captured::Text(Cow::Borrowed(value)))?,
+                None => demand_literal(named)?,
             }
         }
         Ok(())
@@ -213,30 +206,41 @@ impl<'m, 'a> Reader<'m, 'a> {
         query: &'a str,
         wanted: &impl Fn(&&Named) -> bool,
     ) -> Result<(), Refusal> {
+        let mut seen: SmallVec<[bool; 8]> = smallvec![false; request.query.len()];
         for pair in FormPairs::new(query.as_bytes()) {
             let (name, value) = pair.map_err(|error| {
                 Refusal::whole(Fault::InvalidRequest, format!("the query cannot be read: {error}"))
             })?;
-            let known = request
-                .query
-                .iter()
-                .filter(wanted)
-                .find(|named| self.name(&named.name).is_some_and(|known| known == name));
-            if let Some(named) = known {
-                self.place(&named.place, Captured::Text(value))?;
+            let known = request.query.iter().position(|named| {
+                wanted(&named) && self.name(&named.name).is_some_and(|known| known == name)
+            });
+            if let Some(index) = known {
+                seen[index] = true;
+                self.place(&request.query[index].place, Captured::Text(value))?;
             }
         }
-        Ok(())
+        let unseen = request.query.iter().zip(seen).filter(|(named, seen)| wanted(named) && !seen);
+        unseen.map(|(named, _)| named).try_for_each(demand_literal)
+    }
+
+    /// One header field, whose name may hold settings.
+    pub(super) fn header_field(
+        &mut self,
+        headers: &'a HeaderMap,
+        named: &'m Named,
+    ) -> Result<(), Refusal> {
+        match (&named.header, self.name(&named.name)) {
+            (Some(name), _) => self.header(headers.get_all(name), named),
+            (None, Some(name)) => self.header(headers.get_all(&*name), named),
+            (None, None) => Ok(()),
+        }
     }
 
     fn header(&mut self, values: GetAll<'a, HeaderValue>, named: &Named) -> Result<(), Refusal> {
         let name = &named.place.member;
         let mut values = values.iter();
         let Some(first) = values.next() else {
-            return match &named.place.content {
-                Content::Literal(_) => Err(missing(&named.place.member)),
-                Content::Hole(_) | Content::Text(_) | Content::Join { .. } => Ok(()),
-            };
+            return demand_literal(named);
         };
         let secret = named.place.secret;
         let fault = if secret { Fault::Unauthenticated } else { Fault::InvalidRequest };
@@ -294,9 +298,9 @@ impl<'m, 'a> Reader<'m, 'a> {
     }
 
     /// Puts split fields together.
-    fn join_parts(&mut self, request: &Request) {
+    fn join_parts(&mut self, operation: &Operation) -> Result<(), Refusal> {
         let mut offset = 0;
-        for part in &request.parts {
+        for part in &operation.request.parts {
             let values = self.parts.get(offset..offset + part.names.len()).unwrap_or(&[]);
             offset += part.names.len();
             if values.len() < part.names.len() || values.iter().any(Option::is_none) {
@@ -310,8 +314,15 @@ impl<'m, 'a> Reader<'m, 'a> {
                     Piece::Hole(_) => joined.push_str(values.next().map_or("", |value| value)),
                 }
             }
-            self.record.set(part.field, Some(Value::Text(Cow::Owned(joined))));
+            let joined = Value::Text(Cow::Owned(joined));
+            // The id may stand whole in another place too.
+            if self.record.get(part.field).is_some_and(|known| *known != joined) {
+                let fields = &self.vocabulary.operations[operation.id].request;
+                return Err(wrong(&fields[usize::from(part.field)].name, TWICE));
+            }
+            self.record.set(part.field, Some(joined));
         }
+        Ok(())
     }
 
     /// Fills in settings for what is absent, and demands what is required.
@@ -336,6 +347,14 @@ impl<'m, 'a> Reader<'m, 'a> {
             }
         }
         Ok(())
+    }
+}
+
+/// A literal without an arrow must be there; what a hole demands is settled at the end.
+fn demand_literal(named: &Named) -> Result<(), Refusal> {
+    match &named.place.content {
+        Content::Literal(_) => Err(missing(&named.place.member)),
+        Content::Hole(_) | Content::Text(_) | Content::Join { .. } => Ok(()),
     }
 }
 

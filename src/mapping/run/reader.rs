@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use smallvec::SmallVec;
 
-use crate::codec::json::compacts_to;
+use crate::codec::json::{compacted, compacts_to};
 use crate::mapping::codecs::NodeKind;
 use crate::mapping::model::{
     Body, BodyKind, Content, Hole, Mapping, OrElse, Pattern, Piece, Place, Slot, Type, Vocabulary,
@@ -14,7 +14,10 @@ use crate::mapping::run::capture::{Captured, Captures};
 use crate::mapping::run::render::word_fault;
 use crate::mapping::run::{Refusal, Settings};
 use crate::mapping::syntax::LiteralKind;
-use crate::value::{Fault, Record, SecretId, Value};
+use crate::value::{Fault, RawId, Record, SecretId, Value};
+
+/// Said of the second of two places that read one field.
+pub(super) const TWICE: &str = "is said twice, differently";
 
 /// Secrets that a client presented, by index.
 #[derive(Debug, Default)]
@@ -152,11 +155,15 @@ impl<'m, 'a> Reader<'m, 'a> {
 
     fn hole(&mut self, hole: &Hole, captured: Captured<'a>, member: &str) -> Result<(), Refusal> {
         if let Slot::Raw(raw) = hole.slot {
-            if let Captured::Raw(json) = captured
-                && !matches!(&hole.or, OrElse::Literal(absent) if compacts_to(json, &absent.text))
-            {
-                self.record.set_raw(raw, Some(Cow::Borrowed(json)));
-            }
+            return self.raw(raw, hole, &captured, member);
+        }
+        // What a table's row, a look-up or the request fills in is written only: whatever stands there,
+        // of whatever type, says nothing.
+        let written_only = matches!(
+            hole.slot,
+            Slot::Member(..) | Slot::Step(..) | Slot::Request(_) | Slot::Words(_)
+        );
+        if written_only || self.stands_for_absent(hole, &captured) {
             return Ok(());
         }
         let textual = matches!(hole.slot, Slot::Gateway(_));
@@ -172,9 +179,6 @@ impl<'m, 'a> Reader<'m, 'a> {
             (Captured::Text(text), _) if textual || self.reads_text(hole) => text,
             _ => return Err(wrong(member, "is of the wrong type")),
         };
-        if self.stands_for_absent(hole, &wire) {
-            return Ok(());
-        }
         let value = self.decode(hole, wire, member)?;
         self.store(hole, value, member)
     }
@@ -184,9 +188,32 @@ impl<'m, 'a> Reader<'m, 'a> {
         hole.in_path || !self.json_only
     }
 
-    /// `or "-"`: the literal that is written for an absent value reads as one.
-    fn stands_for_absent(&self, hole: &Hole, wire: &str) -> bool {
-        matches!(&hole.or, OrElse::Literal(literal) if literal.text == wire)
+    /// Vendor-private JSON: the first place counts, as for every field.
+    fn raw(
+        &mut self,
+        raw: RawId,
+        hole: &Hole,
+        captured: &Captured<'a>,
+        member: &str,
+    ) -> Result<(), Refusal> {
+        let Captured::Raw(json) = *captured else { return Ok(()) };
+        if matches!(&hole.or, OrElse::Literal(absent) if compacts_to(json, &absent.text)) {
+            return Ok(());
+        }
+        match self.record.raw(raw) {
+            None => self.record.set_raw(raw, Some(Cow::Borrowed(json))),
+            Some(known) if compacts_to(json, &compacted(known)) => {}
+            Some(_) => return Err(wrong(member, TWICE)),
+        }
+        Ok(())
+    }
+
+    /// `or "-"`: the literal that is written for an absent value reads as one. In JSON its type counts:
+    /// the text `"null"` is no `null`.
+    fn stands_for_absent(&self, hole: &Hole, captured: &Captured<'_>) -> bool {
+        let OrElse::Literal(literal) = &hole.or else { return false };
+        let typed = self.json_only && literal.kind != LiteralKind::Text;
+        literal_fits(literal, captured) && !(typed && matches!(captured, Captured::Text(_)))
     }
 
     fn decode(&self, hole: &Hole, wire: Cow<'a, str>, member: &str) -> Result<Value<'a>, Refusal> {
@@ -231,7 +258,7 @@ impl<'m, 'a> Reader<'m, 'a> {
             Slot::Field(field) => match self.record.get(field) {
                 None => self.record.set(field, Some(value)),
                 Some(known) if *known == value => {}
-                Some(_) => return Err(wrong(member, "is said twice, differently")),
+                Some(_) => return Err(wrong(member, TWICE)),
             },
             Slot::Secret(secret) => {
                 let slot = self.secrets.0.get_mut(usize::from(secret));
@@ -250,7 +277,11 @@ impl<'m, 'a> Reader<'m, 'a> {
                 if self.parts.len() <= index {
                     self.parts.resize(index + 1, None);
                 }
-                self.parts[index] = Some(text(value));
+                let value = text(value);
+                if self.parts[index].as_ref().is_some_and(|known| *known != value) {
+                    return Err(wrong(member, TWICE));
+                }
+                self.parts[index] = Some(value);
             }
             Slot::Gateway(crate::mapping::model::GatewayField::Native) => {
                 self.native.get_or_insert(text(value));

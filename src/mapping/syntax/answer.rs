@@ -80,39 +80,48 @@ pub struct Faults {
     pub rows_span: Span,
 }
 
-/// One status code or a list of them.
-pub(super) fn codes_of(node: &Node, findings: &mut Findings) -> (Arrow, Vec<(u16, Span)>) {
+/// One status code or a list of them, where an arrow has no meaning.
+pub(super) fn codes_of(node: &Node, findings: &mut Findings) -> Vec<(u16, Span)> {
     let texts = texts_of(node, "code", findings);
-    let mut arrow = Arrow::Both;
-    let codes = texts.into_iter().filter_map(|text| {
-        let digits = match (text.text.strip_prefix("<- "), text.text.strip_prefix("-> ")) {
-            (Some(digits), _) => {
-                arrow = Arrow::Write;
-                digits
-            }
-            (None, Some(digits)) => {
-                arrow = Arrow::Read;
-                digits
-            }
-            (None, None) => text.text.as_str(),
+    texts.into_iter().filter_map(|text| code_of(&text.text, text.span, findings)).collect()
+}
+
+/// The status codes of a fault row; one arrow counts for all of them.
+fn arrowed_codes_of(node: &Node, findings: &mut Findings) -> (Arrow, Vec<(u16, Span)>) {
+    let mut arrow = None;
+    let mut codes = Vec::new();
+    for text in texts_of(node, "http", findings) {
+        let (own, digits) = if let Some(digits) = text.text.strip_prefix("<- ") {
+            (Arrow::Write, digits)
+        } else if let Some(digits) = text.text.strip_prefix("-> ") {
+            (Arrow::Read, digits)
+        } else {
+            (Arrow::Both, text.text.as_str())
         };
-        match digits.parse() {
-            Ok(code @ 200..=599) => Some((code, text.span)),
-            _ => {
-                let message = format!("`{digits}` is no status code of an answer");
-                findings.error("M001", text.span, message, "a number from 200 to 599");
-                None
-            }
+        if *arrow.get_or_insert(own) != own {
+            let message = "status codes with different arrows in one list";
+            findings.error("M001", text.span, message, "write a row for each");
         }
-    });
-    let codes = codes.collect();
-    (arrow, codes)
+        codes.extend(code_of(digits, text.span, findings));
+    }
+    (arrow.unwrap_or(Arrow::Both), codes)
+}
+
+fn code_of(digits: &str, span: Span, findings: &mut Findings) -> Option<(u16, Span)> {
+    match digits.parse() {
+        Ok(code @ 200..=599) => Some((code, span)),
+        _ => {
+            let message = format!("`{digits}` is no status code of an answer");
+            findings.error("M001", span, message, "a number from 200 to 599");
+            None
+        }
+    }
 }
 
 impl Success {
     pub(super) fn parse(node: &Node, findings: &mut Findings) -> Self {
         let mut keys = Keys::of(node, "`success`", findings);
-        let codes = keys.take("code").map(|node| codes_of(node, findings).1).unwrap_or_default();
+        let codes = keys.take("code").map(|node| codes_of(node, findings)).unwrap_or_default();
         let headers = take_places(&mut keys, "headers", findings);
         let bodies = Bodies::take(&mut keys, false, findings);
         let gives = keys.take("gives").map(|node| pairs_of(node, "gives", findings));
@@ -145,7 +154,7 @@ impl FaultRow {
     fn parse(node: &Node, findings: &mut Findings) -> Option<Self> {
         let mut keys = Keys::of(node, "a fault row", findings);
         let (http_arrow, http) = match keys.take("http") {
-            Some(node) => codes_of(node, findings),
+            Some(node) => arrowed_codes_of(node, findings),
             None => (Arrow::Both, Vec::new()),
         };
         let native = keys.take("native").and_then(|node| native_of(node, findings));

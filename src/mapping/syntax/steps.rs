@@ -66,11 +66,11 @@ impl Step {
 impl Poll {
     pub(super) fn parse(node: &Node, findings: &mut Findings) -> Self {
         let mut keys = Keys::of(node, "`poll`", findings);
-        let code = keys.take("code").map(|node| codes_of(node, findings).1);
+        let code = keys.take("code").map(|node| codes_of(node, findings));
         let at = keys.text("at", findings);
         let every = keys.text("every", findings);
-        let running = keys.take("running").map(|node| codes_of(node, findings).1);
-        let done = keys.take("done").map(|node| codes_of(node, findings).1).unwrap_or_default();
+        let running = keys.take("running").map(|node| codes_of(node, findings));
+        let done = keys.take("done").map(|node| codes_of(node, findings)).unwrap_or_default();
         let span = keys.span;
         keys.finish(findings);
         let code = code.and_then(|codes| codes.first().copied());
