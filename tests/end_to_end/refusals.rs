@@ -257,6 +257,24 @@ async fn an_encoded_body() {
     }
 }
 
+/// ZStack has a second action on the line of the first; the body's key tells which (FACTS: ZStack, actions).
+#[tokio::test]
+async fn another_action_on_the_same_line() {
+    let front = Front::start().await;
+    let mut request = right(Vendor::Zstack);
+    for key in ["updateTicketRequest", "changeTicketstatus", "x"] {
+        request.body = format!(r#"{{"{key}":{{"statusEvent":"open"}},"systemTags":[]}}"#);
+        let got = front.send(Vendor::Zstack, &request).await;
+        let fault = got.header("x-latimer-fault");
+        assert_eq!((got.status, fault), (400, Some("invalid_request")), "{key}: {got:?}");
+        // Plain text, and no Content-Type on any of its answers.
+        assert_eq!(got.header("content-type"), None, "{key}: {got:?}");
+        let text = "the body doesn't contain action mapping to the URL";
+        assert!(got.body.contains(text), "{key}: {got:?}");
+    }
+    front.end_unsent().await;
+}
+
 #[tokio::test]
 async fn a_wrong_method_is_told_the_right_ones() {
     let front = Front::start().await;
