@@ -22,6 +22,8 @@ mod write;
 
 use std::borrow::Cow;
 
+use http::HeaderValue;
+
 pub use answer::{AnswerHead, Mismatch, Reading, read_answer};
 pub use negotiate::{Unreadable, acceptable, choose_body, media_type, preferred};
 pub use read::{ReadOptions, RequestHead, fits_path, read_request, read_secrets, selects};
@@ -42,9 +44,9 @@ use crate::value::{Fault, Record, SecretId, SettingId};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings(Vec<Option<Box<str>>>);
 
-/// Secrets for an upstream, by index.
+/// Secrets for an upstream, by index, each with what a header holds that is nothing but the secret.
 #[derive(Debug, Default)]
-pub struct Secrets(Vec<Option<Secret>>);
+pub struct Secrets(Vec<Option<(Secret, Option<HeaderValue>)>>);
 
 /// What the gateway fills into answers.
 #[derive(Clone, Debug, Default)]
@@ -124,10 +126,11 @@ impl Settings {
 impl Secrets {
     /// Secrets out of names and values; names that the vocabulary does not have are left out.
     pub fn of(vocabulary: &Vocabulary, values: impl IntoIterator<Item = (String, Secret)>) -> Self {
-        let mut secrets: Vec<Option<Secret>> = vocabulary.secrets.iter().map(|_| None).collect();
+        let mut secrets: Vec<_> = vocabulary.secrets.iter().map(|_| None).collect();
         for (name, value) in values {
             if let Some(index) = vocabulary.secret(&name) {
-                secrets[usize::from(index)] = Some(value);
+                let header = write::secret_header(&value);
+                secrets[usize::from(index)] = Some((value, header));
             }
         }
         Self(secrets)
@@ -135,7 +138,12 @@ impl Secrets {
 
     /// A secret, if it is there.
     pub fn get(&self, secret: SecretId) -> Option<&Secret> {
-        self.0.get(usize::from(secret))?.as_ref()
+        Some(&self.0.get(usize::from(secret))?.as_ref()?.0)
+    }
+
+    /// A secret as a header's value, if it is there and can be one.
+    fn header(&self, secret: SecretId) -> Option<&HeaderValue> {
+        self.0.get(usize::from(secret))?.as_ref()?.1.as_ref()
     }
 }
 

@@ -5,12 +5,14 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use crate::codec::percent;
 use crate::mapping::model::{
-    Body, BodyKind, FaultMap, FaultRow, Named, Operation, Pattern, Piece, Place, Request,
+    Body, BodyKind, Content, FaultMap, FaultRow, Named, Operation, Pattern, Piece, Place, Request,
+    Slot,
 };
 use crate::mapping::run::body::write_body;
 use crate::mapping::run::read::BLANKS;
 use crate::mapping::run::render::{Rendered, Renderer};
 use crate::mapping::run::{Refusal, Sources, legible, preferred};
+use crate::secret::Secret;
 use crate::value::Fault;
 
 /// What a body is expected to have, so that it seldom grows while it is written.
@@ -171,10 +173,36 @@ fn write_headers<'n>(
                 header_name(&name, &named.place)?
             }
         };
+        if let Some(value) = made_header(renderer, &named.place) {
+            headers.insert(name, value.clone());
+            continue;
+        }
         let Some(value) = renderer.content(&named.place.content)? else { continue };
         put_header(headers, name, &named.place, &value)?;
     }
     Ok(())
+}
+
+/// The value of a place that holds a secret as it is, which was made before the first call.
+fn made_header<'r>(renderer: &Renderer<'r>, place: &Place) -> Option<&'r HeaderValue> {
+    match &place.content {
+        Content::Hole(hole) if hole.codec.is_none() && hole.format.is_none() => match hole.slot {
+            Slot::Secret(secret) => renderer.sources.secrets?.header(secret),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// A secret as a header's value; `None` if it cannot be one, which is then said where it is written.
+pub(super) fn secret_header(secret: &Secret) -> Option<HeaderValue> {
+    let text = secret.expose();
+    if text.starts_with(BLANKS) || text.ends_with(BLANKS) {
+        return None;
+    }
+    let mut header = HeaderValue::from_bytes(text.as_bytes()).ok()?;
+    header.set_sensitive(true);
+    Some(header)
 }
 
 /// An answer's header fields.
