@@ -37,6 +37,8 @@ pub enum Decision {
     Refused {
         /// Time until a call would pass.
         retry_after: Duration,
+        /// Time until the bucket is full again.
+        reset_after: Duration,
     },
 }
 
@@ -75,7 +77,12 @@ impl<C: Clock + Clone> Limiter<C> {
                 let reset_after = self.period.saturating_mul(spent);
                 Decision::Admitted { remaining, reset_after }
             }
-            Err(until) => Decision::Refused { retry_after: until.wait_time_from(self.clock.now()) },
+            Err(until) => {
+                let retry_after = until.wait_time_from(self.clock.now());
+                // The cell that is waited for is the first of them to come back.
+                let reset_after = retry_after + self.period * (self.burst - 1);
+                Decision::Refused { retry_after, reset_after }
+            }
         }
     }
 
@@ -105,7 +112,7 @@ impl Decision {
     pub fn retry_after_seconds(&self) -> Option<u64> {
         match self {
             Self::Admitted { .. } => None,
-            Self::Refused { retry_after } => {
+            Self::Refused { retry_after, .. } => {
                 let started = u64::from(retry_after.subsec_nanos() > 0);
                 Some((retry_after.as_secs() + started).max(1))
             }
@@ -150,7 +157,8 @@ mod tests {
             assert_eq!(reset_after, Duration::from_millis(40) * (25 - left));
         }
         let refused = limiter.check(7);
-        assert_eq!(refused, Decision::Refused { retry_after: Duration::from_millis(40) });
+        let (retry_after, reset_after) = (Duration::from_millis(40), Duration::from_secs(1));
+        assert_eq!(refused, Decision::Refused { retry_after, reset_after });
         assert_eq!(refused.retry_after_seconds(), Some(1));
         clock.advance(Duration::from_millis(40));
         assert!(matches!(limiter.check(7), Decision::Admitted { remaining: 0, .. }));
@@ -168,7 +176,8 @@ mod tests {
     #[test]
     fn waiting_is_told_in_whole_seconds() {
         let told = |millis| {
-            Decision::Refused { retry_after: Duration::from_millis(millis) }.retry_after_seconds()
+            let retry_after = Duration::from_millis(millis);
+            Decision::Refused { retry_after, reset_after: retry_after }.retry_after_seconds()
         };
         assert_eq!((told(1), told(1000), told(1001)), (Some(1), Some(1), Some(2)));
     }
@@ -199,7 +208,7 @@ mod tests {
                 assert_eq!(remaining, left);
                 assert!(reset_after <= bounds::LIMIT_FILL_MAX, "{reset_after:?}");
             }
-            let Decision::Refused { retry_after } = limiter.check(1) else { panic!("{per:?}") };
+            let Decision::Refused { retry_after, .. } = limiter.check(1) else { panic!("{per:?}") };
             assert!(retry_after <= bounds::LIMIT_FILL_MAX, "{retry_after:?}");
         }
     }

@@ -204,8 +204,9 @@ impl Responder<'_> {
         }
         let wait = match decision {
             None => std::time::Duration::from_secs(1),
-            Some(Decision::Admitted { reset_after, .. }) => *reset_after,
-            Some(Decision::Refused { retry_after }) => *retry_after,
+            Some(
+                Decision::Admitted { reset_after, .. } | Decision::Refused { reset_after, .. },
+            ) => *reset_after,
         };
         let at = SystemTime::now() + wait;
         // Rounded up, so that nobody comes a fraction of a second too early.
