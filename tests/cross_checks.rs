@@ -45,6 +45,27 @@ fn m011_two_routes_for_one_request() {
     insta::assert_snapshot!(shown(&plan_findings(&text), "M011"));
 }
 
+/// One path is one path, wherever the line between a route's prefix and a mapping's line runs.
+#[test]
+fn m011_a_prefix_and_a_line_that_begins_with_it() {
+    let series = read("mappings/series.yaml").text.replace("/tickets/", "/v1/tickets/");
+    let series = series.replace("vendor: series", "vendor: versioned");
+    let mut sources = shipped();
+    sources.push(SourceFile::new("mappings/versioned.yaml", series));
+    let (catalog, _) = Catalog::of_sources(&sources).unwrap();
+    let text = format!(
+        "{UPSTREAM}routes:\n  first:\n    client: series\n    upstream: desk\n    consumers: [acme]\n    \
+         match: {{path_prefix: /v1}}\n  second:\n    client: versioned\n    upstream: desk\n    \
+         consumers: [acme]\n"
+    );
+    let file = SourceFile::new("latimer.yaml", text);
+    let environment = [("KEY".to_owned(), "k".to_owned()), ("TOKEN".to_owned(), "t".to_owned())];
+    let (config, _) = config::load_text(&file, Path::new("."), environment.into_iter()).unwrap();
+    let found = plan::build(&config, &catalog).expect_err("both take the path");
+    let message = "the routes `first` and `second` both take POST /v1/tickets/<ticket>/status";
+    assert!(found.iter().any(|one| one.code == "M011" && one.message == message), "{found:#?}");
+}
+
 #[test]
 fn two_vendors_share_a_place_as_long_as_their_lines_differ() {
     let text = format!(

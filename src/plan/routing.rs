@@ -73,7 +73,8 @@ impl Routing {
             None => &mut self.any,
         };
         let prefix = format!("{}{vendor_prefix}", route_prefix.trim_end_matches('/'));
-        let pattern = format!("{}{}", escape(&prefix), pattern_of(request));
+        let depth = prefix.matches('/').count();
+        let pattern = format!("{}{}", escape(&prefix), pattern_of(request, depth));
         let entry = table.entry(&pattern);
         let method = &request.method;
         if let Some(other) =
@@ -133,8 +134,9 @@ impl Table {
             Some(index) => *index,
             None => {
                 let index = self.entries.len();
-                // A pattern that the router refuses is one that it already has under other names.
-                let _ = self.router.insert(pattern, index);
+                // It never refuses: holes are named by their depth, so one path has one pattern.
+                let inserted = self.router.insert(pattern, index);
+                debug_assert!(inserted.is_ok(), "{pattern}: {inserted:?}");
                 self.patterns.insert(pattern.to_owned(), index);
                 self.entries.push(Vec::new());
                 index
@@ -172,14 +174,15 @@ fn escape(literal: &str) -> String {
     literal.replace('{', "{{").replace('}', "}}")
 }
 
-/// The line as the router's pattern; a segment with a hole in it stands for any segment.
-fn pattern_of(request: &Request) -> String {
+/// The line as the router's pattern; a segment with a hole in it stands for any segment. Holes are
+/// named by their depth below the host: a line behind `/v1` and one that begins with `/v1` are the same.
+fn pattern_of(request: &Request, prefix_depth: usize) -> String {
     let mut pattern = String::new();
     for (index, segment) in request.segments.iter().enumerate() {
         pattern.push('/');
         match segment.as_literal() {
             Some(literal) => pattern.push_str(&escape(literal)),
-            None => pattern.push_str(&format!("{{p{index}}}")),
+            None => pattern.push_str(&format!("{{p{}}}", prefix_depth + index)),
         }
     }
     pattern
