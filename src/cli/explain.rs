@@ -30,7 +30,7 @@ pub(super) struct Explain {
 
 impl Explain {
     pub(super) fn run(self) -> u8 {
-        let (_, plan, _) = match app::load(&self.config, std::env::vars()) {
+        let (_, plan, _) = match app::load(&self.config, app::environment()) {
             Ok(loaded) => loaded,
             Err(error) => return fail(&error),
         };

@@ -20,7 +20,7 @@ pub(super) struct Serve {
 
 impl Serve {
     pub(super) fn run(self) -> u8 {
-        let (config, plan, warnings) = match app::load(&self.config, std::env::vars()) {
+        let (config, plan, warnings) = match app::load(&self.config, app::environment()) {
             Ok(loaded) => loaded,
             Err(error) => return fail(&error),
         };

@@ -180,6 +180,8 @@ fn usable(reader: &mut Reader<'_>, at: &Location, text: &str, what: &str) -> Opt
         "is empty"
     } else if text.chars().any(char::is_control) {
         "holds a line break or another control character"
+    } else if text.contains(char::REPLACEMENT_CHARACTER) {
+        "is not UTF-8 text"
     } else {
         return Some(Secret::new(text));
     };
