@@ -3,6 +3,7 @@
 //! hyper serves HTTP/1; around the call stands the outer rim of tower layers. What a connection may
 //! cost is bounded here: the time and size of a head, the number of connections.
 
+mod head;
 mod pace;
 
 use std::convert::Infallible;
@@ -79,9 +80,12 @@ async fn connection(stream: TcpStream, services: Arc<Services>, mut stop: watch:
         let (services, calling) = (Arc::clone(&services), calling.clone());
         async move {
             let _calling = calling.begin();
+            if let Some(status) = head::refused(&request, services.plan.bounds.head_bytes_max) {
+                return Ok::<_, Infallible>(bare(status));
+            }
             let mut told = Told { record: CallRecord::begun(CallId::random()), services };
             let response = call::handle(&told.services, request, &mut told.record).await;
-            Ok::<_, Infallible>(response)
+            Ok(response)
         }
     });
     // Outermost, so that a defect in any stage costs one call and not the connection's task.
@@ -105,6 +109,16 @@ async fn connection(stream: TcpStream, services: Arc<Services>, mut stop: watch:
     if let Err(error) = served {
         tracing::debug!(target: "latimer::server", %error, "a connection ended early");
     }
+}
+
+/// What is told to whom speaks no HTTP, and the end of the connection.
+fn bare(status: StatusCode) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::new()));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
+    response
 }
 
 /// Tells of a call when it is over: also of one whose client went away, or that panicked.
