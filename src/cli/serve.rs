@@ -43,8 +43,9 @@ impl Serve {
                 Ok(gateway) => gateway,
                 Err(error) => return fail(&error),
             };
+            let stop = told_to_stop();
             tell(&format!("latimer ready listen={} admin={}\n", gateway.listen, gateway.admin));
-            told_to_stop().await;
+            stop.await;
             gateway.stop().await;
             0
         })
