@@ -11,7 +11,7 @@ use crate::call::judge::{Verdict, judge};
 use crate::call::respond::{Learned, Responder, nobodys, outcome_of};
 use crate::call::route::{Matched, Way, find_route};
 use crate::call::{
-    CallRecord, Outcome, Services, Stop, admit, body, decode, forward, outgoing, send,
+    CallRecord, Outcome, Services, Stop, admit, body, decode, forward, outgoing, send, trace,
 };
 use crate::ident::CallId;
 use crate::mapping::model::Operation;
@@ -212,6 +212,7 @@ async fn exchange(
     let mut request =
         outgoing::write(services, route, upstream.1, sides, &translated.record, &gateway, &steps)?;
     outgoing::keep_bytes(route, upstream.1, head, bytes, &mut request);
+    trace::pass(&head.headers, &mut request.headers);
     let sent = send::send(services, upstream, request, call, deadline).await;
     match judge(&services.plan.vocabulary, upstream.1, target, &translated.record, sent) {
         Verdict::Yes { record, unreadable } => Ok((record, unreadable)),
