@@ -130,7 +130,7 @@ pub(super) fn admin(
         reader.leaf(section, "listen", form::address)
     };
     let listen = read(reader).unwrap_or_else(|| root.default(ADMIN_LISTEN));
-    let token = section.as_ref().and_then(|section| secrets::under(reader, section, "token"));
+    let token = section.as_ref().and_then(|section| secrets::private(reader, section, "token"));
     if listen.value == clients.value && listen.value.port() != 0 {
         let message = format!("clients and the admin listener both ask for {}", listen.value);
         let (here, there) = (&listen.at, &clients.at);
