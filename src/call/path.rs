@@ -48,7 +48,6 @@ where
     let mut learned = Learned::default();
     let responder = Responder { services, route, head: &head, call };
     let went = go(&responder, matched, body, &mut learned, record).await;
-    record.consumer = learned.consumer.map(|consumer| services.plan.consumers[consumer].clone());
     let (response, outcome) = match went {
         Ok(Went::Translated(answer)) => (responder.yes(answer, &learned), Outcome::Yes),
         Ok(Went::Forwarded(forwarded)) => {
@@ -102,6 +101,7 @@ where
         Way::Unmapped(unmapped) => forward::find_caller(services, route, unmapped, head)?,
     };
     learned.consumer = Some(caller.consumer);
+    record.consumer = Some(services.plan.consumers[caller.consumer].clone());
     learned.decision = match admit::charge(services, matched.route, caller.consumer) {
         Ok(decision) => decision,
         Err((stop, decision)) => {

@@ -173,6 +173,7 @@ async fn a_call_that_outlasts_the_drain_is_told_of() {
     let log = gateway.terminate().await;
     let line = access_line(&log);
     assert!(line.contains("status=499") && line.contains("outcome=\"unknown\""), "{line}");
+    assert!(line.contains("consumer=\"tester\""), "whose write it was: {line}");
     assert!(log.iter().any(|line| line.contains("abandoned")), "{log:#?}");
     let mut told = Vec::new();
     let _ = client.read_to_end(&mut told).await;

@@ -144,6 +144,8 @@ fn check_log(log: &[String], call_id: &str, ours: &str) {
     assert_eq!(first["path"], "/tickets/<ticket>/status");
     assert_eq!(first["outcome"], "yes");
     assert!(first["duration_ms"].as_f64().unwrap() > 0.0);
+    let digits = first["duration_ms"].to_string();
+    assert!(digits.split('.').nth(1).is_none_or(|part| part.len() <= 3), "{digits}");
     assert_eq!(
         (&calls[1]["outcome"], &calls[1]["fault"]),
         (&"no".into(), &"unauthenticated".into())
