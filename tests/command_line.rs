@@ -49,3 +49,50 @@ fn an_environment_that_is_no_text_stops_nothing_but_what_uses_it() {
     check(&run("DESK"), 1, "the variable `DESK` is not UTF-8 text");
     check(&run("LATIMER__DRAIN"), 1, "is not a duration");
 }
+
+#[test]
+fn what_test_finds_is_its_result_field_by_field() {
+    let folder = tempfile::tempdir().unwrap();
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("mappings");
+    let vocabulary = std::fs::read_to_string(shipped.join("vocabulary.yaml")).unwrap();
+    std::fs::write(folder.path().join("vocabulary.yaml"), vocabulary).unwrap();
+    // The page's sample changes TICKET-1234567890-ABCD to resolved, as the member 987654321.
+    let series = std::fs::read_to_string(shipped.join("series.yaml")).unwrap();
+    let right = "means: {ticket: TICKET-1234567890-ABCD, status: resolved, actor: \"987654321\"}";
+    let wrong = "means: {ticket: T-1, status: closed, comment: x}";
+    assert!(series.contains(right));
+    let series = series.replacen(right, wrong, 1);
+    std::fs::write(folder.path().join("series.yaml"), series).unwrap();
+
+    let done = command(folder.path(), &["test", "."]).output().unwrap();
+    assert_eq!((done.status.code(), text(&done.stderr)), (Some(1), ""));
+    let shown = text(&done.stdout);
+    for difference in [
+        "`ticket` is \"TICKET-1234567890-ABCD\", stated as \"T-1\"",
+        "`status` is \"resolved\", stated as \"closed\"",
+        "`comment` is not there, stated as \"x\"",
+        "`actor` is \"987654321\", which is not stated",
+    ] {
+        assert!(shown.contains(difference), "no {difference} in\n{shown}");
+    }
+    assert!(!shown.contains("M101"), "what gets lost between systems is another matter:\n{shown}");
+}
+
+#[test]
+fn a_key_is_hashed_whole_or_not_at_all() {
+    use std::io::Write as _;
+
+    let hash = |key: &[u8]| {
+        let mut command = command(Path::new("."), &["key", "hash"]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(key).unwrap();
+        child.wait_with_output().unwrap()
+    };
+    // FIPS 180-2, appendix B.1.
+    let abc = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    check(&hash(b"abc"), 0, abc);
+    check(&hash(b"abc\n"), 0, abc);
+    check(&hash(b""), 2, "no key on standard input");
+    check(&hash(&[b'a'; 64 * 1024 + 1]), 2, "the key has more than 65536 bytes");
+}

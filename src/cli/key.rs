@@ -50,9 +50,14 @@ fn new() -> u8 {
 
 fn hash() -> u8 {
     let mut key = String::new();
-    let limit = bounds::SECRET_BYTES_MAX as u64;
+    // One byte more than is taken, so that a longer key is told from a whole one.
+    let limit = bounds::SECRET_BYTES_MAX as u64 + 1;
     if let Err(error) = std::io::stdin().take(limit).read_to_string(&mut key) {
         tell(&format!("error: cannot read the key: {error}\n"));
+        return COULD_NOT_TELL;
+    }
+    if key.len() > bounds::SECRET_BYTES_MAX {
+        tell(&format!("error: the key has more than {} bytes\n", bounds::SECRET_BYTES_MAX));
         return COULD_NOT_TELL;
     }
     let key = Secret::new(key.trim_end_matches(['\r', '\n']));
