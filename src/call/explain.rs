@@ -142,7 +142,8 @@ impl Explainer<'_> {
         if !learned.dropped.is_empty() {
             self.show("dropped", vec![Line::new("fields", learned.dropped.join(", "), "")]);
         }
-        self.request((operation, pair), &translated.record, body)?;
+        let kept = if decoded.whole { body } else { &[] };
+        self.request((operation, pair), &translated.record, kept)?;
         match reply {
             Some(reply) => {
                 self.reply((operation, pair), &decoded.record, &translated.record, reply, learned)

@@ -152,6 +152,7 @@ async fn translate(
     let pair = route.pairs[decoded.operation].as_ref().ok_or_else(|| {
         Stop::because(Fault::InvalidRequest, "the upstream has no such operation")
     })?;
+    let bytes = if decoded.whole { bytes } else { &[] };
     let answer =
         exchange(responder, (operation, pair), &decoded.record, bytes, deadline, learned).await?;
     record.unreadable = answer.1;
