@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, HOST};
@@ -20,6 +21,9 @@ use crate::call::Services;
 /// Connections of the operator's at one time.
 const CONNECTIONS_MAX: usize = 64;
 
+/// After an error there.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
+
 /// What Prometheus asks for first.
 const OPEN_METRICS: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
@@ -30,7 +34,11 @@ pub async fn run(listener: TcpListener, ready: Arc<AtomicBool>, services: Arc<Se
     let connections = Arc::new(tokio::sync::Semaphore::new(CONNECTIONS_MAX));
     loop {
         let Ok(permit) = Arc::clone(&connections).acquire_owned().await else { return };
-        let Ok((stream, _)) = listener.accept().await else { continue };
+        let Ok((stream, _)) = listener.accept().await else {
+            // Out of file descriptors, mostly: wait for some to be given back.
+            tokio::time::sleep(ACCEPT_AGAIN).await;
+            continue;
+        };
         let (ready, services) = (Arc::clone(&ready), Arc::clone(&services));
         tokio::spawn(async move {
             let service = service_fn(move |request| {
