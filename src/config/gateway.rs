@@ -80,9 +80,9 @@ pub enum LogFormat {
 /// Which calls the log tells of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Access {
-    /// None but those that went wrong on our side.
+    /// None but those that went wrong behind us.
     Off,
-    /// Every fault, and some of the rest.
+    /// Every call: nothing is left out yet.
     #[default]
     Sampled,
     /// Every call.
