@@ -99,6 +99,13 @@ fn tell(text: &str) {
     let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
+/// Tells whoever sits at a terminal what is waited for; a file or a pipe needs no word.
+fn ask(text: &str) {
+    if std::io::stdin().is_terminal() {
+        tell(&format!("{text}\n"));
+    }
+}
+
 /// Shows findings on stderr, and how many there are.
 fn show(found: &[Diagnostic]) {
     tell(&listed(found, std::io::stderr().is_terminal()));

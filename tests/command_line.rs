@@ -96,3 +96,57 @@ fn a_key_is_hashed_whole_or_not_at_all() {
     check(&hash(b""), 2, "no key on standard input");
     check(&hash(&[b'a'; 64 * 1024 + 1]), 2, "the key has more than 65536 bytes");
 }
+
+#[test]
+fn help_says_where_the_request_comes_from_and_its_sample_is_one() {
+    use std::io::Write as _;
+
+    let folder = folder("");
+    let help = command(folder.path(), &["explain", "--help"]).output().unwrap();
+    check(&help, 0, "read from standard input");
+    let sample = text(&help.stdout).lines().filter_map(|line| line.strip_prefix("    "));
+    let sample: Vec<&str> = sample.skip_while(|line| !line.starts_with("POST ")).collect();
+    let (body, head) = sample.split_last().unwrap();
+    let request = format!("{}\n\n{body}\n", head.join("\n")).replace("the-consumers-key", "k");
+
+    let mut explain =
+        command(folder.path(), &["explain", "--config", "latimer.yaml", "--route", "main"]);
+    explain.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = explain.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(request.as_bytes()).unwrap();
+    let done = child.wait_with_output().unwrap();
+    // Arena's guids have twenty characters, so this one is not found; it was read, and its key let in.
+    check(&done, 1, "not_found");
+    check(&done, 1, "resolved");
+}
+
+#[test]
+fn results_go_to_stdout_messages_to_stderr_and_the_code_tells_which() {
+    let folder = folder("nonsense: 1\n");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let configured = |name: &'static str| vec![name, "--config", "latimer.yaml"];
+    let sim = ["sim", "arena", "--listen", taken.as_str()].to_vec();
+    for (arguments, code, on_stdout) in [
+        (vec!["--version"], 0, true),
+        (vec!["explain", "--help"], 0, true),
+        (vec!["completions", "zsh"], 0, true),
+        (configured("check"), 1, true),
+        (configured("serve"), 1, false),
+        ([configured("explain"), vec!["--route", "main"]].concat(), 1, false),
+        (vec!["check", "--config", "none.yaml"], 2, false),
+        (vec!["test", "nowhere"], 2, false),
+        (vec!["matrix", "nowhere"], 2, false),
+        (vec!["matrix", "--format", "xml"], 2, false),
+        (vec!["completions", "tcsh"], 2, false),
+        (vec!["sim", "arena", "--listen", "nowhere"], 2, false),
+        (vec!["sim", "arena", "--listen", "127.0.0.1:0", "--fault", "reset,every=0"], 2, false),
+        (sim, 2, false),
+        (vec![], 2, false),
+    ] {
+        let done = command(folder.path(), &arguments).output().unwrap();
+        let (shown, told) = (text(&done.stdout), text(&done.stderr));
+        assert_eq!(done.status.code(), Some(code), "{arguments:?}\n{shown}{told}");
+        assert_eq!((!shown.is_empty(), !told.is_empty()), (on_stdout, !on_stdout), "{arguments:?}");
+    }
+}
