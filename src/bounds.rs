@@ -55,7 +55,7 @@ pub const DEADLINE: Duration = Duration::from_secs(30);
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Time for calls in flight when the gateway stops.
 pub const DRAIN: Duration = Duration::from_secs(20);
-/// Calls in flight.
+/// Connections of clients.
 pub const CONCURRENCY_MAX: usize = 10_000;
 /// Idle connections kept to one upstream.
 pub const UPSTREAM_IDLE_MAX: usize = 256;

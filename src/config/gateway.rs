@@ -54,7 +54,7 @@ pub struct Bounds {
     pub body_timeout: Duration,
     /// Time that a connection may stand idle.
     pub idle_timeout: Duration,
-    /// Calls in flight.
+    /// Connections of clients.
     pub concurrency_max: usize,
 }
 
