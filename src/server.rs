@@ -11,6 +11,7 @@
 //! connection may cost is bounded here: the time and size of a head, the number of connections.
 
 mod connection;
+mod head;
 mod pace;
 mod rim;
 mod worker;
