@@ -9,6 +9,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::BytesMut;
 use http::Method;
@@ -26,6 +27,9 @@ use crate::upstream::{SendError, Settings};
 /// Bytes that are made room for at a time. Most answers fit.
 const READ_BYTES: usize = 4 * 1024;
 
+/// For how long after an answer a connection counts as open without a look.
+const TRUSTED: Duration = Duration::from_millis(2);
+
 /// The name or address, and the port.
 type Address = (String, u16);
 
@@ -34,15 +38,20 @@ type Address = (String, u16);
 pub(super) struct Connection {
     stream: TcpStream,
     alarm: Alarm,
+    /// Room for what is read, kept from one answer to the next.
+    room: BytesMut,
+    /// Answers that it has brought.
+    answers: u32,
     /// When it was opened.
     pub(super) opened: Instant,
 }
 
-/// What comes of a request on a connection.
+/// An answer; the connection with it if it can take another request.
+pub(super) type Exchanged = Result<(Reply, Option<Connection>), Unanswered>;
+
+/// A request without an answer.
 #[derive(Debug)]
-pub(super) enum Exchanged {
-    /// An answer; the connection with it if it can take another request.
-    Answered(Reply, Option<Connection>),
+pub(super) enum Unanswered {
     /// Not a byte was written.
     NothingSent(Failure),
     /// Bytes were written, and no full head came.
@@ -75,15 +84,25 @@ struct Transfer<'m> {
 
 impl Connection {
     fn new(stream: TcpStream) -> Self {
-        Self { stream, alarm: Alarm::default(), opened: Instant::now() }
+        Self {
+            stream,
+            alarm: Alarm::default(),
+            room: BytesMut::new(),
+            answers: 0,
+            opened: Instant::now(),
+        }
     }
 
     /// Looks whether it can take the next request: the other side has neither closed it nor said
     /// anything since its last answer.
     ///
     /// The kernel is asked, not the runtime, which may not have heard yet. What the other side does
-    /// after this look is what remains unseen.
-    pub(super) fn is_silent(&self) -> bool {
+    /// after this look is what remains unseen. One that has proved that it keeps connections open need not
+    /// be asked again at once: a server closes what has stood idle, or says that it will.
+    pub(super) fn is_silent(&self, idle: Duration) -> bool {
+        if self.answers > 1 && idle < TRUSTED {
+            return true;
+        }
         match SockRef::from(&self.stream).peek(&mut [MaybeUninit::uninit()]) {
             Ok(_) => false,
             Err(error) => error.kind() == io::ErrorKind::WouldBlock,
@@ -98,13 +117,15 @@ impl Connection {
         reply_bytes_max: usize,
         deadline: Instant,
     ) -> Exchanged {
-        let received = BytesMut::with_capacity(READ_BYTES);
+        let mut received = std::mem::take(&mut self.room);
+        // The last answer's bytes have been given up by now, mostly, and their place is used again.
+        received.reserve(READ_BYTES);
         let mut transfer =
             Transfer { unsent: message, sent: false, received, ended: false, deadline };
         let mut head = match self.read_head(&mut transfer, method).await {
             Ok(head) => head,
-            Err(failure) if !transfer.sent => return Exchanged::NothingSent(failure),
-            Err(failure) => return Exchanged::Lost(failure),
+            Err(failure) if !transfer.sent => return Err(Unanswered::NothingSent(failure)),
+            Err(failure) => return Err(Unanswered::Lost(failure)),
         };
         let body = match self.read_body(&mut transfer, &mut head, reply_bytes_max).await {
             Ok(whole) => ReplyBody::Whole(whole),
@@ -117,7 +138,9 @@ impl Connection {
             && transfer.unsent.is_empty()
             && transfer.received.is_empty()
             && matches!(body, ReplyBody::Whole(_));
-        Exchanged::Answered(Reply { head: head.parts, body }, can_go_on.then_some(self))
+        self.room = transfer.received;
+        self.answers = self.answers.saturating_add(1);
+        Ok((Reply { head: head.parts, body }, can_go_on.then_some(self)))
     }
 
     async fn read_head(
