@@ -10,9 +10,15 @@
 //! ends between that look and the first byte, the untouched request goes to a fresh one, once. If the
 //! other side closes it while our bytes are on their way, nobody knows.
 
+pub mod breaker;
+pub mod budget;
 mod connection;
+pub mod endpoints;
+pub mod gate;
+pub mod health;
 #[cfg(test)]
 mod tests;
+mod window;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
