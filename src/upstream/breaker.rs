@@ -151,6 +151,9 @@ impl Breaker {
         self.phase.load(Ordering::Relaxed).div_ceil(2)
     }
 
+    // A thread that is held up between its look at the phase and its count may count in the next phase: one
+    // call too many in a window. What changes the phase looks again, under the lock.
+
     fn succeeded(&self, phase: u64, now: Instant) {
         if self.phase.load(Ordering::Acquire) != phase {
             return;

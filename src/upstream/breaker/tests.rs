@@ -202,6 +202,18 @@ fn threads_open_it_once() {
     assert_eq!(wait(&breaker, now), RULES.open);
 }
 
+#[test]
+fn a_thread_that_comes_late_to_open_it_changes_nothing() {
+    let (breaker, now) = breaker();
+    breaker.open(0, now);
+    breaker.open(0, now + ms(1));
+    assert_eq!((wait(&breaker, now), breaker.openings()), (RULES.open, 1));
+    let due = now + RULES.open;
+    succeed(&breaker, due);
+    breaker.open(0, due);
+    assert_eq!(breaker.state(due), State::Closed, "its phase is over");
+}
+
 /// The breaker as a list of what happened, without atomics, slots of its own or shortcuts.
 struct Model {
     rules: Rules,
