@@ -1,6 +1,7 @@
 //! What concerns the gateway as a whole: listeners, bounds, proxies, log.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -56,7 +57,7 @@ pub struct Bounds {
     pub idle_timeout: Duration,
     /// Calls in flight.
     pub concurrency_max: usize,
-    /// Connections, busy and idle.
+    /// Connections, idle ones too.
     pub connections_max: usize,
 }
 
@@ -82,9 +83,9 @@ pub enum LogFormat {
 /// Which calls the log tells of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Access {
-    /// None but those that went wrong on our side.
+    /// None but those that went wrong behind us.
     Off,
-    /// Every fault, and some of the rest.
+    /// Every call: nothing is left out yet.
     #[default]
     Sampled,
     /// Every call.
@@ -133,7 +134,7 @@ pub(super) fn admin(
         reader.leaf(section, "listen", form::address)
     };
     let listen = read(reader).unwrap_or_else(|| root.default(ADMIN_LISTEN));
-    let token = section.as_ref().and_then(|section| secrets::under(reader, section, "token"));
+    let token = section.as_ref().and_then(|section| secrets::private(reader, section, "token"));
     if listen.value == clients.value && listen.value.port() != 0 {
         let message = format!("clients and the admin listener both ask for {}", listen.value);
         let (here, there) = (&listen.at, &clients.at);
@@ -191,6 +192,13 @@ fn count(
         .leaf(section, key, form::count_to(max))
         .and_then(|count| usize::try_from(count.value).ok())
         .unwrap_or(default)
+}
+
+/// `workers`, the threads that serve: one per processor that the program may use, by default.
+pub(super) fn workers(reader: &mut Reader<'_>, root: &Section<'_>) -> NonZeroUsize {
+    let all = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let count = count(reader, root, "workers", bounds::WORKERS_MAX, all.get());
+    NonZeroUsize::new(count).unwrap_or(all)
 }
 
 /// `mappings`, a folder.

@@ -80,6 +80,7 @@ pub(super) const ROOT: &[Field] = &[
     Field::now("upstreams", Shape::Named("upstream", UPSTREAM)),
     Field::now("consumers", Shape::Named("consumer", CONSUMER)),
     Field::now("routes", Shape::Named("route", ROUTE)),
+    Field::leaf("workers"),
     Field::leaf("drain"),
     Field::now("log", Shape::Map(LOG)),
     Field::later("state", Shape::Later(Form::Starts(&["sqlite://", "postgres://"]))),
@@ -98,7 +99,10 @@ const TLS: &[Field] = &[
 
 /// The keys of `admin`.
 pub(super) const ADMIN: &[Field] =
-    &[Field::leaf("listen"), Field::now("token", Shape::Secret(SECRET))];
+    &[Field::leaf("listen"), Field::now("token", Shape::Secret(ADMIN_TOKEN))];
+
+/// The keys of the operator's token: every process of ours sees the environment.
+pub(super) const ADMIN_TOKEN: &[Field] = &[Field::leaf("file")];
 
 /// The keys of `bounds`.
 pub(super) const BOUNDS: &[Field] = &[
