@@ -10,11 +10,17 @@
 //! one: if it ends between that look and the first byte, the untouched request goes to a fresh one,
 //! once. If the other side closes it while our bytes are on their way, nobody knows.
 
+pub mod breaker;
+pub mod budget;
 mod connection;
+pub mod endpoints;
+pub mod gate;
+pub mod health;
 mod reply;
 mod request;
 #[cfg(test)]
 mod tests;
+mod window;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
