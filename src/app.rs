@@ -9,7 +9,7 @@ use std::time::Duration;
 use socket2::{Domain, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::MissedTickBehavior;
 
 use crate::call::{Metrics, Services};
@@ -18,6 +18,7 @@ use crate::config::{self, Config, Limit};
 use crate::diag::Diagnostic;
 use crate::limit::Limiter;
 use crate::plan::{self, Plan};
+use crate::upstream::gate::Gate;
 use crate::{admin, bounds, server, upstream};
 
 /// What keeps the program from starting.
@@ -43,6 +44,7 @@ pub struct Gateway {
     serving: JoinHandle<()>,
     administering: JoinHandle<()>,
     sweeping: JoinHandle<()>,
+    watching: JoinSet<()>,
 }
 
 /// Reads a configuration and its mappings, and checks all of it. Gives warnings besides.
@@ -82,13 +84,14 @@ pub async fn start(config: &Config, plan: Plan) -> Result<Gateway, StartError> {
     let admin = operators.local_addr().map_err(failed(admin))?;
     let settings = server::Settings {
         workers: config.workers,
-        connections_max: bounds::CONNECTIONS_MAX,
+        connections_max: config.bounds.connections_max,
         drain: config.drain,
     };
     let shared = Shared::new(plan);
     let (stop, stopped) = watch::channel(false);
     let ready = Arc::new(AtomicBool::new(true));
     let sweeping = tokio::spawn(sweep(Arc::clone(&shared.limiters), stopped.clone()));
+    let watching = shared.watch(&stopped);
     let metrics = Arc::clone(&shared.metrics);
     let administering = tokio::spawn(admin::run(operators, Arc::clone(&ready), metrics));
     let serving = tokio::spawn(async move {
@@ -96,7 +99,7 @@ pub async fn start(config: &Config, plan: Plan) -> Result<Gateway, StartError> {
             tracing::error!(target: "latimer::server", %error, "cannot serve");
         }
     });
-    Ok(Gateway { listen, admin, stop, ready, serving, administering, sweeping })
+    Ok(Gateway { listen, admin, stop, ready, serving, administering, sweeping, watching })
 }
 
 /// A listener whose queue holds what may arrive in a burst; the system's own limit may be lower.
@@ -117,6 +120,7 @@ impl Gateway {
         let _ = self.stop.send(true);
         let _ = self.sweeping.await;
         let _ = self.serving.await;
+        self.watching.join_all().await;
         self.administering.abort();
     }
 }
@@ -127,6 +131,10 @@ pub struct Shared {
     plan: Arc<Plan>,
     limiters: Arc<Vec<Option<Limiter>>>,
     metrics: Arc<Metrics>,
+    /// By upstream.
+    upstreams: Vec<Arc<upstream::Shared>>,
+    /// Calls in flight.
+    gate: Arc<Gate>,
 }
 
 impl Shared {
@@ -141,7 +149,26 @@ impl Shared {
             })
             .collect();
         let metrics = Arc::new(Metrics::new(&plan));
-        Self { plan: Arc::new(plan), limiters: Arc::new(limiters), metrics }
+        let upstreams = plan.upstreams.iter().map(|planned| {
+            let count = planned.endpoints.len();
+            Arc::new(upstream::Shared::new(count, &planned.resilience))
+        });
+        let upstreams = upstreams.collect();
+        let gate = Arc::new(Gate::new(plan.bounds.concurrency_max));
+        let limiters = Arc::new(limiters);
+        Self { plan: Arc::new(plan), limiters, metrics, upstreams, gate }
+    }
+
+    /// Asks endpoints whether they are well, where that is wanted.
+    fn watch(&self, stop: &watch::Receiver<bool>) -> JoinSet<()> {
+        let mut watching = JoinSet::new();
+        for (planned, shared) in self.plan.upstreams.iter().zip(&self.upstreams) {
+            let Some(rules) = planned.resilience.health.clone() else { continue };
+            let (name, endpoints) = (planned.name.clone(), endpoints(planned).collect());
+            let shared = Arc::clone(shared);
+            watching.spawn(upstream::watch(name, shared, endpoints, rules, stop.clone()));
+        }
+        watching
     }
 
     /// The services of one worker.
@@ -150,16 +177,10 @@ impl Shared {
             .plan
             .upstreams
             .iter()
-            .map(|planned| {
-                upstream::Upstream::new(upstream::Settings {
-                    host: planned.url.host.clone(),
-                    port: planned.url.port,
-                    authority: planned.url.authority_text(),
-                    connect_timeout: planned.connect_timeout,
-                    idle_max: bounds::UPSTREAM_IDLE_MAX,
-                    idle_timeout: UPSTREAM_IDLE_TIMEOUT,
-                    reply_bytes_max: planned.reply_bytes_max,
-                })
+            .zip(&self.upstreams)
+            .map(|(planned, shared)| {
+                let endpoints = endpoints(planned);
+                Arc::new(upstream::Upstream::new(Arc::clone(shared), endpoints))
             })
             .collect();
         Services {
@@ -167,8 +188,22 @@ impl Shared {
             upstreams,
             limiters: Arc::clone(&self.limiters),
             metrics: Arc::clone(&self.metrics),
+            gate: Arc::clone(&self.gate),
         }
     }
+}
+
+/// What the connections to each endpoint of an upstream are made with.
+fn endpoints(planned: &plan::Upstream) -> impl Iterator<Item = upstream::Settings> {
+    planned.endpoints.iter().map(|url| upstream::Settings {
+        host: url.host.clone(),
+        port: url.port,
+        authority: url.authority_text(),
+        connect_timeout: planned.connect_timeout,
+        idle_max: bounds::UPSTREAM_IDLE_MAX,
+        idle_timeout: UPSTREAM_IDLE_TIMEOUT,
+        reply_bytes_max: planned.reply_bytes_max,
+    })
 }
 
 /// Gives back what is no longer needed, at intervals and until told to stop: what a call leaves behind

@@ -16,6 +16,7 @@ mod outside;
 mod pairs;
 mod policies;
 mod refusals;
+mod resilience;
 mod scripted;
 mod sixth;
 mod tables;
