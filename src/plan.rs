@@ -23,6 +23,7 @@ use crate::mapping::check::unverified;
 use crate::mapping::model::{Mapping, Vocabulary};
 use crate::mapping::run::{Secrets, Settings};
 use crate::secret::{KeyHash, hash_key};
+use crate::tls::ClientSettings;
 
 /// Everything that calls run on.
 #[derive(Debug)]
@@ -105,6 +106,8 @@ pub struct Upstream {
     pub secrets: Secrets,
     /// Where it is.
     pub url: Url,
+    /// What it has to show and what it is shown; none for plain http.
+    pub tls: Option<ClientSettings>,
     /// What an answer may have at most.
     pub reply_bytes_max: usize,
     /// Time for a connection.

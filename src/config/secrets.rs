@@ -165,12 +165,12 @@ fn read_file(path: &Path) -> std::io::Result<(Zeroizing<String>, bool)> {
 }
 
 #[cfg(unix)]
-fn others_may_read(metadata: &std::fs::Metadata) -> bool {
+pub(super) fn others_may_read(metadata: &std::fs::Metadata) -> bool {
     std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o004 != 0
 }
 
 #[cfg(not(unix))]
-fn others_may_read(_: &std::fs::Metadata) -> bool {
+pub(super) fn others_may_read(_: &std::fs::Metadata) -> bool {
     false
 }
 

@@ -49,7 +49,7 @@ fn check(reader: &mut Reader<'_>, key: &'static str, shape: &'static Shape, item
 
 fn form_of(form: Form, text: &str) -> Result<(), Malformed> {
     match form {
-        Form::Text | Form::Path => form::text(text).map(drop),
+        Form::Text => form::text(text).map(drop),
         Form::Count => form::count(text).map(drop),
         Form::Rate => form::rate(text).map(drop),
         Form::Url => Url::parse(text).map(drop),

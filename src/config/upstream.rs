@@ -8,10 +8,11 @@ use super::gateway::TIMEOUT;
 use super::section::{Reader, Section};
 use super::settings::{self, Setting};
 use super::tree::{Entry, Kind, Spanned};
-use super::{codes, schema, secrets};
+use super::{codes, schema, secrets, tls};
 use crate::bounds;
 use crate::diag::{Diagnostic, Location, SourceFile};
 use crate::secret::Secret;
+use crate::tls::ClientSettings;
 use crate::yaml;
 
 /// The least and the most that an answer may be bound to.
@@ -26,6 +27,8 @@ pub struct Upstream {
     pub vendor: Spanned<String>,
     /// Where it answers.
     pub url: Spanned<Url>,
+    /// What it has to show and what it is shown; none for plain http.
+    pub tls: Option<ClientSettings>,
     /// Values of its mapping's settings.
     pub settings: Vec<Setting>,
     /// What we show it.
@@ -92,6 +95,7 @@ fn one(reader: &mut Reader<'_>, entry: &Entry) -> Option<Upstream> {
     if let (Some(url), Some(secret), false) = (&url, credential.first(), plaintext) {
         refuse_plaintext(reader, url, &secret.at);
     }
+    let tls = tls::client(reader, &section, url.as_ref());
     let settings = settings::read(reader, &section);
     let reply_bytes_max =
         reader.size(&section, "reply_bytes_max", REPLY_BYTES, bounds::REPLY_BYTES_MAX);
@@ -102,6 +106,7 @@ fn one(reader: &mut Reader<'_>, entry: &Entry) -> Option<Upstream> {
         name: entry.name.clone(),
         vendor: vendor?,
         url: url?,
+        tls,
         settings,
         credential,
         reply_bytes_max,
@@ -127,14 +132,8 @@ fn url(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Spanned<Url>> {
     if section.get("urls").is_some() && section.get("url").is_none() {
         return None; // `urls` is reported as what it is
     }
-    let item = reader.required(section, "url", "add `url: http://HOST:PORT/PATH`")?;
-    let url = reader.parsed(item, "url", Url::parse)?;
-    if url.value.scheme == Scheme::Https {
-        let message = "`https` upstreams are not supported by this version";
-        reader.error(codes::UNSUPPORTED, &url.at, message, "write an `http` URL");
-        return None;
-    }
-    Some(url)
+    let item = reader.required(section, "url", "add `url: https://HOST:PORT/PATH`")?;
+    reader.parsed(item, "url", Url::parse)
 }
 
 fn credential(reader: &mut Reader<'_>, section: &Section<'_>) -> Credential {
@@ -159,7 +158,7 @@ fn refuse_plaintext(reader: &mut Reader<'_>, url: &Spanned<Url>, credential: &Lo
     let finding = Diagnostic::error(codes::UNSAFE, url.at.clone(), message)
         .label("plain http, and not an address of this machine")
         .also(credential.clone(), "this would be sent")
-        .note("if the network between is trusted, say so with `plaintext: allow` at the upstream");
+        .note("write an `https` URL; or if the network between is trusted, say so with `plaintext: allow`");
     reader.findings.push(finding);
 }
 

@@ -115,6 +115,7 @@ impl Builder<'_> {
             settings,
             secrets,
             url: upstream.url.value.clone(),
+            tls: upstream.tls.clone(),
             reply_bytes_max: upstream.reply_bytes_max,
             connect_timeout: upstream.connect_timeout,
         })

@@ -63,6 +63,18 @@ impl Error {
 }
 
 impl Wrong {
+    /// True if it is the private key that is wrong: both may stand in one file.
+    pub fn is_of_key(&self) -> bool {
+        match self {
+            Self::NoKey | Self::EncryptedKey | Self::BadKey(_) | Self::OtherKey => true,
+            Self::Unreadable(_)
+            | Self::TooLarge { .. }
+            | Self::NotPem(_)
+            | Self::NoCertificate
+            | Self::BadCertificate { .. } => false,
+        }
+    }
+
     /// What to do about it.
     pub fn hint(&self) -> &'static str {
         match self {

@@ -29,6 +29,14 @@ pub struct Identity {
     validity: Option<Validity>,
 }
 
+/// Both, or everything that is wrong.
+fn both<A, B>(one: Result<A, Error>, other: Result<B, Error>) -> Result<(A, B), Vec<Error>> {
+    match (one, other) {
+        (Ok(one), Ok(other)) => Ok((one, other)),
+        (one, other) => Err(one.err().into_iter().chain(other.err()).collect()),
+    }
+}
+
 /// The bytes of both files.
 pub(super) struct Read {
     cert: Zeroizing<Vec<u8>>,
@@ -37,11 +45,12 @@ pub(super) struct Read {
 
 impl Files {
     /// Reads both files.
-    pub(super) fn read(&self) -> Result<Read, Error> {
+    pub(super) fn read(&self) -> Result<Read, Vec<Error>> {
         let cert = pem::read(&self.cert, bounds::TLS_FILE_BYTES_MAX)
-            .map_err(|wrong| Error::file(&self.cert, wrong))?;
+            .map_err(|wrong| Error::file(&self.cert, wrong));
         let key = pem::read(&self.key, bounds::SECRET_BYTES_MAX)
-            .map_err(|wrong| Error::file(&self.key, wrong))?;
+            .map_err(|wrong| Error::file(&self.key, wrong));
+        let (cert, key) = both(cert, key)?;
         Ok(Read { cert, key })
     }
 }
@@ -62,31 +71,29 @@ impl Identity {
     /// Reads a certificate and its key, and sees that they belong together.
     ///
     /// # Errors
-    /// Which of the two files cannot be used, and why.
-    pub fn read(files: Files) -> Result<Self, Error> {
+    /// Which of the two files cannot be used, and why; both, if that is so.
+    pub fn read(files: Files) -> Result<Self, Vec<Error>> {
         let read = files.read()?;
         Self::of(files, &read)
     }
 
-    pub(super) fn of(files: Files, read: &Read) -> Result<Self, Error> {
+    pub(super) fn of(files: Files, read: &Read) -> Result<Self, Vec<Error>> {
         let cert = |wrong| Error::file(&files.cert, wrong);
         let key = |wrong| Error::file(&files.key, wrong);
-        let chain = pem::certificates(&read.cert).map_err(cert)?;
-        let private = pem::key(&read.key).map_err(key)?;
-        let private = provider()
-            .key_provider
-            .load_private_key(private)
-            .map_err(|cause| key(Wrong::BadKey(cause)))?;
+        let chain = pem::certificates(&read.cert).map_err(cert);
+        let load = |private| provider().key_provider.load_private_key(private);
+        let private = pem::key(&read.key).and_then(|private| load(private).map_err(Wrong::BadKey));
+        let (chain, private) = both(chain, private.map_err(key))?;
         let validity = chain.first().and_then(|first| Validity::of(first));
         let certified = CertifiedKey::new(chain, private);
         match certified.keys_match() {
             Ok(()) => {}
             Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::KeyMismatch)) => {
-                return Err(key(Wrong::OtherKey));
+                return Err(vec![key(Wrong::OtherKey)]);
             }
             // A key that does not tell its public half cannot be held against anything.
             Err(rustls::Error::InconsistentKeys(_)) => {}
-            Err(cause) => return Err(cert(Wrong::BadCertificate { number: 1, cause })),
+            Err(cause) => return Err(vec![cert(Wrong::BadCertificate { number: 1, cause })]),
         }
         let digest = read.digest();
         Ok(Self { files, certified: Arc::new(certified), digest, validity })

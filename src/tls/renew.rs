@@ -32,7 +32,7 @@ pub enum Renewed {
     /// The certificate was replaced by another one.
     Replaced(Option<Validity>),
     /// They say something new that cannot be used: the certificate in use stays.
-    Kept(Error),
+    Kept(Vec<Error>),
 }
 
 /// What the last look saw.
@@ -64,7 +64,7 @@ impl Renewable {
         let read = self.files.read();
         let sees = match &read {
             Ok(read) => Seen::Content(read.digest()),
-            Err(error) => Seen::Unreadable(error.to_string()),
+            Err(errors) => Seen::Unreadable(told(errors)),
         };
         if *seen == sees {
             return Renewed::Unchanged;
@@ -76,7 +76,7 @@ impl Renewable {
                 self.current.store(identity.certified);
                 Renewed::Replaced(validity)
             }
-            Err(error) => Renewed::Kept(error),
+            Err(errors) => Renewed::Kept(errors),
         }
     }
 }
@@ -118,14 +118,19 @@ fn tell(identity: &Renewable, renewed: &Renewed) {
                 tracing::warn!(target: "latimer::tls", %cert, until, "the new certificate does not hold now");
             }
         }
-        Renewed::Kept(error) => {
+        Renewed::Kept(errors) => {
             tracing::error!(
                 target: "latimer::tls",
-                %error,
+                error = told(errors),
                 "the new certificate cannot be used: the one before it stays"
             );
         }
     }
+}
+
+fn told(errors: &[Error]) -> String {
+    let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    texts.join("; ")
 }
 
 impl ResolvesServerCert for Renewable {

@@ -284,7 +284,10 @@ async fn a_new_certificate_is_shown_and_a_broken_one_is_not() {
     stage.write("server.cert", &second.cert);
     let kept = certificate.renew();
     assert!(
-        matches!(&kept, Renewed::Kept(Error::File { path, wrong: Wrong::OtherKey }) if path.ends_with("server.key")),
+        matches!(&kept, Renewed::Kept(errors) if matches!(
+            errors.as_slice(),
+            [Error::File { path, wrong: Wrong::OtherKey }] if path.ends_with("server.key")
+        )),
         "{kept:?}"
     );
     assert!(matches!(certificate.renew(), Renewed::Unchanged), "told once");
@@ -301,7 +304,10 @@ async fn a_new_certificate_is_shown_and_a_broken_one_is_not() {
     fs::remove_file(stage.path("server.cert")).unwrap();
     let gone = certificate.renew();
     assert!(
-        matches!(gone, Renewed::Kept(Error::File { wrong: Wrong::Unreadable(_), .. })),
+        matches!(&gone, Renewed::Kept(errors) if matches!(
+            errors.as_slice(),
+            [Error::File { wrong: Wrong::Unreadable(_), .. }]
+        )),
         "{gone:?}"
     );
     assert!(matches!(certificate.renew(), Renewed::Unchanged), "told once");
@@ -372,7 +378,7 @@ fn what_is_wrong_with_a_file_is_said() {
     ];
     for (cert, key, wanted) in cases {
         let files = Files { cert: stage.write("c", cert), key: stage.write("k", key) };
-        let error = Identity::read(files).unwrap_err();
+        let error = Identity::read(files).unwrap_err().remove(0);
         let said = error.to_string();
         let folder = format!("{}/", stage.folder.path().display());
         assert!(said.strip_prefix(&folder).unwrap().starts_with(wanted), "{wanted}: {said}");
@@ -380,7 +386,10 @@ fn what_is_wrong_with_a_file_is_said() {
         assert!(!wrong.hint().is_empty());
     }
     let missing = Files { cert: stage.path("nothing"), key: stage.path("k") };
-    assert!(Identity::read(missing).unwrap_err().to_string().contains("cannot be read"));
+    let said = Identity::read(missing).unwrap_err().remove(0).to_string();
+    assert!(said.contains("cannot be read"), "{said}");
+    let both = Files { cert: stage.write("c", ""), key: stage.write("k", encrypted) };
+    assert_eq!(Identity::read(both).unwrap_err().len(), 2, "both are told");
 
     let bundle = format!("{}{damaged}", stage.ours.pem());
     let said = Roots::read(&stage.write("bundle", &bundle)).unwrap_err().to_string();
