@@ -9,13 +9,16 @@ use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, HOST};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
+use tower::ServiceBuilder;
+use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::bounds;
-use crate::call::Services;
+use crate::call::Metrics;
 
 /// Connections of the operator's at one time.
 const CONNECTIONS_MAX: usize = 64;
@@ -26,18 +29,20 @@ const OPEN_METRICS: HeaderValue =
 const PLAIN: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
 /// Serves until the task is dropped.
-pub async fn run(listener: TcpListener, ready: Arc<AtomicBool>, services: Arc<Services>) {
+pub async fn run(listener: TcpListener, ready: Arc<AtomicBool>, metrics: Arc<Metrics>) {
     let connections = Arc::new(tokio::sync::Semaphore::new(CONNECTIONS_MAX));
     loop {
         let Ok(permit) = Arc::clone(&connections).acquire_owned().await else { return };
         let Ok((stream, _)) = listener.accept().await else { continue };
-        let (ready, services) = (Arc::clone(&ready), Arc::clone(&services));
+        let (ready, metrics) = (Arc::clone(&ready), Arc::clone(&metrics));
         tokio::spawn(async move {
-            let service = service_fn(move |request| {
-                let metrics = || services.metrics.text();
-                let response = answer(&request, ready.load(Ordering::Acquire), metrics);
+            let answering = tower::service_fn(move |request: Request<Incoming>| {
+                let text = || metrics.text();
+                let response = answer(&request, ready.load(Ordering::Acquire), text);
                 async move { Ok::<_, Infallible>(response) }
             });
+            let service = ServiceBuilder::new().layer(CatchPanicLayer::new()).service(answering);
+            let service = TowerToHyperService::new(service);
             let served = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(bounds::HEADER_TIMEOUT)

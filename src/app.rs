@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use socket2::{Domain, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -65,25 +66,40 @@ pub fn load(
 /// # Errors
 /// If an address cannot be listened on.
 pub async fn start(config: &Config, plan: Plan) -> Result<Gateway, StartError> {
-    let bind = async |address: std::net::SocketAddr| {
-        TcpListener::bind(address)
-            .await
-            .map_err(|error| StartError::Bind(address.to_string(), error))
+    let failed =
+        |address: std::net::SocketAddr| move |error| StartError::Bind(address.to_string(), error);
+    let (listen, admin) = (config.listen.value, config.admin.listen.value);
+    let clients = listen_on(listen).map_err(failed(listen))?;
+    let operators = TcpListener::bind(admin).await.map_err(failed(admin))?;
+    let listen = clients.local_addr().map_err(failed(listen))?;
+    let admin = operators.local_addr().map_err(failed(admin))?;
+    let settings = server::Settings {
+        workers: config.workers,
+        connections_max: bounds::CONNECTIONS_MAX,
+        drain: config.drain,
     };
-    let clients = bind(config.listen.value).await?;
-    let operators = bind(config.admin.listen.value).await?;
-    let address = |listener: &TcpListener| {
-        listener.local_addr().map_err(|error| StartError::Bind("?".to_owned(), error))
-    };
-    let (listen, admin) = (address(&clients)?, address(&operators)?);
-    let services = Arc::new(services(plan));
+    let shared = Shared::new(plan);
     let (stop, stopped) = watch::channel(false);
     let ready = Arc::new(AtomicBool::new(true));
-    let sweeping = tokio::spawn(sweep(Arc::clone(&services), stopped.clone()));
-    let administering =
-        tokio::spawn(admin::run(operators, Arc::clone(&ready), Arc::clone(&services)));
-    let serving = tokio::spawn(server::run(clients, services, stopped, config.drain));
+    let sweeping = tokio::spawn(sweep(Arc::clone(&shared.limiters), stopped.clone()));
+    let metrics = Arc::clone(&shared.metrics);
+    let administering = tokio::spawn(admin::run(operators, Arc::clone(&ready), metrics));
+    let serving = tokio::spawn(async move {
+        if let Err(error) = server::run(clients, settings, || shared.services(), stopped).await {
+            tracing::error!(target: "latimer::server", %error, "cannot serve");
+        }
+    });
     Ok(Gateway { listen, admin, stop, ready, serving, administering, sweeping })
+}
+
+/// A listener whose queue holds what may arrive in a burst; the system's own limit may be lower.
+fn listen_on(address: std::net::SocketAddr) -> io::Result<std::net::TcpListener> {
+    const BACKLOG: i32 = 4096;
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
 }
 
 impl Gateway {
@@ -98,37 +114,59 @@ impl Gateway {
     }
 }
 
-/// The live things that a plan names.
-pub fn services(plan: Plan) -> Services {
-    let upstreams = plan
-        .upstreams
-        .iter()
-        .map(|planned| {
-            upstream::Upstream::new(upstream::Settings {
-                host: planned.url.host.clone(),
-                port: planned.url.port,
-                connect_timeout: planned.connect_timeout,
-                idle_max: bounds::UPSTREAM_IDLE_MAX,
-                idle_timeout: UPSTREAM_IDLE_TIMEOUT,
-                reply_bytes_max: planned.reply_bytes_max,
+/// The live things that all workers share.
+#[derive(Debug)]
+pub struct Shared {
+    plan: Arc<Plan>,
+    limiters: Arc<Vec<Option<Limiter>>>,
+    metrics: Arc<Metrics>,
+}
+
+impl Shared {
+    /// The live things that a plan names.
+    pub fn new(plan: Plan) -> Self {
+        let limiters = plan
+            .routes
+            .iter()
+            .map(|route| match &route.limit {
+                Limit::None => None,
+                Limit::Bucket { rate, burst } => Some(Limiter::new(rate.count, rate.per, *burst)),
             })
-        })
-        .collect();
-    let limiters = plan
-        .routes
-        .iter()
-        .map(|route| match &route.limit {
-            Limit::None => None,
-            Limit::Bucket { rate, burst } => Some(Limiter::new(rate.count, rate.per, *burst)),
-        })
-        .collect();
-    let metrics = Metrics::new(&plan);
-    Services { plan: Arc::new(plan), upstreams, limiters, metrics }
+            .collect();
+        let metrics = Arc::new(Metrics::new(&plan));
+        Self { plan: Arc::new(plan), limiters: Arc::new(limiters), metrics }
+    }
+
+    /// The services of one worker.
+    pub fn services(&self) -> Services {
+        let upstreams = self
+            .plan
+            .upstreams
+            .iter()
+            .map(|planned| {
+                upstream::Upstream::new(upstream::Settings {
+                    host: planned.url.host.clone(),
+                    port: planned.url.port,
+                    authority: planned.url.authority_text(),
+                    connect_timeout: planned.connect_timeout,
+                    idle_max: bounds::UPSTREAM_IDLE_MAX,
+                    idle_timeout: UPSTREAM_IDLE_TIMEOUT,
+                    reply_bytes_max: planned.reply_bytes_max,
+                })
+            })
+            .collect();
+        Services {
+            plan: Arc::clone(&self.plan),
+            upstreams,
+            limiters: Arc::clone(&self.limiters),
+            metrics: Arc::clone(&self.metrics),
+        }
+    }
 }
 
 /// Gives back what is no longer needed, at intervals and until told to stop: what a call leaves behind
-/// in a limiter or in a pool would otherwise stay until the next call comes by, if one does.
-async fn sweep(services: Arc<Services>, mut stop: watch::Receiver<bool>) {
+/// in a limiter would otherwise stay until the next call comes by, if one does.
+async fn sweep(limiters: Arc<Vec<Option<Limiter>>>, mut stop: watch::Receiver<bool>) {
     let mut ticks = tokio::time::interval(bounds::SWEEP_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -136,8 +174,7 @@ async fn sweep(services: Arc<Services>, mut stop: watch::Receiver<bool>) {
             _ = ticks.tick() => {}
             _ = stop.changed() => return,
         }
-        services.limiters.iter().flatten().for_each(Limiter::sweep);
-        services.upstreams.iter().for_each(|upstream| upstream.sweep());
+        limiters.iter().flatten().for_each(Limiter::sweep);
     }
 }
 
@@ -180,14 +217,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn full_buckets_are_swept_until_the_gateway_stops() {
-        let mut services = services(minimal().1);
         // Full again after a microsecond of the limiter's own clock, which is never paused.
-        services.limiters[0] = Some(Limiter::new(1_000_000, Duration::from_secs(1), 1));
-        let services = Arc::new(services);
+        let limiter = Limiter::new(1_000_000, Duration::from_secs(1), 1);
+        let limiters = Arc::new(vec![None, Some(limiter)]);
         let (stop, stopped) = watch::channel(false);
-        let sweeping = tokio::spawn(sweep(Arc::clone(&services), stopped));
+        let sweeping = tokio::spawn(sweep(Arc::clone(&limiters), stopped));
         tokio::time::sleep(bounds::SWEEP_INTERVAL / 2).await;
-        let limiter = services.limiters[0].as_ref().unwrap();
+        let limiter = limiters[1].as_ref().unwrap();
         for key in 0..1_000 {
             limiter.check(key);
         }

@@ -37,6 +37,8 @@ pub const BODY_BYTES_MAX: usize = 1024 * 1024;
 pub const HEAD_BYTES_MAX: usize = 32 * 1024;
 /// An upstream's answer, unless `reply_bytes_max` says otherwise.
 pub const REPLY_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// An upstream's answer's head.
+pub const REPLY_HEAD_BYTES_MAX: usize = 64 * 1024;
 /// Header fields of one message.
 pub const HEADERS_MAX: usize = 100;
 /// Characters of an upstream's text that `messages: upstream` lets through.
@@ -61,7 +63,13 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 pub const DRAIN: Duration = Duration::from_secs(20);
 /// Calls in flight.
 pub const CONCURRENCY_MAX: usize = 10_000;
-/// Idle connections kept to one upstream.
+/// Time for which a connection to an upstream is used, so that a name that points elsewhere is followed.
+pub const CONNECTION_AGE_MAX: Duration = Duration::from_secs(5 * 60);
+/// Threads that serve.
+pub const WORKERS_MAX: u32 = 1024;
+/// Connections of clients.
+pub const CONNECTIONS_MAX: usize = 50_000;
+/// Idle connections that one worker keeps to one upstream.
 pub const UPSTREAM_IDLE_MAX: usize = 256;
 /// Time in which an empty bucket of a limit must be full again: 100 years, which the limiter's clock
 /// counts in nanoseconds of 64 bits many times over.

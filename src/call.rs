@@ -43,7 +43,8 @@ use crate::plan::Plan;
 use crate::upstream;
 use crate::value::Fault;
 
-/// The plan with the live things that it names by index.
+/// The plan with the live things that it names by index. Each worker has one of its own: connections are
+/// the worker's, the rest is everybody's.
 #[derive(Debug)]
 pub struct Services {
     /// What calls run on.
@@ -51,9 +52,16 @@ pub struct Services {
     /// Connections, by upstream.
     pub upstreams: Vec<Arc<upstream::Upstream>>,
     /// Limiters, by route.
-    pub limiters: Vec<Option<Limiter>>,
+    pub limiters: Arc<Vec<Option<Limiter>>>,
     /// What is counted of calls.
-    pub metrics: Metrics,
+    pub metrics: Arc<Metrics>,
+}
+
+impl Services {
+    /// Closes connections to upstreams that are not needed any more.
+    pub fn sweep_upstreams(&self) {
+        self.upstreams.iter().for_each(|upstream| upstream.sweep());
+    }
 }
 
 /// Whether a call took effect.

@@ -36,6 +36,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Read;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -98,6 +99,8 @@ pub struct Config {
     pub consumers: Vec<Consumer>,
     /// What is answered, in the file's order.
     pub routes: Vec<Route>,
+    /// Threads that serve.
+    pub workers: NonZeroUsize,
     /// Time for calls in flight at a stop.
     pub drain: Duration,
     /// How the log is written.
@@ -196,6 +199,7 @@ fn checked(reader: &mut Reader<'_>, merged: &tree::Item) -> Option<Config> {
         upstreams: upstream::read(reader, root),
         consumers: consumer::read(reader, root),
         routes: route::read(reader, root),
+        workers: gateway::workers(reader, root),
         drain: gateway::drain(reader, root),
         log: gateway::log(reader, root),
     };

@@ -13,7 +13,8 @@
 //!
 //! Modules in layer order; imports go strictly downward.
 
-// L0: names, bounds, secrets, findings
+// L0: names, bounds, secrets, findings, timers
+pub mod alarm;
 pub mod bounds;
 pub mod diag;
 pub mod ident;

@@ -118,6 +118,7 @@ pub(super) fn why_broken(broken: BrokenBody) -> &'static str {
     match broken {
         BrokenBody::Truncated => "the answer's body ended early",
         BrokenBody::TooLarge => "the answer's body is over the cap",
+        BrokenBody::Malformed => "where the answer's body ends cannot be told",
         BrokenBody::TimedOut => "the answer's body did not come in time",
     }
 }

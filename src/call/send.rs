@@ -1,9 +1,6 @@
 //! Sending a request to the upstream, and the look-ups before it.
 
-use bytes::Bytes;
-use http::header::{HOST, HeaderName, USER_AGENT, VIA};
-use http::{HeaderMap, HeaderValue, Method, Request};
-use http_body_util::Full;
+use http::header::HeaderName;
 use tokio::time::Instant;
 
 use crate::call::outgoing::sources;
@@ -12,11 +9,9 @@ use crate::ident::CallId;
 use crate::mapping::model::{Operation, Step};
 use crate::mapping::run::{Gateway, Outgoing, read_step, write_step};
 use crate::plan::Upstream;
-use crate::upstream::{Reply, ReplyBody, SendError};
+use crate::upstream::{Reply, ReplyBody, Request, SendError};
 use crate::value::{Fault, Record};
 
-/// What we call ourselves.
-const AGENT: &str = concat!("latimer/", env!("CARGO_PKG_VERSION"));
 /// RFC 9110 section 7.6.3.
 pub(super) const VIA_LATIMER: &str = "1.1 latimer";
 /// The call's id, towards both sides.
@@ -30,38 +25,13 @@ pub(super) async fn send(
     call: CallId,
     deadline: Instant,
 ) -> Result<Reply, SendError> {
-    let body = Full::new(Bytes::from(outgoing.body));
-    let (method, target, headers) = (outgoing.method, outgoing.target, outgoing.headers);
-    let request = build(upstream.1, method, &target, headers, call, body)
-        .map_err(|cause| SendError::Unreachable { cause })?;
-    services.upstreams[upstream.0].send(request, deadline).await
-}
-
-fn build(
-    upstream: &Upstream,
-    method: Method,
-    target: &str,
-    headers: HeaderMap,
-    call: CallId,
-    body: Full<Bytes>,
-) -> Result<Request<Full<Bytes>>, String> {
-    let uri = format!("{}{target}", upstream.url.base_path);
-    let mut request = Request::builder()
-        .method(method)
-        .uri(uri)
-        .body(body)
-        .map_err(|error| format!("the request cannot be built: {error}"))?;
-    let host = HeaderValue::from_str(&upstream.url.authority_text())
-        .map_err(|error| format!("the host cannot stand in a header: {error}"))?;
-    let all = request.headers_mut();
-    *all = headers;
-    all.insert(HOST, host);
-    all.insert(USER_AGENT, HeaderValue::from_static(AGENT));
-    all.insert(VIA, HeaderValue::from_static(VIA_LATIMER));
-    if let Ok(id) = HeaderValue::from_str(&call.to_string()) {
-        all.insert(REQUEST_ID, id);
-    }
-    Ok(request)
+    let Outgoing { method, target, headers, body, .. } = outgoing;
+    let target = match upstream.1.url.base_path.as_str() {
+        "" => target,
+        base => format!("{base}{target}"),
+    };
+    let request = Request { method, target, headers, body, call };
+    services.upstreams[upstream.0].send(&request, deadline).await
 }
 
 /// Runs the look-ups that the operation has before its call. They read, so a failure says no.

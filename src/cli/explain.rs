@@ -34,7 +34,7 @@ impl Explain {
             Ok(loaded) => loaded,
             Err(error) => return fail(&error),
         };
-        match self.explain(&app::services(plan)) {
+        match self.explain(&app::Shared::new(plan).services()) {
             Ok(stages) => {
                 print(&text(&stages));
                 let told = stages.iter().any(|stage| stage.name == "client is told");

@@ -1,6 +1,7 @@
 //! What concerns the gateway as a whole: listeners, bounds, proxies, log.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -187,6 +188,13 @@ fn count(
         .leaf(section, key, form::count_to(max))
         .and_then(|count| usize::try_from(count.value).ok())
         .unwrap_or(default)
+}
+
+/// `workers`, the threads that serve: one per processor that the program may use, by default.
+pub(super) fn workers(reader: &mut Reader<'_>, root: &Section<'_>) -> NonZeroUsize {
+    let all = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let count = count(reader, root, "workers", bounds::WORKERS_MAX, all.get());
+    NonZeroUsize::new(count).unwrap_or(all)
 }
 
 /// `mappings`, a folder.

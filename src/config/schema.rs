@@ -80,6 +80,7 @@ pub(super) const ROOT: &[Field] = &[
     Field::now("upstreams", Shape::Named("upstream", UPSTREAM)),
     Field::now("consumers", Shape::Named("consumer", CONSUMER)),
     Field::now("routes", Shape::Named("route", ROUTE)),
+    Field::leaf("workers"),
     Field::leaf("drain"),
     Field::now("log", Shape::Map(LOG)),
     Field::later("state", Shape::Later(Form::Starts(&["sqlite://", "postgres://"]))),

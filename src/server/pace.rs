@@ -7,21 +7,45 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use crate::alarm::Alarm;
 
 const TOO_SLOW: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
-/// Whether a call is being answered on a connection; then it is the call that watches the time.
-///
-/// Odd during a call; every begin and every end counts one, so that a call is noticed afterwards too.
+/// What a client's connection reads from and writes to.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin {
+    /// Ready once there is something to read, or the end; it may be wrong about that, and then reading
+    /// is pending again.
+    fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>>;
+}
+
+impl Stream for TcpStream {
+    fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_read_ready(context)
+    }
+}
+
+/// What a stream and those around it tell each other past hyper, which stands between them.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Calling(Arc<AtomicU64>);
+pub(super) struct Calling(Arc<Told>);
+
+#[derive(Debug, Default)]
+struct Told {
+    /// Odd while a call is being answered, and then it is the call that watches the time. Every begin
+    /// and every end counts one, so that a call is noticed afterwards too.
+    calls: AtomicU64,
+    /// True if no byte of a request is there and no byte of an answer is left.
+    rests: AtomicBool,
+}
 
 /// One call; over when it is dropped, as it is even by a panic.
 #[derive(Debug)]
@@ -31,6 +55,8 @@ pub(super) struct Call(Calling);
 #[derive(Debug)]
 pub(super) struct Paced<S> {
     stream: S,
+    /// Bytes that were read and given back; they come first.
+    given_back: Bytes,
     calling: Calling,
     /// What `calling` counted at the last look.
     seen: u64,
@@ -39,10 +65,20 @@ pub(super) struct Paced<S> {
     stage: Stage,
     /// When the stage has to be over.
     deadline: Instant,
-    /// Wakes at the deadline or before it: it is set anew only when somebody waits and it is wrong.
-    timer: Pin<Box<Sleep>>,
+    alarm: Alarm,
     /// False while bytes may be on their way that a word of ours would fall into.
     flushed: bool,
+    /// The client has ended its side.
+    ended: bool,
+}
+
+/// What a connection that waits for a request sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Waited {
+    /// A request, or the end.
+    Readable,
+    /// Nothing for too long, or an error.
+    Over,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,14 +94,23 @@ enum Stage {
 impl Calling {
     /// A call begins.
     pub(super) fn begin(&self) -> Call {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.0.calls.fetch_add(1, Ordering::Relaxed);
         Call(self.clone())
+    }
+
+    /// True if the connection waits for a request and has nothing else to do.
+    pub(super) fn rests(&self) -> bool {
+        self.0.rests.load(Ordering::Relaxed)
+    }
+
+    fn set_rests(&self, rests: bool) {
+        self.0.rests.store(rests, Ordering::Relaxed);
     }
 }
 
 impl Drop for Call {
     fn drop(&mut self) {
-        self.0.0.fetch_add(1, Ordering::Relaxed);
+        self.0.0.calls.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -80,20 +125,71 @@ impl<S> Paced<S> {
         let deadline = Instant::now() + header_timeout;
         Self {
             stream,
+            given_back: Bytes::new(),
             calling,
             seen: 0,
             header_timeout,
             idle_timeout,
             stage: Stage::Idle,
             deadline,
-            timer: Box::pin(sleep_until(deadline)),
+            alarm: Alarm::default(),
             flushed: true,
+            ended: false,
         }
+    }
+
+    /// True if bytes are there that were given back.
+    pub(super) fn has_bytes(&self) -> bool {
+        !self.given_back.is_empty()
+    }
+
+    /// True if the client will send nothing more.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Gives back bytes that were read and belong to the next request.
+    pub(super) fn put_back(&mut self, bytes: Bytes) {
+        self.given_back = bytes;
+    }
+
+    /// Waits for the first byte of a request, as long as the connection may stand idle.
+    pub(super) fn poll_wait(&mut self, context: &mut Context<'_>) -> Poll<Waited>
+    where
+        S: Stream,
+    {
+        self.follow();
+        match self.stream.poll_readable(context) {
+            Poll::Ready(Ok(())) => Poll::Ready(Waited::Readable),
+            Poll::Ready(Err(_)) => Poll::Ready(Waited::Over),
+            Poll::Pending => self.alarm.poll_until(context, self.deadline).map(|()| Waited::Over),
+        }
+    }
+
+    /// Bytes that were given back, or else those of the stream.
+    fn poll_bytes(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>>
+    where
+        S: AsyncRead + Unpin,
+    {
+        if !self.given_back.is_empty() {
+            let now = self.given_back.len().min(buffer.remaining());
+            buffer.put_slice(&self.given_back[..now]);
+            self.given_back.advance(now);
+            return Poll::Ready(Ok(()));
+        }
+        let before = buffer.filled().len();
+        let read = ready!(Pin::new(&mut self.stream).poll_read(context, buffer));
+        self.ended |= buffer.filled().len() == before && buffer.remaining() > 0;
+        Poll::Ready(read)
     }
 
     /// Follows what the calls did since the last look.
     fn follow(&mut self) {
-        let counted = self.calling.0.load(Ordering::Relaxed);
+        let counted = self.calling.0.calls.load(Ordering::Relaxed);
         if counted == self.seen {
             return;
         }
@@ -122,16 +218,7 @@ impl<S> Paced<S> {
 
     /// True once the deadline has passed; wakes the task then.
     fn poll_late(&mut self, context: &mut Context<'_>) -> bool {
-        if self.timer.deadline() > self.deadline {
-            self.timer.as_mut().reset(self.deadline);
-        }
-        while self.timer.as_mut().poll(context).is_ready() {
-            if Instant::now() >= self.deadline {
-                return true;
-            }
-            self.timer.as_mut().reset(self.deadline);
-        }
-        false
+        self.alarm.poll_until(context, self.deadline).is_ready()
     }
 }
 
@@ -143,13 +230,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Paced<S> {
     ) -> Poll<io::Result<()>> {
         self.follow();
         let before = buffer.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        let read = self.poll_bytes(context, buffer);
         if read.is_ready() {
+            self.calling.set_rests(false);
             if self.stage == Stage::Idle && buffer.filled().len() > before {
                 self.stage = Stage::Head;
                 self.deadline = Instant::now() + self.header_timeout;
             }
             return read;
+        }
+        if self.stage == Stage::Idle && self.flushed {
+            // Whoever looks at it then waits without hyper.
+            self.calling.set_rests(true);
         }
         if self.stage == Stage::Call || !self.poll_late(context) {
             return Poll::Pending;
@@ -173,6 +265,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.flushed = false;
+        self.calling.set_rests(false);
         let wrote = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.poll_stalled(context, wrote)
     }
@@ -183,6 +276,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
         buffers: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.flushed = false;
+        self.calling.set_rests(false);
         let wrote = Pin::new(&mut self.stream).poll_write_vectored(context, buffers);
         self.poll_stalled(context, wrote)
     }

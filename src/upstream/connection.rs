@@ -1,115 +1,228 @@
 //! One connection to an upstream, driven by the call that uses it.
 //!
-//! hyper's connection is a future of its own, which is usually spawned. Here it is not: a call polls it
-//! along with what it waits for, and between calls nobody does. So a call that has ended, by its
-//! deadline or by being dropped, has ended its connection's writing too, and the count of bytes tells
-//! the truth; and a call costs no hop between tasks.
+//! Nothing runs beside the call: it writes, it reads, and when it ends, by its deadline or by being
+//! dropped, its connection's writing has ended too. So the count of bytes tells the truth about what was
+//! sent, and a call costs no hop between tasks.
 
-use std::fmt;
+use std::future::poll_fn;
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::client::conn::TrySendError;
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
+use bytes::BytesMut;
+use http::Method;
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::task::coop::unconstrained;
 use tokio::time::Instant;
 use tower::timeout::Timeout;
 use tower::{BoxError, Service, ServiceExt, service_fn};
 
-use crate::bounds;
+use crate::alarm::Alarm;
+use crate::upstream::reply::{self, BrokenBody, Head, Progress, Reply, ReplyBody};
 use crate::upstream::{SendError, Settings};
 
-/// An answer's head, at most.
-const HEAD_BYTES_MAX: usize = 64 * 1024;
+/// Bytes that are made room for at a time. Most answers fit.
+const READ_BYTES: usize = 4 * 1024;
 
-type Driver = http1::Connection<TokioIo<Metered>, Full<Bytes>>;
 /// The name or address, and the port.
 type Address = (String, u16);
 
 /// A connection that can take a request.
+#[derive(Debug)]
 pub(super) struct Connection {
-    sender: SendRequest<Full<Bytes>>,
-    /// What reads and writes; none once it has ended, and with it the socket.
-    driver: Option<Box<Driver>>,
-    meter: Arc<Meter>,
+    stream: TcpStream,
+    alarm: Alarm,
+    /// When it was opened.
+    pub(super) opened: Instant,
+}
+
+/// What comes of a request on a connection.
+#[derive(Debug)]
+pub(super) enum Exchanged {
+    /// An answer; the connection with it if it can take another request.
+    Answered(Reply, Option<Connection>),
+    /// Not a byte was written.
+    NothingSent(Failure),
+    /// Bytes were written, and no full head came.
+    Lost(Failure),
+}
+
+/// Why no answer came.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The deadline passed.
+    Deadline,
+    /// The other side ended it.
+    Closed,
+    /// The socket failed.
+    Io(io::Error),
+    /// What came is no answer.
+    Head(reply::BadHead),
+}
+
+/// A request on its way out and an answer on its way in.
+struct Transfer<'m> {
+    unsent: &'m [u8],
+    /// The socket has taken some of the request.
+    sent: bool,
+    received: BytesMut,
+    /// The other side has ended its side.
+    ended: bool,
+    deadline: Instant,
 }
 
 impl Connection {
-    /// Bytes that the socket has taken so far. Between polls of [`drive`](Self::drive) it stands still.
-    pub(super) fn written(&self) -> u64 {
-        self.meter.written.load(Ordering::Relaxed)
+    fn new(stream: TcpStream) -> Self {
+        Self { stream, alarm: Alarm::default(), opened: Instant::now() }
     }
 
-    /// True unless the last poll found its end.
-    pub(super) fn is_open(&self) -> bool {
-        self.driver.is_some()
-    }
-
-    /// Looks whether it can take the next request: the last answer has been read to its end, and the
-    /// other side has neither closed it nor said anything since.
+    /// Looks whether it can take the next request: the other side has neither closed it nor said
+    /// anything since its last answer.
     ///
     /// The kernel is asked, not the runtime, which may not have heard yet. What the other side does
     /// after this look is what remains unseen.
-    pub(super) fn is_good(&mut self) -> bool {
-        self.meter.ask_kernel.store(true, Ordering::Relaxed);
-        // Whoever uses it next polls it with a waker of his own.
-        self.turn(&mut Context::from_waker(Waker::noop()));
-        let asked = !self.meter.ask_kernel.load(Ordering::Relaxed);
-        asked && self.is_open() && self.sender.is_ready()
+    pub(super) fn is_silent(&self) -> bool {
+        match SockRef::from(&self.stream).peek(&mut [MaybeUninit::uninit()]) {
+            Ok(_) => false,
+            Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+        }
     }
 
-    /// Sends a request; the head of the answer comes back, or the request if it was not touched.
-    pub(super) async fn send(
+    /// Sends a message and reads its answer.
+    pub(super) async fn exchange(
+        mut self,
+        message: &[u8],
+        method: &Method,
+        reply_bytes_max: usize,
+        deadline: Instant,
+    ) -> Exchanged {
+        let received = BytesMut::with_capacity(READ_BYTES);
+        let mut transfer =
+            Transfer { unsent: message, sent: false, received, ended: false, deadline };
+        let mut head = match self.read_head(&mut transfer, method).await {
+            Ok(head) => head,
+            Err(failure) if !transfer.sent => return Exchanged::NothingSent(failure),
+            Err(failure) => return Exchanged::Lost(failure),
+        };
+        let body = match self.read_body(&mut transfer, &mut head, reply_bytes_max).await {
+            Ok(whole) => ReplyBody::Whole(whole),
+            Err(broken) => ReplyBody::Broken(broken),
+        };
+        let can_go_on = head.keeps_alive
+            && !transfer.ended
+            // An answer before the end of its request, or more than one answer: nobody could tell
+            // what belongs to which.
+            && transfer.unsent.is_empty()
+            && transfer.received.is_empty()
+            && matches!(body, ReplyBody::Whole(_));
+        Exchanged::Answered(Reply { head: head.parts, body }, can_go_on.then_some(self))
+    }
+
+    async fn read_head(
         &mut self,
-        request: Request<Full<Bytes>>,
-    ) -> Result<Response<Incoming>, TrySendError<Request<Full<Bytes>>>> {
-        let answer = self.sender.try_send_request(request);
-        self.drive(answer).await
+        transfer: &mut Transfer<'_>,
+        method: &Method,
+    ) -> Result<Head, Failure> {
+        loop {
+            self.progress(transfer).await?;
+            if let Some(head) =
+                reply::take_head(&mut transfer.received, method).map_err(Failure::Head)?
+            {
+                return Ok(head);
+            }
+            if transfer.ended {
+                return Err(Failure::Closed);
+            }
+        }
     }
 
-    /// Waits for something that this connection brings about.
-    pub(super) async fn drive<F: Future>(&mut self, awaited: F) -> F::Output {
-        // Only `turn` brings it about, and that is followed by a look at it. So its own wake-ups would
-        // be for nothing; and tokio's budget, which defers by a wake-up, must not apply to it.
-        let mut awaited = pin!(unconstrained(awaited));
-        std::future::poll_fn(|context| {
-            let mut asleep = Context::from_waker(Waker::noop());
-            // A body asks for its next part by being looked at.
-            if let Poll::Ready(output) = awaited.as_mut().poll(&mut asleep) {
-                return Poll::Ready(output);
+    async fn read_body(
+        &mut self,
+        transfer: &mut Transfer<'_>,
+        head: &mut Head,
+        bytes_max: usize,
+    ) -> Result<bytes::Bytes, BrokenBody> {
+        loop {
+            let ended = transfer.ended;
+            match head.framing.take_body(&mut transfer.received, bytes_max, ended)? {
+                Progress::Whole(body) => return Ok(body),
+                Progress::More => {}
             }
-            self.turn(context);
-            awaited.as_mut().poll(&mut asleep)
+            self.progress(transfer).await.map_err(|failure| match failure {
+                Failure::Deadline => BrokenBody::TimedOut,
+                Failure::Closed | Failure::Io(_) | Failure::Head(_) => BrokenBody::Truncated,
+            })?;
+        }
+    }
+
+    /// Waits until something was read, or the other side has ended; writes what is unsent meanwhile.
+    async fn progress(&mut self, transfer: &mut Transfer<'_>) -> Result<(), Failure> {
+        poll_fn(|context| {
+            let progress = self.poll_transfer(context, transfer);
+            if progress.is_pending() && self.alarm.poll_until(context, transfer.deadline).is_ready()
+            {
+                return Poll::Ready(Err(Failure::Deadline));
+            }
+            progress
         })
         .await
     }
 
-    /// Reads and writes what can be read and written now.
-    fn turn(&mut self, context: &mut Context<'_>) {
-        if let Some(driver) = &mut self.driver
-            && Pin::new(driver.as_mut()).poll(context).is_ready()
-        {
-            // How it ended is told to whoever waits for an answer.
-            self.driver = None;
+    fn poll_transfer(
+        &mut self,
+        context: &mut Context<'_>,
+        transfer: &mut Transfer<'_>,
+    ) -> Poll<Result<(), Failure>> {
+        let refused = match self.poll_write(context, transfer) {
+            Err(error) if !transfer.sent => return Poll::Ready(Err(Failure::Io(error))),
+            // Whoever refuses the rest of a request may have said why.
+            wrote => wrote.err(),
+        };
+        let read = {
+            let reading = pin!(self.stream.read_buf(&mut transfer.received));
+            ready!(reading.poll(context))
+        };
+        match (read, refused) {
+            (Ok(0), Some(error)) | (Err(error), _) => Poll::Ready(Err(Failure::Io(error))),
+            (Ok(0), None) => {
+                transfer.ended = true;
+                Poll::Ready(Ok(()))
+            }
+            (Ok(_), _) => Poll::Ready(Ok(())),
         }
+    }
+
+    /// Writes as much as the socket takes now.
+    fn poll_write(
+        &mut self,
+        context: &mut Context<'_>,
+        transfer: &mut Transfer<'_>,
+    ) -> io::Result<()> {
+        while !transfer.unsent.is_empty() {
+            match Pin::new(&mut self.stream).poll_write(context, transfer.unsent) {
+                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(Ok(taken)) => {
+                    transfer.sent = true;
+                    transfer.unsent = &transfer.unsent[taken..];
+                }
+                Poll::Ready(Err(error)) => return Err(error),
+                Poll::Pending => break,
+            }
+        }
+        Ok(())
     }
 }
 
-impl fmt::Debug for Connection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connection").field("written", &self.written()).finish_non_exhaustive()
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Deadline => f.write_str("the deadline passed"),
+            Self::Closed => f.write_str("the connection was closed"),
+            Self::Io(error) => error.fmt(f),
+            Self::Head(bad) => bad.fmt(f),
+        }
     }
 }
 
@@ -121,16 +234,7 @@ pub(super) async fn connect(
     let connector = service_fn(|(host, port): Address| async move {
         TcpStream::connect((host.as_str(), port)).await
     });
-    let stream = open(connector, settings, deadline).await?;
-    let meter = Arc::new(Meter::default());
-    let metered = Metered { stream, meter: Arc::clone(&meter) };
-    let (sender, driver) = http1::Builder::new()
-        .max_buf_size(HEAD_BYTES_MAX)
-        .max_headers(bounds::HEADERS_MAX)
-        .handshake(TokioIo::new(metered))
-        .await
-        .map_err(|error| SendError::Unreachable { cause: error.to_string() })?;
-    Ok(Connection { sender, driver: Some(Box::new(driver)), meter })
+    open(connector, settings, deadline).await.map(Connection::new)
 }
 
 /// The inner rim: a tower timeout around the connector, and the call's deadline around both.
@@ -155,90 +259,4 @@ where
     let nodelay = stream.set_nodelay(true);
     nodelay.map_err(|error| SendError::Unreachable { cause: error.to_string() })?;
     Ok(stream)
-}
-
-/// What the two sides of hyper's connection tell each other past it.
-#[derive(Default)]
-struct Meter {
-    /// Bytes that the socket has taken.
-    written: AtomicU64,
-    /// True if the next read must not rely on what the runtime knows.
-    ask_kernel: AtomicBool,
-}
-
-/// A stream that counts what was written.
-struct Metered {
-    stream: TcpStream,
-    meter: Arc<Meter>,
-}
-
-impl Metered {
-    fn count(&self, wrote: &Poll<io::Result<usize>>) {
-        if let Poll::Ready(Ok(bytes)) = wrote {
-            self.meter.written.fetch_add(*bytes as u64, Ordering::Relaxed);
-        }
-    }
-
-    /// Asks the kernel whether there is anything to read on a connection that should be silent: pending
-    /// if there is not, nothing at its end, an error for whatever speaks unasked.
-    fn poll_silent(&self) -> Poll<io::Result<()>> {
-        match SockRef::from(&self.stream).peek(&mut [MaybeUninit::uninit()]) {
-            Ok(0) => Poll::Ready(Ok(())),
-            Ok(_) => Poll::Ready(Err(io::ErrorKind::InvalidData.into())),
-            Err(error) => match error.kind() {
-                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Poll::Pending,
-                _ => Poll::Ready(Err(error)),
-            },
-        }
-    }
-}
-
-impl AsyncRead for Metered {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if self.meter.ask_kernel.load(Ordering::Relaxed) {
-            self.meter.ask_kernel.store(false, Ordering::Relaxed);
-            if let Poll::Ready(ended) = self.poll_silent() {
-                return Poll::Ready(ended);
-            }
-        }
-        Pin::new(&mut self.stream).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Metered {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let wrote = Pin::new(&mut self.stream).poll_write(context, buffer);
-        self.count(&wrote);
-        wrote
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffers: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let wrote = Pin::new(&mut self.stream).poll_write_vectored(context, buffers);
-        self.count(&wrote);
-        wrote
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
 }

@@ -2,13 +2,16 @@ use std::future::pending;
 use std::io::{Read, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
+use crate::ident::CallId;
 
 type Std = std::net::TcpStream;
 
+const SECOND: Duration = Duration::from_secs(1);
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 /// What the scripted server does with one connection: answers, one per request, then closes.
@@ -53,6 +56,7 @@ fn upstream(host: &str, port: u16) -> Arc<Upstream> {
     Upstream::new(Settings {
         host: host.to_owned(),
         port,
+        authority: "h".to_owned(),
         connect_timeout: Duration::from_secs(2),
         idle_max: 4,
         idle_timeout: Duration::from_secs(30),
@@ -60,9 +64,14 @@ fn upstream(host: &str, port: u16) -> Arc<Upstream> {
     })
 }
 
+fn request() -> Request {
+    let (method, call) = (Method::GET, CallId::random());
+    let headers = http::HeaderMap::new();
+    Request { method, target: "/x".to_owned(), headers, body: Vec::new(), call }
+}
+
 async fn send(upstream: &Upstream, millis: u64) -> Result<Reply, SendError> {
-    let request = Request::builder().uri("/x").header("host", "h").body(Full::default()).unwrap();
-    upstream.send(request, Instant::now() + Duration::from_millis(millis)).await
+    upstream.send(&request(), Instant::now() + Duration::from_millis(millis)).await
 }
 
 #[tokio::test]
@@ -259,19 +268,49 @@ async fn a_kept_connection_is_looked_at_before_it_is_written_to() {
     }
 }
 
+/// Between the look and the first byte it ended: the same request goes to a fresh one, whole.
 #[tokio::test]
-async fn a_request_that_was_not_touched_is_given_back() {
+async fn a_request_that_was_not_touched_is_sent_anew() {
     let (upstream, listener) = unattended();
     let server = answering_once(listener);
     assert!(send(&upstream, 5_000).await.is_ok());
-    let mut kept = upstream.checkout().unwrap();
+    let kept = upstream.checkout(Instant::now()).unwrap();
+    let stream = server.join().unwrap();
+    // A reset, which the next write finds out before the kernel takes a byte.
+    SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(stream);
+    let (message, deadline) = (request().encode(&upstream.preamble), Instant::now() + SECOND);
+    let exchanged = upstream.exchange(kept, &message, &Method::GET, deadline).await;
+    assert!(matches!(exchanged, Exchanged::NothingSent(Failure::Io(_))), "{exchanged:?}");
+}
+
+/// A server that has read enough of a request says so, and does not read the rest.
+#[tokio::test]
+async fn an_answer_may_come_before_the_request_has_left() {
+    let (upstream, listener) = unattended();
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let answer = b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno";
+        stream.write_all(answer).unwrap();
+        stream
+    });
+    let large = Request { method: Method::POST, body: vec![b'x'; 32 << 20], ..request() };
+    let reply = upstream.send(&large, Instant::now() + 5 * SECOND).await.unwrap();
+    assert_eq!(reply.head.status, 413);
+    assert!(matches!(reply.body, ReplyBody::Whole(bytes) if bytes == "no"));
+    assert_eq!(upstream.idle().len(), 0, "half a request stands on it");
     drop(server.join().unwrap());
-    assert!(!kept.is_good(), "it ended right after it was looked at");
-    let mut request = Some(Request::new(Full::default()));
-    let deadline = Instant::now() + Duration::from_secs(5);
-    let sent = upstream.exchange(kept, &mut request, deadline).await;
+}
+
+#[tokio::test]
+async fn a_target_that_is_no_path_goes_nowhere() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let upstream = upstream("127.0.0.1", listener.local_addr().unwrap().port());
+    let sly = Request { target: "/x HTTP/1.1\r\nHost: other\r\n\r\n".to_owned(), ..request() };
+    let sent = upstream.send(&sly, Instant::now() + SECOND).await;
     assert!(matches!(sent, Err(SendError::Unreachable { .. })), "{sent:?}");
-    assert!(request.is_some());
+    let connected = tokio::time::timeout(Duration::from_millis(50), listener.accept()).await;
+    assert!(connected.is_err());
 }
 
 #[tokio::test(start_paused = true)]

@@ -39,8 +39,8 @@ fn wanted(line: &str, headers: &str, scripted: &Scripted, got: &Answer, body: &s
     };
     let version = env!("CARGO_PKG_VERSION");
     format!(
-        "{line} HTTP/1.1\r\n{headers}host: {host}\r\nuser-agent: latimer/{version}\r\nvia: 1.1 latimer\r\n\
-         x-request-id: {call}\r\n{length}\r\n{body}"
+        "{line} HTTP/1.1\r\nhost: {host}\r\nuser-agent: latimer/{version}\r\nvia: 1.1 latimer\r\n\
+         x-request-id: {call}\r\n{headers}{length}\r\n{body}"
     )
 }
 

@@ -1,0 +1,147 @@
+//! One connection of a client.
+//!
+//! hyper serves requests; between them the connection sleeps: hyper's buffers, some 16 KiB, are given
+//! back, and what is left of it is the socket and a deadline. So idle connections cost next to nothing,
+//! and busy ones share buffers that are still in the processor's cache.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
+
+use crate::bounds;
+use crate::server::pace::{Calling, Paced, Stream, Waited};
+use crate::server::rim::Rim;
+use crate::server::worker::Shared;
+
+/// How long a connection that waits for a request still takes one after the gateway was told to stop: a
+/// client in the middle of its work is told by an answer that it has to come again elsewhere.
+const LAST_REQUEST: Duration = Duration::from_secs(1);
+/// How long a client may go on sending what is not read any more, before the answer that says so is lost.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// What became of a connection that was awake.
+enum Ended<S> {
+    /// It waits for the next request.
+    Resting(Paced<S>),
+    /// Its last answer has been written.
+    Over(Paced<S>),
+    /// It failed, or its client went away.
+    Gone(hyper::Error),
+}
+
+/// Serves a connection to its end.
+pub(super) async fn serve(stream: std::net::TcpStream, shared: &Arc<Shared>) {
+    // An answer is written whole; waiting for more of it would only cost time.
+    let _ = stream.set_nodelay(true);
+    let stream = match TcpStream::from_std(stream) {
+        Ok(stream) => stream,
+        Err(error) => {
+            tracing::warn!(target: "latimer::server", %error, "a connection cannot be watched");
+            return;
+        }
+    };
+    let limits = &shared.services.plan.bounds;
+    let calling = Calling::default();
+    let paced = Paced::new(stream, calling.clone(), limits.header_timeout, limits.idle_timeout);
+    serve_stream(paced, calling, shared).await;
+}
+
+async fn serve_stream<S: Stream>(mut paced: Paced<S>, calling: Calling, shared: &Arc<Shared>) {
+    let mut stop = shared.stop.subscribe();
+    let mut told = pin!(async move {
+        // The sender is in what the connections share.
+        let _ = stop.wait_for(|stop| *stop).await;
+    });
+    loop {
+        if !paced.has_bytes() && !sleep(&mut paced, told.as_mut(), shared).await {
+            return;
+        }
+        match awake(paced, calling.clone(), shared).await {
+            Ended::Resting(resting) => paced = resting,
+            Ended::Over(over) => return linger(over).await,
+            Ended::Gone(error) => {
+                tracing::debug!(target: "latimer::server", %error, "a connection ended early");
+                return;
+            }
+        }
+    }
+}
+
+/// Waits for the first byte of a request; false if the connection is to be closed.
+async fn sleep<S: Stream>(
+    paced: &mut Paced<S>,
+    mut told: std::pin::Pin<&mut impl Future<Output = ()>>,
+    shared: &Shared,
+) -> bool {
+    if !shared.stopping.load(Ordering::Relaxed) {
+        let woken = poll_fn(|context| match paced.poll_wait(context) {
+            Poll::Ready(waited) => Poll::Ready(Some(waited)),
+            Poll::Pending => told.as_mut().poll(context).map(|()| None),
+        });
+        if let Some(waited) = woken.await {
+            return matches!(waited, Waited::Readable);
+        }
+    }
+    let waiting = poll_fn(|context| paced.poll_wait(context));
+    matches!(timeout(LAST_REQUEST, waiting).await, Ok(Waited::Readable))
+}
+
+/// Serves requests until none is there.
+async fn awake<S: Stream>(paced: Paced<S>, calling: Calling, shared: &Arc<Shared>) -> Ended<S> {
+    let limits = &shared.services.plan.bounds;
+    let rim = Rim { shared: Arc::clone(shared), calling: calling.clone() };
+    let serving = http1::Builder::new()
+        .header_read_timeout(None)
+        .max_buf_size(limits.head_bytes_max)
+        .max_headers(bounds::HEADERS_MAX)
+        // A client that shuts its write side early still gets its answer.
+        .half_close(true)
+        .title_case_headers(true)
+        .serve_connection(TokioIo::new(paced), rim);
+    // Not a part of this future, which stays as small as a sleeping connection.
+    let mut serving = Box::new(serving);
+    let served = poll_fn(|context| match serving.poll_without_shutdown(context) {
+        Poll::Ready(served) => Poll::Ready(Some(served)),
+        Poll::Pending if calling.rests() => Poll::Ready(None),
+        Poll::Pending => Poll::Pending,
+    });
+    let served = served.await;
+    if let Some(Err(error)) = served {
+        return Ended::Gone(error);
+    }
+    let parts = serving.into_parts();
+    let mut paced = parts.io.into_inner();
+    match served {
+        Some(_) => Ended::Over(paced),
+        None => {
+            paced.put_back(parts.read_buf);
+            Ended::Resting(paced)
+        }
+    }
+}
+
+/// Ends our side and reads on for a while: a socket that is closed with unread bytes in it is reset, and
+/// the reset may overtake the answer (RFC 9112 section 9.6).
+async fn linger<S: Stream>(mut paced: Paced<S>) {
+    if paced.shutdown().await.is_err() || paced.has_ended() {
+        return;
+    }
+    let until = Instant::now() + LINGER;
+    let mut discarded = [0; 1024];
+    // However it ends, it ends.
+    let _ = tokio::time::timeout_at(until, async {
+        while paced.read(&mut discarded).await? > 0 {}
+        Ok::<_, io::Error>(())
+    })
+    .await;
+}

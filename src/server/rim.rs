@@ -1,0 +1,164 @@
+//! Where a request enters a call, and what stands around every call.
+
+use std::convert::Infallible;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use tower::{Layer, Service, ServiceBuilder};
+
+use crate::call::{self, CallRecord};
+use crate::ident::CallId;
+use crate::server::pace::Calling;
+use crate::server::worker::Shared;
+use crate::telemetry;
+
+/// A call's answer, some time.
+pub(super) type Answering =
+    Pin<Box<dyn Future<Output = Result<Response<Full<Bytes>>, Infallible>> + Send>>;
+
+/// What hyper calls for each request of a connection.
+#[derive(Clone, Debug)]
+pub(super) struct Rim {
+    pub(super) shared: Arc<Shared>,
+    pub(super) calling: Calling,
+}
+
+impl hyper::service::Service<Request<Incoming>> for Rim {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = Answering;
+
+    fn call(&self, request: Request<Incoming>) -> Answering {
+        let Self { shared, calling } = self.clone();
+        // Outermost, so that a defect in any stage costs one call and not the connection's task.
+        let mut service = ServiceBuilder::new().layer(CatchPanic).service_fn(
+            move |request: Request<Incoming>| answer(Arc::clone(&shared), calling.clone(), request),
+        );
+        // On the heap, once: it is moved several times before it is first polled.
+        Box::pin(service.call(request))
+    }
+}
+
+async fn answer(
+    shared: Arc<Shared>,
+    calling: Calling,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let _calling = calling.begin();
+    let mut told = Told { record: CallRecord::begun(CallId::random()), shared };
+    let services = &told.shared.services;
+    let mut response = call::handle(services, request, &mut told.record).await;
+    if told.shared.stopping.load(Ordering::Relaxed) {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(response)
+}
+
+/// Tells of a call when it is over: also of one whose client went away, or that panicked.
+struct Told {
+    record: CallRecord,
+    shared: Arc<Shared>,
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        if !self.record.is_closed() {
+            self.record.abandon();
+        }
+        telemetry::log_call(&self.record);
+        self.shared.services.metrics.count(&self.record);
+    }
+}
+
+/// Answers for a call that panics.
+///
+/// tower-http has such a layer; it boxes the body of every answer.
+#[derive(Clone, Copy, Debug)]
+struct CatchPanic;
+
+#[derive(Clone, Debug)]
+struct Caught<S>(S);
+
+impl<S> Layer<S> for CatchPanic {
+    type Service = Caught<S>;
+
+    fn layer(&self, inner: S) -> Caught<S> {
+        Caught(inner)
+    }
+}
+
+impl<S, R> Service<R> for Caught<S>
+where
+    S: Service<R, Response = Response<Full<Bytes>>>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = CaughtFuture<S::Future>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.0.poll_ready(context)
+    }
+
+    fn call(&mut self, request: R) -> Self::Future {
+        CaughtFuture { inner: self.0.call(request) }
+    }
+}
+
+pin_project_lite::pin_project! {
+    struct CaughtFuture<F> {
+        #[pin]
+        inner: F,
+    }
+}
+
+impl<F, E> Future for CaughtFuture<F>
+where
+    F: Future<Output = Result<Response<Full<Bytes>>, E>>,
+{
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let inner = self.project().inner;
+        // After a panic it is dropped and not polled again.
+        let polled = catch_unwind(AssertUnwindSafe(|| inner.poll(context)));
+        polled.unwrap_or_else(|_| Poll::Ready(Ok(panicked())))
+    }
+}
+
+/// A panic is a defect of ours; what the client's call came to is not known.
+fn panicked() -> Response<Full<Bytes>> {
+    tracing::error!(target: "latimer::server", "a call panicked: this is a defect, please report it");
+    let mut response = Response::new(Full::new(Bytes::new()));
+    *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+    let headers = response.headers_mut();
+    headers.insert("x-latimer-outcome", HeaderValue::from_static("unknown"));
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use tower::service_fn;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_answered_as_unknown() {
+        let mut service = CatchPanic.layer(service_fn(|panics: bool| async move {
+            assert!(!panics, "a defect");
+            Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"fine"))))
+        }));
+        assert_eq!(service.call(false).await.unwrap().status(), 200);
+        let answered = service.call(true).await.unwrap();
+        assert_eq!(answered.status(), 500);
+        assert_eq!(answered.headers()["x-latimer-outcome"], "unknown");
+    }
+}

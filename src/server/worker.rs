@@ -1,0 +1,153 @@
+//! A thread that serves connections, with a runtime, timers and upstream connections of its own.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior};
+
+use crate::bounds;
+use crate::call::Services;
+use crate::server::connection;
+
+/// Connections that a worker may be behind with; then the next ones wait to be accepted.
+const ARRIVALS_MAX: usize = 256;
+
+/// A connection that was accepted, and its place among those that may be open.
+pub(super) struct Arrival {
+    pub(super) stream: std::net::TcpStream,
+    pub(super) permit: OwnedSemaphorePermit,
+}
+
+/// The handle of a worker.
+#[derive(Debug)]
+pub(super) struct Worker {
+    arrivals: mpsc::Sender<Arrival>,
+    connections: Arc<AtomicUsize>,
+    ended: oneshot::Receiver<()>,
+    thread: JoinHandle<()>,
+}
+
+/// What the connections of a worker share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) services: Services,
+    /// True once answers have to be the last on their connection.
+    pub(super) stopping: AtomicBool,
+    /// Tells connections that wait for a request.
+    pub(super) stop: watch::Sender<bool>,
+    /// Connections that were given to this worker and are still open.
+    connections: Arc<AtomicUsize>,
+}
+
+impl Worker {
+    /// Starts a worker.
+    pub(super) fn start(
+        index: usize,
+        services: Services,
+        stop: watch::Receiver<bool>,
+        drain: Duration,
+    ) -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (arrivals, arriving) = mpsc::channel(ARRIVALS_MAX);
+        let (over, ended) = oneshot::channel();
+        let connections = Arc::new(AtomicUsize::new(0));
+        let shared = Arc::new(Shared {
+            services,
+            stopping: AtomicBool::new(false),
+            stop: watch::Sender::new(false),
+            connections: Arc::clone(&connections),
+        });
+        let thread =
+            std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
+                runtime.block_on(serve(shared, arriving, stop, drain));
+                // Whoever waits has gone if nobody hears it.
+                let _ = over.send(());
+            })?;
+        Ok(Self { arrivals, connections, ended, thread })
+    }
+
+    /// Connections that it has.
+    pub(super) fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Hands it a connection.
+    pub(super) async fn give(&self, arrival: Arrival) {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+        // A worker that is not there any more has ended because of a stop; the client sees a reset.
+        let _ = self.arrivals.send(arrival).await;
+    }
+
+    /// Waits until it has ended, which it does once it has been told to stop.
+    pub(super) async fn end(self) {
+        drop(self.arrivals);
+        // An error is the end as well.
+        let _ = self.ended.await;
+        if self.thread.join().is_err() {
+            tracing::error!(target: "latimer::server", "a worker panicked: this is a defect, please report it");
+        }
+    }
+}
+
+/// Takes connections until told to stop, then lets their calls finish.
+async fn serve(
+    shared: Arc<Shared>,
+    mut arrivals: mpsc::Receiver<Arrival>,
+    mut stop: watch::Receiver<bool>,
+    drain: Duration,
+) {
+    let mut connections = JoinSet::new();
+    let mut sweeps = tokio::time::interval(bounds::SWEEP_INTERVAL);
+    sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            arrived = arrivals.recv() => match arrived {
+                Some(arrival) => take(&shared, arrival, &mut connections),
+                None => break,
+            },
+            _ = connections.join_next(), if !connections.is_empty() => {}
+            _ = sweeps.tick() => shared.services.sweep_upstreams(),
+            _ = stop.changed() => break,
+        }
+    }
+    let deadline = Instant::now() + drain;
+    shared.stopping.store(true, Ordering::Relaxed);
+    // Nobody waits for a request if nobody hears it.
+    let _ = shared.stop.send(true);
+    // What was accepted before the stop has a right to its answer.
+    let all = async {
+        while let Some(arrival) = arrivals.recv().await {
+            take(&shared, arrival, &mut connections);
+        }
+        while connections.join_next().await.is_some() {}
+    };
+    if tokio::time::timeout_at(deadline, all).await.is_err() {
+        tracing::warn!(target: "latimer::server", "calls were still in flight when the time to drain ended");
+    }
+}
+
+fn take(shared: &Arc<Shared>, arrival: Arrival, connections: &mut JoinSet<()>) {
+    let open = Open { shared: Arc::clone(shared), _permit: arrival.permit };
+    let metered = shared.services.metrics.connection();
+    connections.spawn(async move {
+        connection::serve(arrival.stream, &open.shared).await;
+        drop(metered);
+    });
+}
+
+/// A connection's place, given back however it ends.
+struct Open {
+    shared: Arc<Shared>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.shared.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
