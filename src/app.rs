@@ -18,6 +18,7 @@ use crate::config::{self, Config, Limit};
 use crate::diag::Diagnostic;
 use crate::limit::Limiter;
 use crate::plan::{self, Plan};
+use crate::tls::{self, Offer};
 use crate::{admin, bounds, server, upstream};
 
 /// What keeps the program from starting.
@@ -29,6 +30,8 @@ pub enum StartError {
     Findings(Vec<Diagnostic>),
     /// An address cannot be listened on.
     Bind(String, io::Error),
+    /// TLS cannot be spoken with the settings.
+    Tls(tls::Error),
 }
 
 /// A gateway that serves.
@@ -43,6 +46,7 @@ pub struct Gateway {
     serving: JoinHandle<()>,
     administering: JoinHandle<()>,
     sweeping: JoinHandle<()>,
+    renewing: JoinHandle<()>,
 }
 
 /// Reads a configuration and its mappings, and checks all of it. Gives warnings besides.
@@ -64,7 +68,7 @@ pub fn load(
 /// Starts a gateway on a plan.
 ///
 /// # Errors
-/// If an address cannot be listened on.
+/// If an address cannot be listened on, or TLS cannot be spoken with the settings.
 pub async fn start(config: &Config, plan: Plan) -> Result<Gateway, StartError> {
     let failed =
         |address: std::net::SocketAddr| move |error| StartError::Bind(address.to_string(), error);
@@ -73,15 +77,22 @@ pub async fn start(config: &Config, plan: Plan) -> Result<Gateway, StartError> {
     let operators = TcpListener::bind(admin).await.map_err(failed(admin))?;
     let listen = clients.local_addr().map_err(failed(listen))?;
     let admin = operators.local_addr().map_err(failed(admin))?;
+    let tls = config.listen_tls.as_ref().map(|settings| tls::Server::new(settings, Offer::Http1));
+    let tls = tls.transpose().map_err(StartError::Tls)?;
+    let shared = Shared::new(plan)?;
+    let certificates = tls.iter().map(tls::Server::certificate).chain(shared.certificates());
+    let certificates = certificates.collect();
     let settings = server::Settings {
         workers: config.workers,
         connections_max: bounds::CONNECTIONS_MAX,
         drain: config.drain,
+        tls,
     };
-    let shared = Shared::new(plan);
     let (stop, stopped) = watch::channel(false);
     let ready = Arc::new(AtomicBool::new(true));
     let sweeping = tokio::spawn(sweep(Arc::clone(&shared.limiters), stopped.clone()));
+    let renewing =
+        tokio::spawn(tls::watch(certificates, bounds::TLS_RENEW_INTERVAL, stopped.clone()));
     let metrics = Arc::clone(&shared.metrics);
     let administering = tokio::spawn(admin::run(operators, Arc::clone(&ready), metrics));
     let serving = tokio::spawn(async move {
@@ -89,7 +100,7 @@ pub async fn start(config: &Config, plan: Plan) -> Result<Gateway, StartError> {
             tracing::error!(target: "latimer::server", %error, "cannot serve");
         }
     });
-    Ok(Gateway { listen, admin, stop, ready, serving, administering, sweeping })
+    Ok(Gateway { listen, admin, stop, ready, serving, administering, sweeping, renewing })
 }
 
 /// A listener whose queue holds what may arrive in a burst; the system's own limit may be lower.
@@ -109,6 +120,7 @@ impl Gateway {
         // Nobody listens any more only if serving has ended already.
         let _ = self.stop.send(true);
         let _ = self.sweeping.await;
+        let _ = self.renewing.await;
         let _ = self.serving.await;
         self.administering.abort();
     }
@@ -120,11 +132,22 @@ pub struct Shared {
     plan: Arc<Plan>,
     limiters: Arc<Vec<Option<Limiter>>>,
     metrics: Arc<Metrics>,
+    /// What connections to upstreams are secured with, by upstream.
+    clients: Vec<Option<tls::Client>>,
 }
 
 impl Shared {
     /// The live things that a plan names.
-    pub fn new(plan: Plan) -> Self {
+    ///
+    /// # Errors
+    /// If TLS cannot be spoken with the settings.
+    pub fn new(plan: Plan) -> Result<Self, StartError> {
+        let client = |planned: &plan::Upstream| {
+            let settings = planned.tls.as_ref();
+            settings.map(|tls| tls::Client::new(tls, &planned.url.host, Offer::Http1)).transpose()
+        };
+        let clients = plan.upstreams.iter().map(client).collect::<Result<_, _>>();
+        let clients = clients.map_err(StartError::Tls)?;
         let limiters = plan
             .routes
             .iter()
@@ -134,7 +157,12 @@ impl Shared {
             })
             .collect();
         let metrics = Arc::new(Metrics::new(&plan));
-        Self { plan: Arc::new(plan), limiters: Arc::new(limiters), metrics }
+        Ok(Self { plan: Arc::new(plan), limiters: Arc::new(limiters), metrics, clients })
+    }
+
+    /// The certificates that upstreams are shown.
+    fn certificates(&self) -> impl Iterator<Item = Arc<tls::Renewable>> {
+        self.clients.iter().flatten().filter_map(tls::Client::certificate)
     }
 
     /// The services of one worker.
@@ -143,11 +171,13 @@ impl Shared {
             .plan
             .upstreams
             .iter()
-            .map(|planned| {
+            .zip(&self.clients)
+            .map(|(planned, tls)| {
                 upstream::Upstream::new(upstream::Settings {
                     host: planned.url.host.clone(),
                     port: planned.url.port,
                     authority: planned.url.authority_text(),
+                    tls: tls.clone(),
                     connect_timeout: planned.connect_timeout,
                     idle_max: bounds::UPSTREAM_IDLE_MAX,
                     idle_timeout: UPSTREAM_IDLE_TIMEOUT,

@@ -22,7 +22,7 @@ mod renew;
 mod roots;
 mod server;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod validity;
 
 use std::io;

@@ -15,6 +15,7 @@ mod reply;
 mod request;
 #[cfg(test)]
 mod tests;
+mod wire;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,7 +27,7 @@ use tokio::time::Instant;
 pub use reply::{BrokenBody, Reply, ReplyBody};
 pub use request::Request;
 
-use crate::bounds;
+use crate::{bounds, tls};
 use connection::{Connection, Exchanged, Failure};
 use request::Preamble;
 
@@ -39,7 +40,9 @@ pub struct Settings {
     pub port: u16,
     /// The same as requests name them: without the port where it is the scheme's own.
     pub authority: String,
-    /// Time for a connection.
+    /// What connections are secured with; none for plain ones.
+    pub tls: Option<tls::Client>,
+    /// Time for a connection, its handshake included.
     pub connect_timeout: Duration,
     /// Idle connections that are kept.
     pub idle_max: usize,

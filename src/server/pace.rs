@@ -115,14 +115,15 @@ impl Drop for Call {
 }
 
 impl<S> Paced<S> {
-    /// Watches a stream that was just accepted: its first head has the time of a head.
+    /// Watches a stream that was just accepted: the first byte of its first head has to come before the
+    /// deadline.
     pub(super) fn new(
         stream: S,
         calling: Calling,
         header_timeout: Duration,
         idle_timeout: Duration,
+        deadline: Instant,
     ) -> Self {
-        let deadline = Instant::now() + header_timeout;
         Self {
             stream,
             given_back: Bytes::new(),
@@ -308,7 +309,11 @@ mod tests {
     fn pair() -> (DuplexStream, Paced<DuplexStream>, Calling) {
         let (client, server) = duplex(1024);
         let calling = Calling::default();
-        (client, Paced::new(server, calling.clone(), HEADER, IDLE), calling)
+        (
+            client,
+            Paced::new(server, calling.clone(), HEADER, IDLE, Instant::now() + HEADER),
+            calling,
+        )
     }
 
     /// How long a read takes, in seconds, and what comes of it.

@@ -1,77 +1,18 @@
 //! Handshakes between the two sides, over sockets of this machine.
 
-#[path = "../../tests/end_to_end/authority.rs"]
-mod authority;
+pub(crate) mod stage;
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
 
 use proptest::prelude::*;
 use rustls::{AlertDescription, ProtocolVersion};
-use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 use tokio::net::{TcpListener, TcpStream};
 
-use self::authority::{Authority, Issued};
+use self::stage::{HOST, Stage};
 use super::*;
 use crate::bounds;
-
-const HOST: &str = "desk.example";
-
-/// Two authorities and what they issued, in files.
-struct Stage {
-    folder: TempDir,
-    ours: Authority,
-    other: Authority,
-}
-
-impl Stage {
-    fn new() -> Self {
-        let stage = Self {
-            folder: tempfile::tempdir().unwrap(),
-            ours: Authority::new("ours"),
-            other: Authority::new("other"),
-        };
-        stage.write("ours.pem", &stage.ours.pem());
-        stage.write("other.pem", &stage.other.pem());
-        stage
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn write(&self, name: &str, text: &str) -> PathBuf {
-        fs::write(self.path(name), text).unwrap();
-        self.path(name)
-    }
-
-    fn files(&self, name: &str, issued: &Issued) -> Files {
-        let cert = self.write(&format!("{name}.cert"), &issued.cert);
-        Files { cert, key: self.write(&format!("{name}.key"), &issued.key) }
-    }
-
-    fn identity(&self, name: &str, issued: &Issued) -> Identity {
-        Identity::read(self.files(name, issued)).unwrap()
-    }
-
-    fn roots(&self, name: &str) -> Roots {
-        Roots::read(&self.path(name)).unwrap()
-    }
-
-    fn server(&self, issued: &Issued, client_ca: Option<&str>) -> Server {
-        let identity = self.identity("server", issued);
-        let client_ca = client_ca.map(|name| self.roots(name));
-        Server::new(&ServerSettings { identity, client_ca }, Offer::Http1).unwrap()
-    }
-
-    fn client(&self, roots: &str, host: &str, issued: Option<&Issued>) -> Client {
-        let identity = issued.map(|issued| self.identity("client", issued));
-        let settings = ClientSettings { roots: self.roots(roots), identity };
-        Client::new(&settings, host, Offer::Http1).unwrap()
-    }
-}
 
 /// What was agreed on, and that a word went each way.
 #[derive(Debug, PartialEq)]

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
+mod authority;
 mod connections;
 mod faults;
 mod forward;
@@ -17,6 +18,7 @@ mod pairs;
 mod policies;
 mod refusals;
 mod scripted;
+mod secured;
 mod sixth;
 mod tables;
 mod upstreams;
