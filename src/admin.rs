@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, HOST};
@@ -23,6 +24,9 @@ use crate::call::Metrics;
 /// Connections of the operator's at one time.
 const CONNECTIONS_MAX: usize = 64;
 
+/// After an error there.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
+
 /// What Prometheus asks for first.
 const OPEN_METRICS: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
@@ -33,7 +37,11 @@ pub async fn run(listener: TcpListener, ready: Arc<AtomicBool>, metrics: Arc<Met
     let connections = Arc::new(tokio::sync::Semaphore::new(CONNECTIONS_MAX));
     loop {
         let Ok(permit) = Arc::clone(&connections).acquire_owned().await else { return };
-        let Ok((stream, _)) = listener.accept().await else { continue };
+        let Ok((stream, _)) = listener.accept().await else {
+            // Out of file descriptors, mostly: wait for some to be given back.
+            tokio::time::sleep(ACCEPT_AGAIN).await;
+            continue;
+        };
         let (ready, metrics) = (Arc::clone(&ready), Arc::clone(&metrics));
         tokio::spawn(async move {
             let answering = tower::service_fn(move |request: Request<Incoming>| {

@@ -65,6 +65,13 @@ pub fn load(
     Ok((config, plan, found))
 }
 
+/// The process's environment. What is no UTF-8 there is mostly not ours and must stop nothing; where it
+/// is ours, the mark that stands for it is refused like any other wrong value.
+pub fn environment() -> impl Iterator<Item = (String, String)> {
+    let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
+    std::env::vars_os().map(move |(name, value)| (text(name), text(value)))
+}
+
 /// Starts a gateway on a plan.
 ///
 /// # Errors

@@ -61,7 +61,7 @@ pub const DEADLINE: Duration = Duration::from_secs(30);
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Time for calls in flight when the gateway stops.
 pub const DRAIN: Duration = Duration::from_secs(20);
-/// Calls in flight.
+/// Connections of clients.
 pub const CONCURRENCY_MAX: usize = 10_000;
 /// Time for which a connection to an upstream is used, so that a name that points elsewhere is followed.
 pub const CONNECTION_AGE_MAX: Duration = Duration::from_secs(5 * 60);

@@ -24,6 +24,7 @@ mod path;
 mod respond;
 mod route;
 mod send;
+mod trace;
 
 use std::borrow::Cow;
 use std::sync::Arc;

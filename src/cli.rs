@@ -17,6 +17,7 @@ use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::StartError;
 use crate::diag::{self, Diagnostic, Severity};
@@ -98,6 +99,13 @@ fn tell(text: &str) {
     let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
+/// Tells whoever sits at a terminal what is waited for; a file or a pipe needs no word.
+fn ask(text: &str) {
+    if std::io::stdin().is_terminal() {
+        tell(&format!("{text}\n"));
+    }
+}
+
 /// Shows findings on stderr, and how many there are.
 fn show(found: &[Diagnostic]) {
     tell(&listed(found, std::io::stderr().is_terminal()));
@@ -166,17 +174,33 @@ fn runtime() -> Result<tokio::runtime::Runtime, u8> {
     })
 }
 
-/// Waits for Ctrl-C or SIGTERM.
-async fn told_to_stop() {
-    let interrupt = tokio::signal::ctrl_c();
-    let Ok(mut terminate) =
-        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
-    else {
-        let _ = interrupt.await;
-        return;
-    };
-    tokio::select! {
-        _ = interrupt => {}
-        _ = terminate.recv() => {}
+/// Listens for Ctrl-C and SIGTERM from now on, which is before anybody is told that we are there; the
+/// future ends when one came.
+fn told_to_stop() -> impl Future<Output = ()> {
+    let interrupt = signal(SignalKind::interrupt());
+    let terminate = signal(SignalKind::terminate());
+    async move {
+        let (Ok(mut interrupt), Ok(mut terminate)) = (interrupt, terminate) else {
+            // Without a handler the signals end the process by themselves.
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_signal_that_comes_before_anybody_waits_is_not_lost() {
+        let told = told_to_stop();
+        let own = std::process::id().to_string();
+        let sent = std::process::Command::new("kill").args(["-TERM", &own]).status().unwrap();
+        assert!(sent.success());
+        told.await;
     }
 }

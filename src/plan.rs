@@ -6,6 +6,7 @@
 //! other.
 
 mod build;
+mod callers;
 mod routing;
 
 use std::sync::Arc;

@@ -12,6 +12,7 @@
 //! connection may cost is bounded here: the time and size of a head, the number of connections.
 
 mod connection;
+mod head;
 mod pace;
 mod rim;
 mod secured;

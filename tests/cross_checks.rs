@@ -88,6 +88,45 @@ fn m009_what_the_upstream_needs_and_nobody_says() {
     insta::assert_snapshot!("m009_credential", shown(&plan_findings(&text), "M009"));
 }
 
+/// The tenant is part of the names of the cookie and of the header in which Akana's clients have their key.
+#[test]
+fn m009_a_route_whose_callers_could_never_show_a_key() {
+    let text = format!(
+        "{UPSTREAM}routes:\n  desks:\n    client: akana\n    upstream: desk\n    consumers: [acme]\n"
+    );
+    insta::assert_snapshot!(shown(&plan_findings(&text), "M009"));
+}
+
+#[test]
+fn c004_a_setting_that_no_client_of_the_consumer_has() {
+    let upstream = UPSTREAM.replace(
+        "acme: {key: {env: KEY}}",
+        "acme: {key: {env: KEY}, settings: {touchpoint: web, touchpiont: web}}",
+    );
+    let text = format!(
+        "{upstream}routes:\n  first: {{client: thalamus, upstream: desk, consumers: [acme]}}\n  \
+         second: {{client: series, upstream: desk, consumers: all}}\n"
+    );
+    let found = plan_findings(&text);
+    assert_eq!(found.iter().filter(|finding| finding.code == "C004").count(), 1, "{found:#?}");
+    insta::assert_snapshot!(shown(&found, "C004"));
+}
+
+#[test]
+fn what_is_wrong_with_a_setting_is_told_once() {
+    let upstream = UPSTREAM.replace(
+        "acme: {key: {env: KEY}}",
+        "acme: {key: {env: KEY}, settings: {staff_user: nobody}}",
+    );
+    let text = format!(
+        "{upstream}routes:\n  first: {{client: series, upstream: desk, consumers: all, settings: {{x: y}}}}\n  \
+         second: {{client: series, upstream: desk, consumers: all, match: {{host: a.test}}}}\n"
+    );
+    let found = plan_findings(&text);
+    let places: Vec<_> = found.iter().map(|finding| (finding.code, finding.at.span)).collect();
+    assert_eq!(found.len(), 2, "{places:?}");
+}
+
 #[test]
 fn a_table_of_the_configuration_is_checked_like_the_mappings() {
     let text = UPSTREAM.replace(

@@ -5,7 +5,7 @@ use http::request::Parts;
 use crate::call::admit::request_head;
 use crate::call::{Services, Stop};
 use crate::config::Policy;
-use crate::mapping::model::{BodyKind, Operation};
+use crate::mapping::model::{BodyKind, Operation, Slot};
 use crate::mapping::run::{ReadOptions, Settings, read_request, selects};
 use crate::plan::{Route, Target};
 use crate::value::{Fault, Record};
@@ -17,6 +17,9 @@ pub(super) struct Decoded<'a> {
     pub(super) operation: usize,
     /// What the request says.
     pub(super) record: Record<'a>,
+    /// False if the body leaves something out that a setting says; only between systems of one vendor,
+    /// where a body may pass as it came.
+    pub(super) whole: bool,
 }
 
 /// Tells which of the operations on the line it is.
@@ -69,7 +72,17 @@ pub(super) fn decode<'a>(
         options,
     );
     match (chosen, read) {
-        (Some(target), Ok((record, _))) => Ok(Decoded { operation: target.operation, record }),
+        (Some(target), Ok((record, _))) => {
+            let again = || {
+                let head = request_head(head, &target);
+                let (vocabulary, none) = (&plan.vocabulary, Settings::default());
+                read_request(vocabulary, &route.client, operation, &head, body, &none, options)
+            };
+            let whole = !route.same_vendor
+                || !may_come_of_settings(operation, &record, settings)
+                || again().is_ok_and(|(said, _)| said.present().eq(record.present()));
+            Ok(Decoded { operation: target.operation, record, whole })
+        }
         (None, Err(refusal)) if refusal.fault == Fault::InvalidRequest => Err(refusal.into()),
         (None, _) => {
             let reason = "the body doesn't contain action mapping to the URL";
@@ -77,4 +90,20 @@ pub(super) fn decode<'a>(
         }
         (Some(_), Err(refusal)) => Err(refusal.into()),
     }
+}
+
+/// True if a member of the body says what a setting says, so that it may have come from there.
+fn may_come_of_settings(operation: &Operation, record: &Record<'_>, settings: &Settings) -> bool {
+    let request = &operation.request;
+    request.demands.iter().any(|demand| {
+        let setting = demand.setting.and_then(|setting| settings.get(setting));
+        setting.is_some()
+            && setting == record.text(demand.field)
+            && request
+                .bodies
+                .iter()
+                .flat_map(|body| &body.places)
+                .flat_map(|place| place.content.holes())
+                .any(|hole| hole.slot == Slot::Field(demand.field))
+    })
 }

@@ -9,7 +9,7 @@ use crate::call::forward::Unmapped;
 use crate::call::judge::{Verdict, judge};
 use crate::call::respond::{Learned, Responder, outcome_of};
 use crate::call::route::{Way, find_route};
-use crate::call::{Services, Stop, admit, decode, forward, outgoing, path};
+use crate::call::{Services, Stop, admit, decode, forward, outgoing, path, trace};
 use crate::ident::CallId;
 use crate::mapping::model::{Named, Operation, Place};
 use crate::mapping::run::{
@@ -142,7 +142,8 @@ impl Explainer<'_> {
         if !learned.dropped.is_empty() {
             self.show("dropped", vec![Line::new("fields", learned.dropped.join(", "), "")]);
         }
-        self.request((operation, pair), &translated.record, body)?;
+        let kept = if decoded.whole { body } else { &[] };
+        self.request((operation, pair), &translated.record, kept)?;
         match reply {
             Some(reply) => {
                 self.reply((operation, pair), &decoded.record, &translated.record, reply, learned)
@@ -236,6 +237,7 @@ impl Explainer<'_> {
         let mut written =
             outgoing::write(services, route, upstream, sides, record, &gateway, &steps)?;
         outgoing::keep_bytes(route, upstream, self.head, body, &mut written);
+        trace::pass(&self.head.headers, &mut written.headers);
         let sources = outgoing::sources(services, upstream, record, &gateway, &steps);
         let lines = request_lines(target, &upstream.url.base_path, &written, sources);
         self.show("upstream request", lines);

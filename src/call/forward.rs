@@ -21,7 +21,7 @@ pub(super) use path::{Unmapped, take};
 use crate::call::admit::Caller;
 use crate::call::judge::{fault_of_error, fault_of_status, why_broken};
 use crate::call::respond::{Learned, Responder, outcome_of};
-use crate::call::{Outcome, Services, Stop, admit, outgoing, send};
+use crate::call::{Outcome, Services, Stop, admit, outgoing, send, trace};
 use crate::mapping::model::Operation;
 use crate::mapping::run::{
     AnswerHead, Gateway, Outgoing, Reading, WrittenAnswer, read_answer, read_secrets,
@@ -44,9 +44,6 @@ const OF_A_BODY: [HeaderName; 7] = [
     HeaderName::from_static("content-digest"),
     HeaderName::from_static("content-md5"),
 ];
-
-/// W3C Trace Context.
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// What the upstream said.
 #[derive(Debug)]
@@ -115,9 +112,10 @@ pub(super) fn write(
         .uri
         .query()
         .and_then(|query| split_query(vocabulary, client, &route.settings, query).passing);
-    for name in OF_A_BODY.iter().chain([&ACCEPT, &TRACEPARENT]) {
+    for name in OF_A_BODY.iter().chain([&ACCEPT]) {
         pass(name, &head.headers, &mut headers);
     }
+    trace::pass(&head.headers, &mut headers);
     headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
     let mut target = unmapped.path(head).to_owned();
     if target.is_empty() && upstream.url.base_path.is_empty() {

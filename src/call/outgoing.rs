@@ -109,8 +109,8 @@ pub(super) fn sources<'a>(
 }
 
 /// Between two systems of one vendor the client's bytes pass as they are, once they were read and
-/// found right; only where an id in them is another one, or where the upstream has words of its own,
-/// they are written anew.
+/// found right; only where an id in them is another one, where the upstream has words of its own, or where
+/// a setting says what they leave out (then there are none here), they are written anew.
 pub(super) fn keep_bytes(
     route: &Route,
     upstream: &Upstream,

@@ -11,7 +11,7 @@ use crate::call::judge::{Verdict, judge};
 use crate::call::respond::{Learned, Responder, nobodys, outcome_of};
 use crate::call::route::{Matched, Way, find_route};
 use crate::call::{
-    CallRecord, Outcome, Services, Stop, admit, body, decode, forward, outgoing, send,
+    CallRecord, Outcome, Services, Stop, admit, body, decode, forward, outgoing, send, trace,
 };
 use crate::ident::CallId;
 use crate::mapping::model::Operation;
@@ -48,7 +48,6 @@ where
     let mut learned = Learned::default();
     let responder = Responder { services, route, head: &head, call };
     let went = go(&responder, matched, body, &mut learned, record).await;
-    record.consumer = learned.consumer.map(|consumer| services.plan.consumers[consumer].clone());
     let (response, outcome) = match went {
         Ok(Went::Translated(answer)) => (responder.yes(answer, &learned), Outcome::Yes),
         Ok(Went::Forwarded(forwarded)) => {
@@ -102,6 +101,7 @@ where
         Way::Unmapped(unmapped) => forward::find_caller(services, route, unmapped, head)?,
     };
     learned.consumer = Some(caller.consumer);
+    record.consumer = Some(services.plan.consumers[caller.consumer].clone());
     learned.decision = match admit::charge(services, matched.route, caller.consumer) {
         Ok(decision) => decision,
         Err((stop, decision)) => {
@@ -152,6 +152,7 @@ async fn translate(
     let pair = route.pairs[decoded.operation].as_ref().ok_or_else(|| {
         Stop::because(Fault::InvalidRequest, "the upstream has no such operation")
     })?;
+    let bytes = if decoded.whole { bytes } else { &[] };
     let answer =
         exchange(responder, (operation, pair), &decoded.record, bytes, deadline, learned).await?;
     record.unreadable = answer.1;
@@ -212,6 +213,7 @@ async fn exchange(
     let mut request =
         outgoing::write(services, route, upstream.1, sides, &translated.record, &gateway, &steps)?;
     outgoing::keep_bytes(route, upstream.1, head, bytes, &mut request);
+    trace::pass(&head.headers, &mut request.headers);
     let sent = send::send(services, upstream, request, call, deadline).await;
     match judge(&services.plan.vocabulary, upstream.1, target, &translated.record, sent) {
         Verdict::Yes { record, unreadable } => Ok((record, unreadable)),

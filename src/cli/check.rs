@@ -46,7 +46,7 @@ impl Check {
         let mut found = Vec::new();
         let mut could_not = None;
         if let Some(config) = &self.config {
-            match app::load(config, std::env::vars()) {
+            match app::load(config, app::environment()) {
                 Ok((_, plan, mut warnings)) => {
                     found.append(&mut warnings);
                     if self.unverified {

@@ -159,8 +159,9 @@ impl Demo {
         if self.once {
             gateway.stop().await;
         } else {
+            let stop = told_to_stop();
             print(&curl_lines(&gateway));
-            told_to_stop().await;
+            stop.await;
             gateway.stop().await;
         }
         for simulator in simulators {

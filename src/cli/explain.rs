@@ -11,11 +11,24 @@ use http::{Method, Request, Response};
 use crate::app;
 use crate::bounds;
 use crate::call::{Services, Stage, explain};
-use crate::cli::{COULD_NOT_TELL, FINDINGS, fail, print, tell};
+use crate::cli::{COULD_NOT_TELL, FINDINGS, ask, fail, print, tell};
 use crate::upstream::{Reply, ReplyBody};
+
+/// What the arguments do not say.
+const AFTER: &str = "\
+The request is read from standard input, as a client sends it, key included:
+
+    POST /tickets/17/status
+    apikey: the-consumers-key
+    Content-Type: application/json
+
+    {\"status\": \"resolved\", \"staffUserId\": 7}
+
+Exit code 1: the client is told a fault.";
 
 /// Show every stage of a call, and for each field the mapping line that set it.
 #[derive(Debug, Args)]
+#[command(after_help = AFTER)]
 pub(super) struct Explain {
     /// The configuration file
     #[arg(long, value_name = "FILE")]
@@ -30,7 +43,7 @@ pub(super) struct Explain {
 
 impl Explain {
     pub(super) fn run(self) -> u8 {
-        let (_, plan, _) = match app::load(&self.config, std::env::vars()) {
+        let (_, plan, _) = match app::load(&self.config, app::environment()) {
             Ok(loaded) => loaded,
             Err(error) => return fail(&error),
         };
@@ -58,6 +71,7 @@ impl Explain {
             return Err(format!("no route named `{}`; known: {}", self.route, known.join(", ")));
         }
         let mut input = Vec::new();
+        ask("reading the request from standard input; Ctrl-D ends it");
         std::io::stdin()
             .take(bounds::REPLY_BYTES_MAX as u64)
             .read_to_end(&mut input)

@@ -5,7 +5,7 @@ use std::io::Read;
 use clap::{Args, Subcommand};
 
 use crate::bounds;
-use crate::cli::{COULD_NOT_TELL, print, tell};
+use crate::cli::{COULD_NOT_TELL, ask, print, tell};
 use crate::secret::{Secret, hash_key};
 
 /// Make or hash a consumer's key.
@@ -50,9 +50,15 @@ fn new() -> u8 {
 
 fn hash() -> u8 {
     let mut key = String::new();
-    let limit = bounds::SECRET_BYTES_MAX as u64;
+    ask("reading the key from standard input; Ctrl-D after its line ends it");
+    // One byte more than is taken, so that a longer key is told from a whole one.
+    let limit = bounds::SECRET_BYTES_MAX as u64 + 1;
     if let Err(error) = std::io::stdin().take(limit).read_to_string(&mut key) {
         tell(&format!("error: cannot read the key: {error}\n"));
+        return COULD_NOT_TELL;
+    }
+    if key.len() > bounds::SECRET_BYTES_MAX {
+        tell(&format!("error: the key has more than {} bytes\n", bounds::SECRET_BYTES_MAX));
         return COULD_NOT_TELL;
     }
     let key = Secret::new(key.trim_end_matches(['\r', '\n']));

@@ -20,7 +20,7 @@ pub(super) struct Serve {
 
 impl Serve {
     pub(super) fn run(self) -> u8 {
-        let (config, plan, warnings) = match app::load(&self.config, std::env::vars()) {
+        let (config, plan, warnings) = match app::load(&self.config, app::environment()) {
             Ok(loaded) => loaded,
             Err(error) => return fail(&error),
         };
@@ -43,8 +43,9 @@ impl Serve {
                 Ok(gateway) => gateway,
                 Err(error) => return fail(&error),
             };
+            let stop = told_to_stop();
             tell(&format!("latimer ready listen={} admin={}\n", gateway.listen, gateway.admin));
-            told_to_stop().await;
+            stop.await;
             gateway.stop().await;
             0
         })

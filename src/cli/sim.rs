@@ -57,8 +57,9 @@ impl Sim {
                     return COULD_NOT_TELL;
                 }
             };
+            let stop = told_to_stop();
             tell(&format!("sim {} listen={}\n", self.vendor, simulator.addr()));
-            told_to_stop().await;
+            stop.await;
             simulator.stop().await;
             0
         })

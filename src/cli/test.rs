@@ -1,11 +1,13 @@
 //! `latimer test`.
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use clap::Args;
 
 use crate::catalog::{Catalog, LoadError};
-use crate::cli::{FINDINGS, fail, print, show};
+use crate::cli::{FINDINGS, fail, listed, print};
+use crate::diag::{Diagnostic, Severity};
 use crate::mapping::examples::run_examples;
 use crate::mapping::laws::try_laws;
 
@@ -24,7 +26,9 @@ impl Test {
         for path in paths {
             match Catalog::load(path) {
                 Ok((catalog, _)) => code = code.max(test(&catalog)),
-                Err(LoadError::Findings(found)) => {
+                Err(LoadError::Findings(mut found)) => {
+                    // What gets lost between systems is another command's matter.
+                    found.retain(|finding| finding.severity == Severity::Error);
                     show(&found);
                     code = code.max(FINDINGS);
                 }
@@ -33,6 +37,11 @@ impl Test {
         }
         code
     }
+}
+
+/// What the command was asked for is its result, and goes where results go.
+fn show(found: &[Diagnostic]) {
+    print(&listed(found, std::io::stdout().is_terminal()));
 }
 
 fn test(catalog: &Catalog) -> u8 {

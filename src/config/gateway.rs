@@ -56,7 +56,7 @@ pub struct Bounds {
     pub body_timeout: Duration,
     /// Time that a connection may stand idle.
     pub idle_timeout: Duration,
-    /// Calls in flight.
+    /// Connections of clients.
     pub concurrency_max: usize,
 }
 
@@ -82,9 +82,9 @@ pub enum LogFormat {
 /// Which calls the log tells of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Access {
-    /// None but those that went wrong on our side.
+    /// None but those that went wrong behind us.
     Off,
-    /// Every fault, and some of the rest.
+    /// Every call: nothing is left out yet.
     #[default]
     Sampled,
     /// Every call.
@@ -137,7 +137,7 @@ pub(super) fn admin(
         reader.leaf(section, "listen", form::address)
     };
     let listen = read(reader).unwrap_or_else(|| root.default(ADMIN_LISTEN));
-    let token = section.as_ref().and_then(|section| secrets::under(reader, section, "token"));
+    let token = section.as_ref().and_then(|section| secrets::private(reader, section, "token"));
     if listen.value == clients.value && listen.value.port() != 0 {
         let message = format!("clients and the admin listener both ask for {}", listen.value);
         let (here, there) = (&listen.at, &clients.at);

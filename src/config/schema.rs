@@ -97,7 +97,10 @@ pub(super) const TLS: &[Field] =
 
 /// The keys of `admin`.
 pub(super) const ADMIN: &[Field] =
-    &[Field::leaf("listen"), Field::now("token", Shape::Secret(SECRET))];
+    &[Field::leaf("listen"), Field::now("token", Shape::Secret(ADMIN_TOKEN))];
+
+/// The keys of the operator's token: every process of ours sees the environment.
+pub(super) const ADMIN_TOKEN: &[Field] = &[Field::leaf("file")];
 
 /// The keys of `bounds`.
 pub(super) const BOUNDS: &[Field] = &[

@@ -15,6 +15,19 @@ use crate::bounds;
 use crate::diag::{Diagnostic, Location};
 use crate::secret::{KeyHash, Secret, hash_key};
 
+/// What it means that others have rights on the file of a secret.
+#[derive(Clone, Copy)]
+enum Others {
+    /// A warning, if they may read it.
+    Warned,
+    /// An error, whatever they may.
+    Refused,
+}
+
+/// As `chmod` has them.
+const READABLE_BY_ALL: u32 = 0o004;
+const OF_OTHERS: u32 = 0o077;
+
 /// What a reference leads to.
 pub(super) enum Found {
     Text(Secret),
@@ -45,6 +58,21 @@ pub(super) fn under(
     }
 }
 
+/// The operator's token, from a file that nobody else may touch.
+pub(super) fn private(
+    reader: &mut Reader<'_>,
+    section: &Section<'_>,
+    key: &str,
+) -> Option<Spanned<Secret>> {
+    let item = section.get(key)?;
+    let found = read_for(reader, item, key, schema::ADMIN_TOKEN, Others::Refused)?;
+    match found.value {
+        Found::Text(secret) => Some(Spanned::new(secret, found.at)),
+        // `ADMIN_TOKEN` has no `hash`, and a key that it has not is an error.
+        Found::Hash(_) => None,
+    }
+}
+
 /// A secret by reference; `fields` says whether a hash may stand in its place.
 pub(super) fn read(
     reader: &mut Reader<'_>,
@@ -52,12 +80,24 @@ pub(super) fn read(
     key: &str,
     fields: &'static [Field],
 ) -> Option<Spanned<Found>> {
+    read_for(reader, item, key, fields, Others::Warned)
+}
+
+fn read_for(
+    reader: &mut Reader<'_>,
+    item: &Item,
+    key: &str,
+    fields: &'static [Field],
+    others: Others,
+) -> Option<Spanned<Found>> {
     if let Kind::Text(_) = item.kind {
         let message = format!("`{key}` is a secret, and a secret does not stand in this file");
         let label = if fields.iter().any(|field| field.name == "hash") {
             "write `{env: NAME}`, `{file: PATH}` or `{hash: \"sha256:…\"}` instead"
-        } else {
+        } else if fields.iter().any(|field| field.name == "env") {
             "write `{env: NAME}` or `{file: PATH}` instead"
+        } else {
+            "write `{file: PATH}` instead"
         };
         reader.error(codes::SECRET, &item.at, message, label);
         return None;
@@ -69,7 +109,7 @@ pub(super) fn read(
         .collect();
     match given.as_slice() {
         [(source, item)] => {
-            from(reader, source, item).map(|found| Spanned::new(found, item.at.clone()))
+            from(reader, source, item, others).map(|found| Spanned::new(found, item.at.clone()))
         }
         // What stands there instead was just reported.
         [] if !section.is_empty() => None,
@@ -86,10 +126,10 @@ pub(super) fn read(
     }
 }
 
-fn from(reader: &mut Reader<'_>, source: &str, item: &Item) -> Option<Found> {
+fn from(reader: &mut Reader<'_>, source: &str, item: &Item, others: Others) -> Option<Found> {
     match source {
         "env" => variable(reader, item).map(Found::Text),
-        "file" => file(reader, item).map(Found::Text),
+        "file" => file(reader, item, others).map(Found::Text),
         _ => hash(reader, item).map(Found::Hash),
     }
 }
@@ -126,9 +166,9 @@ fn variable(reader: &mut Reader<'_>, item: &Item) -> Option<Secret> {
     usable(reader, &item.at, value, &format!("the variable {}", quote(name)))
 }
 
-fn file(reader: &mut Reader<'_>, item: &Item) -> Option<Secret> {
+fn file(reader: &mut Reader<'_>, item: &Item, others: Others) -> Option<Secret> {
     let path = reader.path(item, "file")?;
-    let (text, readable) = match read_file(&path.value) {
+    let (text, rights) = match read_file(&path.value) {
         Ok(read) => read,
         Err(error) => {
             let message = format!("the file of the secret cannot be read: {error}");
@@ -136,10 +176,18 @@ fn file(reader: &mut Reader<'_>, item: &Item) -> Option<Secret> {
             return None;
         }
     };
-    if readable {
-        let message = "everybody on this machine can read the file of the secret";
-        let finding = Diagnostic::warning(codes::READABLE, item.at.clone(), message);
-        reader.findings.push(finding.label("take the rights of others away: `chmod o= FILE`"));
+    match others {
+        Others::Warned if rights & READABLE_BY_ALL != 0 => {
+            let message = "everybody on this machine can read the file of the secret";
+            let finding = Diagnostic::warning(codes::READABLE, item.at.clone(), message);
+            reader.findings.push(finding.label("take the rights of others away: `chmod o= FILE`"));
+        }
+        Others::Refused if rights & OF_OTHERS != 0 => {
+            let message = "others than its owner have rights on the file of the secret";
+            reader.error(codes::SECRET, &item.at, message, "take them away: `chmod 600 FILE`");
+            return None;
+        }
+        Others::Warned | Others::Refused => {}
     }
     let secret = text.strip_suffix('\n').unwrap_or(&text);
     let secret = if secret.len() < text.len() {
@@ -150,10 +198,10 @@ fn file(reader: &mut Reader<'_>, item: &Item) -> Option<Secret> {
     usable(reader, &item.at, secret, "the file of the secret")
 }
 
-/// The file's text, and whether others may read it.
-fn read_file(path: &Path) -> std::io::Result<(Zeroizing<String>, bool)> {
+/// The file's text, and the rights on it.
+fn read_file(path: &Path) -> std::io::Result<(Zeroizing<String>, u32)> {
     let file = File::open(path)?;
-    let readable = others_may_read(&file.metadata()?);
+    let rights = rights(&file.metadata()?);
     let mut text = Zeroizing::new(String::new());
     let limit = bounds::SECRET_BYTES_MAX as u64 + 1;
     file.take(limit).read_to_string(&mut text)?;
@@ -161,17 +209,22 @@ fn read_file(path: &Path) -> std::io::Result<(Zeroizing<String>, bool)> {
         let message = format!("it has more than {} bytes", bounds::SECRET_BYTES_MAX);
         return Err(std::io::Error::other(message));
     }
-    Ok((text, readable))
+    Ok((text, rights))
+}
+
+/// True if everybody on the machine can read a file.
+pub(super) fn is_readable_by_all(metadata: &std::fs::Metadata) -> bool {
+    rights(metadata) & READABLE_BY_ALL != 0
 }
 
 #[cfg(unix)]
-pub(super) fn others_may_read(metadata: &std::fs::Metadata) -> bool {
-    std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o004 != 0
+fn rights(metadata: &std::fs::Metadata) -> u32 {
+    std::os::unix::fs::PermissionsExt::mode(&metadata.permissions())
 }
 
 #[cfg(not(unix))]
-pub(super) fn others_may_read(_: &std::fs::Metadata) -> bool {
-    false
+fn rights(_: &std::fs::Metadata) -> u32 {
+    0
 }
 
 /// Refuses what can never be sent in a header.
@@ -180,6 +233,8 @@ fn usable(reader: &mut Reader<'_>, at: &Location, text: &str, what: &str) -> Opt
         "is empty"
     } else if text.chars().any(char::is_control) {
         "holds a line break or another control character"
+    } else if text.contains(char::REPLACEMENT_CHARACTER) {
+        "is not UTF-8 text"
     } else {
         return Some(Secret::new(text));
     };

@@ -139,7 +139,8 @@ fn refuse(
 }
 
 fn warn_readable(reader: &mut Reader<'_>, key: &Spanned<PathBuf>) {
-    let readable = std::fs::metadata(&key.value).is_ok_and(|file| secrets::others_may_read(&file));
+    let readable =
+        std::fs::metadata(&key.value).is_ok_and(|file| secrets::is_readable_by_all(&file));
     if readable {
         let message = "everybody on this machine can read the file of the private key";
         let finding = Diagnostic::warning(codes::READABLE, key.at.clone(), message);

@@ -407,7 +407,6 @@ impl Runner<'_> {
     }
 }
 
-/// The whole record is compared: what is there and not stated is a difference too.
 /// Equal but for blanks in JSON that is passed on as it came.
 fn same_record(operation: &Operation, one: &Record<'_>, other: &Record<'_>) -> bool {
     let mut raws = (0u8..).take(operation.raw_names.len());
@@ -415,23 +414,23 @@ fn same_record(operation: &Operation, one: &Record<'_>, other: &Record<'_>) -> b
         && raws.all(|raw| one.raw(raw).map(compacted) == other.raw(raw).map(compacted))
 }
 
+/// The whole record is compared, and every difference told: what is there and not stated is one too.
 fn compare(found: &[(String, String)], stated: &[(Named, Named)]) -> Result<(), String> {
-    for (name, value) in stated {
-        match found.iter().find(|(known, _)| *known == name.text) {
-            Some((_, text)) if *text == value.text => {}
-            Some((_, text)) => {
-                return Err(format!("`{}` is {text:?}, stated as {:?}", name.text, value.text));
-            }
-            None => {
-                return Err(format!("`{}` is not there, stated as {:?}", name.text, value.text));
-            }
-        }
-    }
-    let extra = found.iter().find(|(name, _)| !stated.iter().any(|(known, _)| known.text == *name));
-    match extra {
-        Some((name, text)) => Err(format!("`{name}` is {text:?}, which is not stated")),
-        None => Ok(()),
-    }
+    let missed = stated.iter().filter_map(
+        |(Named { text: name, .. }, Named { text: value, .. })| match found
+            .iter()
+            .find(|(known, _)| known == name)
+        {
+            Some((_, text)) if text == value => None,
+            Some((_, text)) => Some(format!("`{name}` is {text:?}, stated as {value:?}")),
+            None => Some(format!("`{name}` is not there, stated as {value:?}")),
+        },
+    );
+    let extra =
+        found.iter().filter(|(name, _)| !stated.iter().any(|(known, _)| known.text == *name));
+    let extra = extra.map(|(name, text)| format!("`{name}` is {text:?}, which is not stated"));
+    let differences: Vec<String> = missed.chain(extra).collect();
+    if differences.is_empty() { Ok(()) } else { Err(differences.join("; ")) }
 }
 
 impl<'e> Message<'e> {

@@ -11,7 +11,7 @@ use crate::mapping::compile::TableOverride;
 use crate::mapping::model::{Mapping, OperationDef, OrElse, Slot, Type};
 use crate::mapping::run::{Secrets, Settings};
 use crate::mapping::syntax::{self, Findings, Named};
-use crate::plan::{Pair, Plan, Route, Routing, Upstream};
+use crate::plan::{Pair, Plan, Route, Routing, Upstream, callers};
 use crate::secret::Secret;
 
 /// What was found while building.
@@ -37,7 +37,10 @@ pub fn build(config: &Config, catalog: &Catalog) -> Result<(Plan, Problem), Prob
     }
     let mut found = builder.found;
     let routing = builder.routing;
+    found.extend(callers::unknown_settings(config, catalog));
     diag::sort(&mut found);
+    // A consumer's setting is held against each of its routes.
+    found.dedup();
     if diag::has_errors(&found) {
         return Err(found);
     }
@@ -214,6 +217,8 @@ impl Builder<'_> {
         let client = self.client(route)?;
         let settings = self.settings(&client, &[&route.settings]);
         self.routes_lines(route, index, &client);
+        let keyless = callers::without_a_place_for_the_key(self.catalog, route, &client, &settings);
+        self.found.extend(keyless);
         let consumers = match &route.consumers {
             Consumers::All => None,
             Consumers::Named(names) => {

@@ -16,6 +16,7 @@ use tower::{Layer, Service, ServiceBuilder};
 
 use crate::call::{self, CallRecord};
 use crate::ident::CallId;
+use crate::server::head;
 use crate::server::pace::Calling;
 use crate::server::worker::Shared;
 use crate::telemetry;
@@ -53,6 +54,9 @@ async fn answer(
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let _calling = calling.begin();
+    if let Some(status) = head::refused(&request, shared.services.plan.bounds.head_bytes_max) {
+        return Ok(bare(status));
+    }
     let mut told = Told { record: CallRecord::begun(CallId::random()), shared };
     let services = &told.shared.services;
     let mut response = call::handle(services, request, &mut told.record).await;
@@ -60,6 +64,14 @@ async fn answer(
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(response)
+}
+
+/// What is told to whom speaks no HTTP, and the end of the connection.
+fn bare(status: StatusCode) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::new()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 /// Tells of a call when it is over: also of one whose client went away, or that panicked.
@@ -136,11 +148,8 @@ where
 /// A panic is a defect of ours; what the client's call came to is not known.
 fn panicked() -> Response<Full<Bytes>> {
     tracing::error!(target: "latimer::server", "a call panicked: this is a defect, please report it");
-    let mut response = Response::new(Full::new(Bytes::new()));
-    *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-    let headers = response.headers_mut();
-    headers.insert("x-latimer-outcome", HeaderValue::from_static("unknown"));
-    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    let mut response = bare(StatusCode::INTERNAL_SERVER_ERROR);
+    response.headers_mut().insert("x-latimer-outcome", HeaderValue::from_static("unknown"));
     response
 }
 

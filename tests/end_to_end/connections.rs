@@ -38,12 +38,16 @@ async fn what_is_no_http_request_gets_a_bare_status_and_the_end() {
     let (gateway, simulator) = gateway().await;
     let large = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "x".repeat(16 * 1024));
     let many = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: y\r\n".repeat(1_000));
-    let cases: [(&[u8], u16); 7] = [
+    let cases: [(&[u8], u16); 10] = [
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400),
         (b"not HTTP at all\r\n\r\n", 400),
         (b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n", 400),
         (b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", 400),
         (b"GET / HTTP/1.1\r\nHost: a\r\nna me: x\r\n\r\n", 400),
+        // RFC 9112 section 3.2.
+        (b"GET / HTTP/1.1\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", 400),
         (large.as_bytes(), 431),
         (many.as_bytes(), 431),
     ];
@@ -55,6 +59,28 @@ async fn what_is_no_http_request_gets_a_bare_status_and_the_end() {
     assert!(simulator.log().is_empty(), "nothing may be sent");
     gateway.stop().await;
     simulator.stop().await;
+}
+
+#[tokio::test]
+async fn a_head_may_have_what_the_configuration_says_and_no_more() {
+    let scripted = Scripted::start(Act::Reset).await;
+    let text = format!(
+        "bounds: {{head_bytes_max: 32KiB}}\nupstreams:\n{}routes:\n  series: {{client: series, \
+         upstream: series, consumers: [tester]}}\n",
+        upstream(Vendor::Series, &scripted.url)
+    );
+    let gateway = Gateway::start(&text, &[]).await;
+    for (bytes, status) in [(32 * 1024, 404), (32 * 1024 + 1, 431), (40 * 1024, 431)] {
+        let rest = "GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX: \r\n\r\n".len();
+        let filling = "x".repeat(bytes - rest);
+        let head =
+            format!("GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX: {filling}\r\n\r\n");
+        // In one piece, which hyper reads before it looks at its own bound.
+        let answer = Answer::parse(&exchange(&gateway.address, head.as_bytes()).await);
+        assert_eq!(answer.status, status, "{bytes}: {answer:?}");
+        assert_eq!(answer.header("connection"), Some("close"), "{bytes}: {answer:?}");
+    }
+    gateway.stop().await;
 }
 
 #[tokio::test]
@@ -147,6 +173,7 @@ async fn a_call_that_outlasts_the_drain_is_told_of() {
     let log = gateway.terminate().await;
     let line = access_line(&log);
     assert!(line.contains("status=499") && line.contains("outcome=\"unknown\""), "{line}");
+    assert!(line.contains("consumer=\"tester\""), "whose write it was: {line}");
     assert!(log.iter().any(|line| line.contains("abandoned")), "{log:#?}");
     let mut told = Vec::new();
     let _ = client.read_to_end(&mut told).await;

@@ -3,6 +3,7 @@
 use latimer::sim::Vendor;
 
 use crate::harness::{Answer, Gateway, KEY, simulator, upstream};
+use crate::scripted::{Scripted, message};
 use crate::vendors::ticket;
 
 /// A ZStack client in front of Series.hr under one policy; the answer, and what was sent.
@@ -67,4 +68,34 @@ async fn the_text_is_ours_unless_the_route_says_otherwise() {
     // The text of Series' page.
     assert_eq!(theirs.json()["error"]["details"], "Ticket not found");
     assert_ne!(own.json()["error"]["details"], "Ticket not found");
+}
+
+/// What a Series in a route with these settings is sent for a Series client's body.
+async fn sent_on(settings: &str, body: &str) -> String {
+    let yes = r#"{"success":true,"data":{"message":"Status changed to open"}}"#;
+    let scripted = Scripted::start(message("200 OK", "application/json", yes)).await;
+    let mut text = format!("upstreams:\n{}", upstream(Vendor::Series, &scripted.url));
+    text.push_str(&format!(
+        "routes:\n  main: {{client: series, upstream: series, consumers: [tester], settings: {settings}}}\n"
+    ));
+    let gateway = Gateway::start(&text, &[]).await;
+    let headers = [("apikey", KEY), ("Content-Type", "application/json")];
+    let got = gateway.call("POST /tickets/T-1/status", &headers, body).await;
+    assert_eq!(got.status, 200, "{got:?}");
+    gateway.stop().await;
+    let seen = scripted.take_seen();
+    seen[0].split_once("\r\n\r\n").unwrap().1.to_owned()
+}
+
+#[tokio::test]
+async fn a_body_passes_as_it_came_unless_a_setting_says_what_it_leaves_out() {
+    let own = r#"{ "staffUserId":7,"more":1, "status":"open"}"#;
+    assert_eq!(sent_on("{}", own).await, own);
+    // It says the same as the setting does, and says it by itself.
+    assert_eq!(sent_on("{staff_user: 7}", own).await, own);
+    assert_eq!(sent_on("{staff_user: 8}", own).await, own);
+    // The page calls staffUserId required.
+    let short = r#"{"more":1,"status":"open"}"#;
+    let whole = r#"{"status":"open","staffUserId":7}"#;
+    assert_eq!(sent_on("{staff_user: 7}", short).await, whole);
 }

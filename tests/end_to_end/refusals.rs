@@ -414,7 +414,15 @@ async fn hostile_ids_never_move_an_upstreams_path() {
     let long = "x".repeat(4_096);
     let ids = [
         "..",
+        "../x",
+        "..%2fx",
         "%2e%2e",
+        "%252e%252e",
+        "..\\x",
+        "a?b",
+        "a#b",
+        "a;b",
+        "%ed%a0%80",
         "a%2Fb",
         "a%3Fb",
         "a%23b",
@@ -439,6 +447,34 @@ async fn hostile_ids_never_move_an_upstreams_path() {
             assert!(wanted.contains(&fault), "{what}");
             assert_eq!(got.header("x-latimer-outcome"), Some("no"), "{what}");
         }
+    }
+    // An Arena client names its ticket in the body.
+    for id in [
+        "",
+        "..",
+        "../x",
+        "%2e%2e",
+        "a/b",
+        "a?b",
+        "a#b",
+        "a\\\\b",
+        "\\u0000",
+        "a\\r\\nX: 1",
+        "\\ud800",
+        "x\\udc00",
+        "a b",
+        &long,
+    ] {
+        let mut request = right(Vendor::Arena);
+        request.body = request.body.replace(&ticket(Vendor::Arena, 1), id);
+        let got = front.send(Vendor::Arena, &request).await;
+        let fault = got.header("x-latimer-fault").unwrap_or_default();
+        let wanted = if id.contains("\\ud") { "invalid_request" } else { "invalid_id" };
+        assert_eq!(
+            (fault, got.header("x-latimer-outcome")),
+            (wanted, Some("no")),
+            "{id:.40}: {got:?}"
+        );
     }
     front.end_unsent().await;
 }

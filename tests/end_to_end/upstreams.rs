@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use latimer::sim::Vendor;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::harness::{Answer, Gateway, KEY, upstream};
 use crate::scripted::{Act, Scripted, message};
@@ -70,6 +70,64 @@ async fn answers_and_what_they_mean() {
     for (what, act, (outcome, fault)) in cases {
         comes_to(what, act, outcome, fault).await;
     }
+}
+
+/// A Series client in front of a Thalamus at this address, without a limit and without patience.
+async fn gateway_to(url: &str) -> Gateway {
+    let text = format!(
+        "upstreams:\n{}routes:\n  main: {{client: series, upstream: thalamus, consumers: [tester], \
+         deadline: 400ms, limit: none}}\n",
+        upstream(Vendor::Thalamus, url)
+    );
+    Gateway::start(&text, &[]).await
+}
+
+async fn open_10(gateway: &Gateway) -> Answer {
+    let headers = [("apikey", KEY), ("Content-Type", "application/json")];
+    let body = r#"{"status":"open","staffUserId":7}"#;
+    gateway.call("POST /tickets/10/status", &headers, body).await
+}
+
+#[tokio::test]
+async fn a_status_without_a_row_says_by_itself_what_became_of_the_call() {
+    let scripted = Scripted::start(Act::Reset).await;
+    let gateway = gateway_to(&scripted.url).await;
+    let (unknown, failed) = (("unknown", "outcome_unknown"), ("no", "upstream_failed"));
+    let no = [300, 301, 302, 304, 307, 308, 402, 405, 409, 418, 422, 451, 499, 501, 503, 505];
+    let nobody_knows = [200, 202, 204, 206, 303, 408, 500, 502, 504, 507, 511, 520, 599];
+    let cases = no.map(|status| (status, failed)).into_iter();
+    for (status, (outcome, fault)) in cases.chain(nobody_knows.map(|status| (status, unknown))) {
+        for (media_type, body) in
+            [("text/html", PAGE), ("application/json", r#"{"message":"x"}"#), ("", "")]
+        {
+            scripted.act(message(&format!("{status} Status"), media_type, body));
+            let got = open_10(&gateway).await;
+            let told = (got.header("x-latimer-outcome"), got.header("x-latimer-fault"));
+            assert_eq!(told, (Some(outcome), Some(fault)), "{status} {media_type}: {got:?}");
+        }
+    }
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_deadline_before_a_byte_was_written_is_a_no() {
+    // Nobody accepts, and the queue is full: the connection never comes about.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(0).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut waiting = Vec::new();
+    while let Ok(stream) =
+        tokio::time::timeout(Duration::from_millis(300), TcpStream::connect(address)).await
+    {
+        waiting.push(stream.unwrap());
+        assert!(waiting.len() < 100, "the queue is never full");
+    }
+    let gateway = gateway_to(&format!("http://{address}")).await;
+    let got = open_10(&gateway).await;
+    assert_eq!(got.header("x-latimer-fault"), Some("upstream_timeout"), "{got:?}");
+    assert_eq!((got.status, got.header("x-latimer-outcome")), (504, Some("no")));
+    gateway.stop().await;
 }
 
 #[tokio::test]

@@ -1,0 +1,90 @@
+//! What a route's callers need of the configuration: a place for their key, settings that exist.
+
+use crate::catalog::Catalog;
+use crate::config::{Config, Consumer, Consumers, Route, Spanned};
+use crate::diag::Diagnostic;
+use crate::mapping::model::{Hole, Mapping, Request, Slot};
+use crate::mapping::run::Settings;
+
+/// M009: a setting without which no caller can show a key, because it is part of the name of every place
+/// that has one. The consumer is not known before the key, so only the route can give it.
+pub(super) fn without_a_place_for_the_key(
+    catalog: &Catalog,
+    route: &Route,
+    client: &Mapping,
+    settings: &Settings,
+) -> Option<Diagnostic> {
+    let token = Slot::Secret(catalog.vocabulary.secret("auth.token")?);
+    let missing = |hole: &&Hole| match hole.slot {
+        Slot::Setting(setting) => settings.get(setting).is_none(),
+        _ => false,
+    };
+    client.operations.iter().find_map(|operation| {
+        let places = names_of(&operation.request, token);
+        let lacking: Vec<&Hole> =
+            places.iter().filter_map(|name| name.iter().copied().find(missing)).collect();
+        if lacking.len() < places.len() {
+            return None;
+        }
+        let hole = lacking.first()?;
+        let Slot::Setting(setting) = hole.slot else { return None };
+        let name = &client.settings[usize::from(setting)].name;
+        let message =
+            format!("no caller of the route could show a key without the setting `{name}`");
+        let finding = Diagnostic::error("M009", route.name.at.clone(), message)
+            .label(format!("add `settings: {{{name}: …}}`"));
+        Some(finding.also(hole.at.clone(), "part of the name of the place"))
+    })
+}
+
+/// The holes in the names of the places from which a secret is read, by place.
+fn names_of(request: &Request, secret: Slot) -> Vec<Vec<&Hole>> {
+    [&request.query, &request.headers, &request.cookies]
+        .into_iter()
+        .flatten()
+        .filter(|named| named.place.arrow.reads())
+        .filter(|named| named.place.content.holes().any(|hole| hole.slot == secret))
+        .map(|named| named.name.holes().collect())
+        .collect()
+}
+
+/// C004: settings of a consumer that no client of its routes has.
+pub(super) fn unknown_settings(config: &Config, catalog: &Catalog) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    for consumer in &config.consumers {
+        let routes = config.routes.iter().filter(|route| admits(route, &consumer.name));
+        let clients: Vec<&Mapping> = routes
+            .filter_map(|route| catalog.mapping(&route.client.value))
+            .map(AsRef::as_ref)
+            .collect();
+        found.extend(unknown_to(&clients, consumer));
+    }
+    found
+}
+
+fn admits(route: &Route, consumer: &Spanned<String>) -> bool {
+    match &route.consumers {
+        Consumers::All => true,
+        Consumers::Named(names) => names.iter().any(|name| name.value == consumer.value),
+    }
+}
+
+fn unknown_to<'c>(
+    clients: &'c [&Mapping],
+    consumer: &'c Consumer,
+) -> impl Iterator<Item = Diagnostic> + 'c {
+    let settings = consumer.settings.iter().map(|setting| &setting.name);
+    let unknown = settings
+        .filter(|name| clients.iter().all(|client| client.setting(&name.value).is_none()))
+        // Of a consumer without a route there is another finding.
+        .filter(|_| !clients.is_empty());
+    unknown.map(move |name| {
+        let message = format!(
+            "no client of the consumer `{}` has a setting named `{}`",
+            consumer.name.value, name.value
+        );
+        let known = clients.iter().flat_map(|client| &client.settings);
+        let finding = Diagnostic::error("C004", name.at.clone(), message);
+        finding.suggest(&name.value, known.map(|setting| setting.name.as_str()))
+    })
+}

@@ -1,0 +1,152 @@
+//! The commands as somebody at a terminal, or a script, meets them.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+/// The configuration of a test, in a folder of its own.
+fn folder(more: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let mappings = Path::new(env!("CARGO_MANIFEST_DIR")).join("mappings");
+    let text = format!(
+        "mappings: {}\nupstreams:\n  desk: {{vendor: arena, url: \"http://127.0.0.1:1\", \
+         credential: {{token: {{env: DESK}}}}}}\nconsumers:\n  acme: {{key: {{env: ACME_KEY}}}}\n\
+         routes:\n  main: {{client: series, upstream: desk, consumers: [acme]}}\n{more}",
+        mappings.display()
+    );
+    std::fs::write(folder.path().join("latimer.yaml"), text).unwrap();
+    folder
+}
+
+fn command(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_latimer"));
+    command.args(arguments).current_dir(folder).stdin(Stdio::null());
+    command.env("DESK", "t").env("ACME_KEY", "k");
+    command
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+fn check(done: &Output, code: i32, told: &str) {
+    let shown = format!("{}{}", text(&done.stdout), text(&done.stderr));
+    assert_eq!(done.status.code(), Some(code), "{shown}");
+    assert!(shown.contains(told), "no `{told}` in\n{shown}");
+}
+
+#[test]
+fn an_environment_that_is_no_text_stops_nothing_but_what_uses_it() {
+    let folder = folder("");
+    let no_text = OsStr::from_bytes(b"\xff\xfe");
+    let run = |name: &str| {
+        let mut command = command(folder.path(), &["serve", "--check", "--config", "latimer.yaml"]);
+        command.env(name, no_text).output().unwrap()
+    };
+    check(&run("SOMETHING_ELSE"), 0, "ok\n");
+    check(&run("DESK"), 1, "the variable `DESK` is not UTF-8 text");
+    check(&run("LATIMER__DRAIN"), 1, "is not a duration");
+}
+
+#[test]
+fn what_test_finds_is_its_result_field_by_field() {
+    let folder = tempfile::tempdir().unwrap();
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("mappings");
+    let vocabulary = std::fs::read_to_string(shipped.join("vocabulary.yaml")).unwrap();
+    std::fs::write(folder.path().join("vocabulary.yaml"), vocabulary).unwrap();
+    // The page's sample changes TICKET-1234567890-ABCD to resolved, as the member 987654321.
+    let series = std::fs::read_to_string(shipped.join("series.yaml")).unwrap();
+    let right = "means: {ticket: TICKET-1234567890-ABCD, status: resolved, actor: \"987654321\"}";
+    let wrong = "means: {ticket: T-1, status: closed, comment: x}";
+    assert!(series.contains(right));
+    let series = series.replacen(right, wrong, 1);
+    std::fs::write(folder.path().join("series.yaml"), series).unwrap();
+
+    let done = command(folder.path(), &["test", "."]).output().unwrap();
+    assert_eq!((done.status.code(), text(&done.stderr)), (Some(1), ""));
+    let shown = text(&done.stdout);
+    for difference in [
+        "`ticket` is \"TICKET-1234567890-ABCD\", stated as \"T-1\"",
+        "`status` is \"resolved\", stated as \"closed\"",
+        "`comment` is not there, stated as \"x\"",
+        "`actor` is \"987654321\", which is not stated",
+    ] {
+        assert!(shown.contains(difference), "no {difference} in\n{shown}");
+    }
+    assert!(!shown.contains("M101"), "what gets lost between systems is another matter:\n{shown}");
+}
+
+#[test]
+fn a_key_is_hashed_whole_or_not_at_all() {
+    use std::io::Write as _;
+
+    let hash = |key: &[u8]| {
+        let mut command = command(Path::new("."), &["key", "hash"]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(key).unwrap();
+        child.wait_with_output().unwrap()
+    };
+    // FIPS 180-2, appendix B.1.
+    let abc = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    check(&hash(b"abc"), 0, abc);
+    check(&hash(b"abc\n"), 0, abc);
+    check(&hash(b""), 2, "no key on standard input");
+    check(&hash(&[b'a'; 64 * 1024 + 1]), 2, "the key has more than 65536 bytes");
+}
+
+#[test]
+fn help_says_where_the_request_comes_from_and_its_sample_is_one() {
+    use std::io::Write as _;
+
+    let folder = folder("");
+    let help = command(folder.path(), &["explain", "--help"]).output().unwrap();
+    check(&help, 0, "read from standard input");
+    let sample = text(&help.stdout).lines().filter_map(|line| line.strip_prefix("    "));
+    let sample: Vec<&str> = sample.skip_while(|line| !line.starts_with("POST ")).collect();
+    let (body, head) = sample.split_last().unwrap();
+    let request = format!("{}\n\n{body}\n", head.join("\n")).replace("the-consumers-key", "k");
+
+    let mut explain =
+        command(folder.path(), &["explain", "--config", "latimer.yaml", "--route", "main"]);
+    explain.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = explain.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(request.as_bytes()).unwrap();
+    let done = child.wait_with_output().unwrap();
+    // Arena's guids have twenty characters, so this one is not found; it was read, and its key let in.
+    check(&done, 1, "not_found");
+    check(&done, 1, "resolved");
+}
+
+#[test]
+fn results_go_to_stdout_messages_to_stderr_and_the_code_tells_which() {
+    let folder = folder("nonsense: 1\n");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let configured = |name: &'static str| vec![name, "--config", "latimer.yaml"];
+    let sim = ["sim", "arena", "--listen", taken.as_str()].to_vec();
+    for (arguments, code, on_stdout) in [
+        (vec!["--version"], 0, true),
+        (vec!["explain", "--help"], 0, true),
+        (vec!["completions", "zsh"], 0, true),
+        (configured("check"), 1, true),
+        (configured("serve"), 1, false),
+        ([configured("explain"), vec!["--route", "main"]].concat(), 1, false),
+        (vec!["check", "--config", "none.yaml"], 2, false),
+        (vec!["test", "nowhere"], 2, false),
+        (vec!["matrix", "nowhere"], 2, false),
+        (vec!["matrix", "--format", "xml"], 2, false),
+        (vec!["completions", "tcsh"], 2, false),
+        (vec!["sim", "arena", "--listen", "nowhere"], 2, false),
+        (vec!["sim", "arena", "--listen", "127.0.0.1:0", "--fault", "reset,every=0"], 2, false),
+        (sim, 2, false),
+        (vec![], 2, false),
+    ] {
+        let done = command(folder.path(), &arguments).output().unwrap();
+        let (shown, told) = (text(&done.stdout), text(&done.stderr));
+        assert_eq!(done.status.code(), Some(code), "{arguments:?}\n{shown}{told}");
+        assert_eq!((!shown.is_empty(), !told.is_empty()), (on_stdout, !on_stdout), "{arguments:?}");
+    }
+}
