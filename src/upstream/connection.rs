@@ -93,6 +93,11 @@ impl Connection {
         self.wire.is_silent()
     }
 
+    #[cfg(test)]
+    pub(super) fn socket(&self) -> &tokio::net::TcpStream {
+        self.wire.socket()
+    }
+
     /// True if the socket has taken some of the request.
     fn has_sent(&self, transfer: &Transfer<'_>) -> bool {
         self.wire.written() != transfer.before

@@ -52,7 +52,7 @@ impl Wire {
     /// The kernel is asked, not the runtime, which may not have heard yet. With TLS 1.3 a late session
     /// ticket counts as something said: that costs a connection and nothing else.
     pub(super) fn is_silent(&self) -> bool {
-        match SockRef::from(&self.counted().socket).peek(&mut [MaybeUninit::uninit()]) {
+        match SockRef::from(self.socket()).peek(&mut [MaybeUninit::uninit()]) {
             Ok(_) => false,
             Err(error) => error.kind() == io::ErrorKind::WouldBlock,
         }
@@ -66,6 +66,11 @@ impl Wire {
                 state.plaintext_bytes_to_read() == 0 && !state.peer_has_closed()
             }),
         }
+    }
+
+    /// What is below TLS.
+    pub(super) fn socket(&self) -> &TcpStream {
+        &self.counted().socket
     }
 
     fn counted(&self) -> &Counted {

@@ -1,5 +1,6 @@
 //! TLS on both sides: what clients are shown and have to show, what upstreams have to show and are shown.
 
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,6 +9,8 @@ use std::time::{Duration, Instant};
 use latimer::sim::{Simulator, Vendor};
 use latimer::tls::{Client, ClientSettings, ClientStream, Files, Identity, Offer, Roots};
 use latimer::tls::{Server, ServerSettings};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -212,6 +215,38 @@ async fn tls_to_the_gateway_and_tls_to_the_upstream() {
     })
     .await;
     assert_eq!((terminator.handshakes(), simulator.log().len()), (1, 3));
+    gateway.stop().await;
+    simulator.stop().await;
+}
+
+/// The end of a handshake and a whole request in one piece: what TLS keeps is seen before the socket,
+/// which has nothing more.
+#[tokio::test]
+async fn a_request_may_come_with_the_end_of_the_handshake() {
+    let stage = Stage::new();
+    let (simulator, text) = series(Simulator::url, "").await;
+    let gateway = start(&stage.listen(None), &text).await;
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(stage.ours.pem().as_bytes()).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let mut session =
+        rustls::ClientConnection::new(Arc::new(config), HOST.try_into().unwrap()).unwrap();
+    // It waits for the handshake, and leaves with its end.
+    session.writer().write_all(&message()).unwrap();
+    let address = gateway.address.clone();
+    let calling = tokio::task::spawn_blocking(move || {
+        let mut socket = std::net::TcpStream::connect(address).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut told = [0; 15];
+        rustls::Stream::new(&mut session, &mut socket).read_exact(&mut told).unwrap();
+        String::from_utf8_lossy(&told).into_owned()
+    });
+    assert_eq!(in_time(calling).await.unwrap(), "HTTP/1.1 200 OK");
     gateway.stop().await;
     simulator.stop().await;
 }

@@ -235,3 +235,44 @@ async fn a_large_request_arrives_whole() {
     };
     tokio::join!(serving, calling);
 }
+
+/// A connection of an upstream over TLS that is kept, and the other end of it.
+async fn kept(stage: &Stage) -> (Arc<Upstream>, Connection, Secured) {
+    let tls = stage.server(&stage.ours.issue(HOST), None);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let upstream = secured(stage, "ours.pem", listener.local_addr().unwrap().port());
+    let serving = async {
+        let mut stream = tls.accept(listener.accept().await.unwrap().0).await.unwrap();
+        assert!(answer(&mut stream, OK).await);
+        stream
+    };
+    let (stream, sent) = tokio::join!(serving, send(&upstream, 5_000));
+    assert!(sent.is_ok());
+    let kept = upstream.checkout(Instant::now()).unwrap();
+    (upstream, kept, stream)
+}
+
+/// TLS has taken the request and the socket has not: it has not left.
+#[tokio::test]
+async fn what_tls_keeps_was_not_sent() {
+    let stage = Stage::new();
+    let (upstream, kept, _stream) = kept(&stage).await;
+    let filler = vec![0; 64 * 1024];
+    while SockRef::from(kept.socket()).send(&filler).is_ok() {}
+    let message = request().encode(&upstream.preamble);
+    let deadline = Instant::now() + Duration::from_millis(100);
+    let exchanged = upstream.exchange(kept, &message, &Method::GET, deadline).await;
+    assert!(matches!(exchanged, Exchanged::NothingSent(Failure::Deadline)), "{exchanged:?}");
+}
+
+/// Bytes of the handshake and of calls before do not count for a request.
+#[tokio::test]
+async fn a_reset_before_the_first_byte_is_known_over_tls_too() {
+    let stage = Stage::new();
+    let (upstream, kept, stream) = kept(&stage).await;
+    SockRef::from(stream.get_ref().0).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(stream);
+    let (message, deadline) = (request().encode(&upstream.preamble), Instant::now() + SECOND);
+    let exchanged = upstream.exchange(kept, &message, &Method::GET, deadline).await;
+    assert!(matches!(exchanged, Exchanged::NothingSent(Failure::Io(_))), "{exchanged:?}");
+}
