@@ -83,18 +83,14 @@ pub struct CallRecord {
     pub call: CallId,
     /// When it came in.
     pub began: Instant,
-    /// Its route's name.
-    pub route: Option<String>,
     /// Index of its route in the plan.
-    pub route_index: Option<usize>,
-    /// Its consumer's name.
-    pub consumer: Option<String>,
-    /// Its operation.
-    pub operation: Option<String>,
+    pub route: Option<usize>,
+    /// Index of its consumer in the plan.
+    pub consumer: Option<usize>,
     /// Index of its operation in the client's mapping.
-    pub operation_index: Option<usize>,
-    /// The path as a pattern; never the raw target.
-    pub pattern: Option<String>,
+    pub operation: Option<usize>,
+    /// What its path is to the client's mapping.
+    pub line: Option<CallLine>,
     /// The status code that the client got.
     pub status: u16,
     /// Whether it took effect.
@@ -111,6 +107,15 @@ pub struct CallRecord {
     pub dropped: Vec<String>,
     /// How long it took.
     pub duration: Duration,
+}
+
+/// What a call's path is to the client's mapping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallLine {
+    /// That of the operation with this index, and maybe of others.
+    Operation(usize),
+    /// None that it knows.
+    Unmapped,
 }
 
 /// Why a call goes no further.

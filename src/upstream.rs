@@ -80,7 +80,8 @@ pub enum SendError {
 #[derive(Debug)]
 struct Idle {
     connection: Connection,
-    since: Instant,
+    /// When its last call began.
+    used: Instant,
 }
 
 impl fmt::Display for SendError {
@@ -122,11 +123,11 @@ impl Upstream {
             match exchanged {
                 // It ended before it was touched.
                 Exchanged::NothingSent(Failure::Closed | Failure::Io(_)) => {}
-                done => return self.finish(done),
+                done => return self.finish(done, now),
             }
         }
         let fresh = connection::connect(&self.settings, deadline).await?;
-        self.finish(self.exchange(fresh, &message, &request.method, deadline).await)
+        self.finish(self.exchange(fresh, &message, &request.method, deadline).await, now)
     }
 
     async fn exchange(
@@ -140,11 +141,11 @@ impl Upstream {
     }
 
     /// Keeps the connection, if it can be, and says what came of the request.
-    fn finish(&self, exchanged: Exchanged) -> Result<Reply, SendError> {
+    fn finish(&self, exchanged: Exchanged, used: Instant) -> Result<Reply, SendError> {
         match exchanged {
             Exchanged::Answered(reply, connection) => {
                 if let Some(connection) = connection {
-                    self.keep(connection);
+                    self.keep(connection, used);
                 }
                 Ok(reply)
             }
@@ -174,15 +175,15 @@ impl Upstream {
     }
 
     fn is_good(&self, kept: &Idle, now: Instant) -> bool {
-        now.duration_since(kept.since) < self.settings.idle_timeout
+        now.duration_since(kept.used) < self.settings.idle_timeout
             && now.duration_since(kept.connection.opened) < bounds::CONNECTION_AGE_MAX
             && kept.connection.is_silent()
     }
 
-    fn keep(&self, connection: Connection) {
+    fn keep(&self, connection: Connection, used: Instant) {
         let mut idle = self.idle();
         if idle.len() < self.settings.idle_max {
-            idle.push(Idle { connection, since: Instant::now() });
+            idle.push(Idle { connection, used });
         }
     }
 

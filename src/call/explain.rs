@@ -257,7 +257,7 @@ impl Explainer<'_> {
         let target = &upstream.mapping.operations[pair.upstream];
         let row = self.fault_line(target, record, &reply);
         let status = reply.head.status.as_u16().to_string();
-        let verdict = judge(&services.plan.vocabulary, upstream, target, record, Ok(reply));
+        let verdict = judge(&services.plan.vocabulary, route, upstream, target, record, Ok(reply));
         let answer = match verdict {
             Verdict::Stopped(stop) => {
                 let mut lines = vec![Line::new("status", status, "")];

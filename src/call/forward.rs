@@ -31,9 +31,6 @@ use crate::plan::{Pair, Route, Upstream};
 use crate::upstream::{Reply, ReplyBody, SendError};
 use crate::value::{Fault, Record};
 
-/// What the log has in place of a path's pattern: the path itself may hold anything.
-pub(super) const PATTERN: &str = "(unmapped)";
-
 /// What describes a body and passes both ways. A `Content-Location` is a location.
 const OF_A_BODY: [HeaderName; 7] = [
     CONTENT_TYPE,

@@ -4,8 +4,8 @@ use http::HeaderMap;
 
 use crate::call::Stop;
 use crate::mapping::model::{Operation, OperationKind, Vocabulary};
-use crate::mapping::run::{AnswerHead, Reading, read_answer};
-use crate::plan::Upstream;
+use crate::mapping::run::{AnswerHead, Reading, read_answer, read_public_answer};
+use crate::plan::{Route, Upstream};
 use crate::upstream::{BrokenBody, Reply, ReplyBody, SendError};
 use crate::value::{Fault, Record};
 
@@ -26,13 +26,14 @@ pub enum Verdict {
 /// Judges what came back.
 pub fn judge(
     vocabulary: &Vocabulary,
+    route: &Route,
     upstream: &Upstream,
     operation: &Operation,
     request: &Record<'_>,
     sent: Result<Reply, SendError>,
 ) -> Verdict {
     let verdict = match sent {
-        Ok(reply) => judge_reply(vocabulary, upstream, operation, request, reply),
+        Ok(reply) => judge_reply(vocabulary, route, upstream, operation, request, reply),
         Err(error) => judge_error(&error),
     };
     match verdict {
@@ -66,6 +67,7 @@ pub(super) fn fault_of_error(error: &SendError) -> Fault {
 
 fn judge_reply(
     vocabulary: &Vocabulary,
+    route: &Route,
     upstream: &Upstream,
     operation: &Operation,
     request: &Record<'_>,
@@ -80,15 +82,10 @@ fn judge_reply(
         }
     };
     let head = AnswerHead { status, headers };
-    let reading = read_answer(
-        vocabulary,
-        &upstream.mapping,
-        operation,
-        head,
-        whole,
-        &upstream.settings,
-        request,
-    );
+    // What is private to one vendor is never shown to the client of another one.
+    let read = if route.same_vendor { read_answer } else { read_public_answer };
+    let reading =
+        read(vocabulary, &upstream.mapping, operation, head, whole, &upstream.settings, request);
     match reading {
         Reading::Yes { record, unreadable } => {
             Verdict::Yes { record: record.into_owned(), unreadable }

@@ -120,13 +120,13 @@ impl Metrics {
 
     /// Counts a call that has ended.
     pub fn count(&self, record: &CallRecord) {
-        let route = record.route_index.and_then(|index| self.routes.get(index));
+        let route = record.route.and_then(|index| self.routes.get(index));
         let route = route.unwrap_or(&self.nobodys);
         let (none, known) = match route.calls.split_last() {
             Some(split) => split,
             None => return,
         };
-        let calls = record.operation_index.and_then(|index| known.get(index)).unwrap_or(none);
+        let calls = record.operation.and_then(|index| known.get(index)).unwrap_or(none);
         calls.of(record.fault, record.outcome).inc();
         route.duration.observe(record.duration);
         if record.unreadable > 0 {

@@ -16,24 +16,25 @@ use crate::value::{Fault, Record, Value};
 
 /// The record in the upstream's terms, and the fields that get lost on the way.
 #[derive(Debug)]
-pub(super) struct Translated<'a> {
+pub(super) struct Translated<'r, 'a> {
     /// The record with the upstream's id.
-    pub(super) record: Record<'a>,
+    pub(super) record: Cow<'r, Record<'a>>,
     /// Names of fields that the upstream cannot carry.
     pub(super) dropped: Vec<String>,
 }
 
 /// Translates ids, and holds the record against the route's policies.
-pub(super) fn translate<'a>(
+pub(super) fn translate<'r, 'a>(
     services: &Services,
     route: &Route,
     pair: &Pair,
     operation: &Operation,
-    record: &Record<'a>,
-) -> Result<Translated<'a>, Stop> {
-    let mut record = record.clone();
-    if !route.same_vendor {
-        record.drop_raw();
+    record: &'r Record<'a>,
+) -> Result<Translated<'r, 'a>, Stop> {
+    // Most calls say the same on both sides.
+    let mut record = Cow::Borrowed(record);
+    if !route.same_vendor && record.has_raw() {
+        record.to_mut().drop_raw();
     }
     if let (Some(pairs), Some(field)) = (&route.ids, pair.ticket)
         && let Some(id) = record.text(field)
@@ -43,7 +44,7 @@ pub(super) fn translate<'a>(
             return Err(Stop::because(Fault::NotFound, reason));
         };
         let theirs = Value::Text(Cow::Owned(theirs.to_string()));
-        record.set(field, Some(theirs));
+        record.to_mut().set(field, Some(theirs));
     }
     let def = &services.plan.vocabulary.operations[operation.id];
     let lost = pair.dropped.iter().filter(|field| record.get(**field).is_some());

@@ -11,14 +11,15 @@ use crate::call::judge::{Verdict, judge};
 use crate::call::respond::{Learned, Responder, nobodys, outcome_of};
 use crate::call::route::{Matched, Way, find_route};
 use crate::call::{
-    CallRecord, Outcome, Services, Stop, admit, body, decode, forward, outgoing, send, trace,
+    CallLine, CallRecord, Outcome, Services, Stop, admit, body, decode, forward, outgoing, send,
+    trace,
 };
 use crate::ident::CallId;
 use crate::mapping::model::Operation;
 use crate::mapping::run::{
     Gateway, RequestParts, Sources, WrittenAnswer, acceptable, preferred, write_answer,
 };
-use crate::plan::{Pair, Route, Target};
+use crate::plan::{Pair, Target};
 use crate::value::{Fault, Record, Value};
 
 /// Answers one request, and fills in its record.
@@ -43,8 +44,7 @@ where
         return response;
     };
     let route = &services.plan.routes[matched.route];
-    record.route = Some(route.name.clone());
-    record.route_index = Some(matched.route);
+    record.route = Some(matched.route);
     let mut learned = Learned::default();
     let responder = Responder { services, route, head: &head, call };
     let went = go(&responder, matched, body, &mut learned, record).await;
@@ -63,7 +63,7 @@ where
             (response, outcome_of(stop.fault))
         }
     };
-    record.operation_index = learned.operation;
+    record.operation = learned.operation;
     record.dropped = learned.dropped;
     record.close(&response, outcome);
     response
@@ -93,15 +93,15 @@ where
     B::Error: std::fmt::Display,
 {
     let Responder { services, route, head, .. } = *responder;
-    let deadline = Instant::now() + route.deadline;
+    let deadline = record.began + route.deadline;
     let way = matched.way.map_err(|stop| *stop)?;
-    learn_way(route, &way, learned, record);
+    learn_way(&way, learned, record);
     let caller = match &way {
         Way::Mapped(targets) => admit::find_caller(services, route, &targets[0], head)?,
         Way::Unmapped(unmapped) => forward::find_caller(services, route, unmapped, head)?,
     };
     learned.consumer = Some(caller.consumer);
-    record.consumer = Some(services.plan.consumers[caller.consumer].clone());
+    record.consumer = Some(caller.consumer);
     learned.decision = match admit::charge(services, matched.route, caller.consumer) {
         Ok(decision) => decision,
         Err((stop, decision)) => {
@@ -147,7 +147,7 @@ async fn translate(
     let decoded = decode::decode(services, route, targets, head, bytes, settings)?;
     learned.operation = Some(decoded.operation);
     let operation = &route.client.operations[decoded.operation];
-    record.operation = Some(operation.name.clone());
+    record.operation = learned.operation;
     check_acceptable(operation, head)?;
     let pair = route.pairs[decoded.operation].as_ref().ok_or_else(|| {
         Stop::because(Fault::InvalidRequest, "the upstream has no such operation")
@@ -160,19 +160,18 @@ async fn translate(
 }
 
 /// Before the body is read, the operation is that of the line, if only one is on it.
-fn learn_way(route: &Route, way: &Way, learned: &mut Learned, record: &mut CallRecord) {
+fn learn_way(way: &Way, learned: &mut Learned, record: &mut CallRecord) {
     let targets = match way {
         Way::Mapped(targets) => targets,
         Way::Unmapped(_) => {
-            record.pattern = Some(forward::PATTERN.to_owned());
+            record.line = Some(CallLine::Unmapped);
             return;
         }
     };
-    let operation = &route.client.operations[targets[0].operation];
-    record.pattern = Some(operation.request.path_pattern());
+    record.line = Some(CallLine::Operation(targets[0].operation));
     if let [only] = targets.as_slice() {
         learned.operation = Some(only.operation);
-        record.operation = Some(operation.name.clone());
+        record.operation = learned.operation;
     }
 }
 
@@ -207,7 +206,7 @@ async fn exchange(
     let upstream = (route.upstream, upstream);
     let steps =
         send::look_up(services, upstream, target, &translated.record, call, deadline).await?;
-    let id = call.to_string();
+    let id = call.digits();
     let gateway = Gateway { call: &id, ..Gateway::default() };
     let sides = (operation, pair);
     let mut request =
@@ -215,7 +214,7 @@ async fn exchange(
     outgoing::keep_bytes(route, upstream.1, head, bytes, &mut request);
     trace::pass(&head.headers, &mut request.headers);
     let sent = send::send(services, upstream, request, call, deadline).await;
-    match judge(&services.plan.vocabulary, upstream.1, target, &translated.record, sent) {
+    match judge(&services.plan.vocabulary, route, upstream.1, target, &translated.record, sent) {
         Verdict::Yes { record, unreadable } => Ok((record, unreadable)),
         Verdict::Stopped(stop) => Err(*stop),
     }
@@ -240,11 +239,10 @@ pub(super) fn write(
     {
         answer.set(own, Some(Value::Text(id.to_owned().into())));
     }
-    let id = call.to_string();
+    let id = call.digits();
     let gateway = Gateway { call: &id, ..Gateway::default() };
-    let request = request.clone().into_owned();
     let sources =
-        Sources { request: Some(&request), ..responder.sources(&answer, &gateway, learned) };
+        Sources { request: Some(request), ..responder.sources(&answer, &gateway, learned) };
     let wanted = RequestParts { headers: &head.headers, kind: decode::body_kind(operation, head) };
     // The upstream has said yes, so a failure here must not be told as a no.
     write_answer(operation, sources, wanted).map_err(|refusal| {
@@ -260,11 +258,9 @@ impl CallRecord {
             call,
             began: Instant::now(),
             route: None,
-            route_index: None,
             consumer: None,
             operation: None,
-            operation_index: None,
-            pattern: None,
+            line: None,
             status: 0,
             outcome: Outcome::No,
             fault: None,

@@ -112,7 +112,7 @@ impl Responder<'_> {
             (Messages::Upstream, None) | (Messages::Own, _) => None,
         };
         let text = theirs.as_deref().map_or(FaultText::Own, FaultText::Upstream);
-        let call = self.call.to_string();
+        let call = self.call.digits();
         let path = printable_path(self.head.uri.path());
         let reset = self.reset(learned.decision.as_ref());
         let gateway = Gateway {
@@ -180,8 +180,8 @@ impl Responder<'_> {
             headers.extend(limit_headers(&self.route.client.limits, sources));
         }
         headers.insert(VIA, HeaderValue::from_static(VIA_LATIMER));
-        put(headers, REQUEST_ID, &self.call.to_string());
-        put(headers, OUTCOME, outcome.name());
+        put(headers, REQUEST_ID, &self.call.digits());
+        headers.insert(OUTCOME, HeaderValue::from_static(outcome.name()));
         response
     }
 

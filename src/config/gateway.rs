@@ -84,10 +84,10 @@ pub enum LogFormat {
 pub enum Access {
     /// None but those that went wrong behind us.
     Off,
-    /// Every call: nothing is left out yet.
-    #[default]
+    /// Every call that did not take effect, and one in a hundred of the rest.
     Sampled,
     /// Every call.
+    #[default]
     Full,
 }
 

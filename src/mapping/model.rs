@@ -96,6 +96,8 @@ pub struct Request {
     pub method: http::Method,
     /// The path's segments, without prefix.
     pub segments: Vec<Pattern>,
+    /// The same for people: `/tickets/<ticket>/status`.
+    pub pattern: Box<str>,
     /// Query parameters.
     pub query: Vec<Named>,
     /// Header fields.
@@ -240,14 +242,14 @@ impl Request {
             || holds(self.segments.iter().flat_map(Pattern::holes), field)
     }
 
-    /// The path as a pattern for people: `/tickets/<ticket>/status`.
-    pub fn path_pattern(&self) -> String {
+    /// The path of these segments, as people write it.
+    pub fn path_pattern(segments: &[Pattern]) -> Box<str> {
         let mut path = String::new();
-        for segment in &self.segments {
+        for segment in segments {
             path.push('/');
             path.push_str(&segment.to_string());
         }
-        if path.is_empty() { "/".to_owned() } else { path }
+        if path.is_empty() { "/".into() } else { path.into() }
     }
 }
 

@@ -24,7 +24,7 @@ use std::borrow::Cow;
 
 use http::HeaderValue;
 
-pub use answer::{AnswerHead, Mismatch, Reading, read_answer};
+pub use answer::{AnswerHead, Mismatch, Reading, read_answer, read_public_answer};
 pub use negotiate::{Unreadable, acceptable, choose_body, media_type, preferred};
 pub use read::{ReadOptions, RequestHead, fits_path, read_request, read_secrets, selects};
 pub use reader::Presented;

@@ -303,7 +303,7 @@ impl Builder<'_> {
                         route.name.value,
                         request.method,
                         vendor_prefix,
-                        request.path_pattern()
+                        request.pattern
                     );
                     let finding = Diagnostic::error("M011", route.name.at.clone(), message)
                         .label("give one of them another `match:`")

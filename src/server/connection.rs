@@ -1,15 +1,15 @@
 //! One connection of a client.
 //!
-//! hyper serves requests; between them the connection sleeps: hyper's buffers, some 16 KiB, are given
-//! back, and what is left of it is the socket and a deadline. So idle connections cost next to nothing,
-//! and busy ones share buffers that are still in the processor's cache.
+//! hyper serves requests. A connection without one for a while sleeps: hyper's buffers, some 16 KiB, are
+//! given back, and what is left of it is the socket and a deadline. So idle connections cost next to
+//! nothing.
 
 use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use hyper::server::conn::http1;
@@ -18,6 +18,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
+use crate::alarm::Alarm;
 use crate::bounds;
 use crate::server::pace::{Calling, Paced, Stream, Waited};
 use crate::server::rim::Rim;
@@ -28,6 +29,9 @@ use crate::tls;
 /// How long a connection that waits for a request still takes one after the gateway was told to stop: a
 /// client in the middle of its work is told by an answer that it has to come again elsewhere.
 const LAST_REQUEST: Duration = Duration::from_secs(1);
+/// Time between two looks at a connection that rests. Going to sleep and waking up costs as much as a good
+/// part of a call, so a client in the middle of its work should not have to.
+const REST: Duration = Duration::from_millis(100);
 /// How long a client may go on sending what is not read any more, before the answer that says so is lost.
 const LINGER: Duration = Duration::from_secs(2);
 
@@ -136,10 +140,10 @@ async fn awake<S: Stream>(paced: Paced<S>, calling: Calling, shared: &Arc<Shared
         .serve_connection(TokioIo::new(paced), rim);
     // Not a part of this future, which stays as small as a sleeping connection.
     let mut serving = Box::new(serving);
+    let mut nap = Nap::new(calling);
     let served = poll_fn(|context| match serving.poll_without_shutdown(context) {
         Poll::Ready(served) => Poll::Ready(Some(served)),
-        Poll::Pending if calling.rests() => Poll::Ready(None),
-        Poll::Pending => Poll::Pending,
+        Poll::Pending => nap.poll(context).map(|()| None),
     });
     let served = served.await;
     if let Some(Err(error)) = served {
@@ -153,6 +157,36 @@ async fn awake<S: Stream>(paced: Paced<S>, calling: Calling, shared: &Arc<Shared
             paced.put_back(parts.read_buf);
             Ended::Resting(paced)
         }
+    }
+}
+
+/// Says when a connection falls asleep: it is looked at now and then, and sleeps if it rests and nothing
+/// has happened since the last look.
+struct Nap {
+    calling: Calling,
+    seen: u64,
+    look: Instant,
+    alarm: Alarm,
+}
+
+impl Nap {
+    fn new(calling: Calling) -> Self {
+        let (seen, look) = (calling.count(), Instant::now() + REST);
+        Self { calling, seen, look, alarm: Alarm::default() }
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        // During a call nobody looks.
+        while self.calling.rests() {
+            ready!(self.alarm.poll_until(context, self.look));
+            let count = self.calling.count();
+            if count == self.seen {
+                return Poll::Ready(());
+            }
+            self.seen = count;
+            self.look = Instant::now() + REST;
+        }
+        Poll::Pending
     }
 }
 

@@ -63,11 +63,13 @@ pub(super) struct Paced<S> {
     header_timeout: Duration,
     idle_timeout: Duration,
     stage: Stage,
-    /// When the stage has to be over.
-    deadline: Instant,
+    /// When the stage has to be over; not known before somebody waits.
+    deadline: Option<Instant>,
     alarm: Alarm,
     /// False while bytes may be on their way that a word of ours would fall into.
     flushed: bool,
+    /// The last look for bytes found none.
+    dry: bool,
     /// The client has ended its side.
     ended: bool,
 }
@@ -96,6 +98,11 @@ impl Calling {
     pub(super) fn begin(&self) -> Call {
         self.0.calls.fetch_add(1, Ordering::Relaxed);
         Call(self.clone())
+    }
+
+    /// Calls so far, begun and ended ones apart.
+    pub(super) fn count(&self) -> u64 {
+        self.0.calls.load(Ordering::Relaxed)
     }
 
     /// True if the connection waits for a request and has nothing else to do.
@@ -132,9 +139,10 @@ impl<S> Paced<S> {
             header_timeout,
             idle_timeout,
             stage: Stage::Idle,
-            deadline,
+            deadline: Some(Instant::now() + header_timeout),
             alarm: Alarm::default(),
             flushed: true,
+            dry: false,
             ended: false,
         }
     }
@@ -163,8 +171,14 @@ impl<S> Paced<S> {
         match self.stream.poll_readable(context) {
             Poll::Ready(Ok(())) => Poll::Ready(Waited::Readable),
             Poll::Ready(Err(_)) => Poll::Ready(Waited::Over),
-            Poll::Pending => self.alarm.poll_until(context, self.deadline).map(|()| Waited::Over),
+            Poll::Pending if self.poll_late(context) => Poll::Ready(Waited::Over),
+            Poll::Pending => Poll::Pending,
         }
+    }
+
+    /// Whoever hears that the connection rests takes it out of hyper's hands.
+    fn tell_rest(&self) {
+        self.calling.set_rests(self.stage == Stage::Idle && self.dry && self.flushed);
     }
 
     /// Bytes that were given back, or else those of the stream.
@@ -199,8 +213,8 @@ impl<S> Paced<S> {
             self.stage = Stage::Call;
         } else {
             self.stage = Stage::Idle;
-            self.deadline = Instant::now() + self.idle_timeout;
         }
+        self.deadline = None;
     }
 
     /// A client that does not take its answer holds the connection no longer than an idle one.
@@ -210,16 +224,23 @@ impl<S> Paced<S> {
         wrote: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         self.follow();
-        if wrote.is_pending() && self.stage != Stage::Call && self.poll_late(context) {
+        if wrote.is_pending() && self.poll_late(context) {
             let kind = io::ErrorKind::TimedOut;
             return Poll::Ready(Err(io::Error::new(kind, "the answer was not taken in time")));
         }
         wrote
     }
 
-    /// True once the deadline has passed; wakes the task then.
+    /// True once the stage has lasted too long; wakes the task then. A stage's time begins when
+    /// somebody first waits in it, so that those that nobody waits in cost no look at the clock.
     fn poll_late(&mut self, context: &mut Context<'_>) -> bool {
-        self.alarm.poll_until(context, self.deadline).is_ready()
+        let timeout = match self.stage {
+            Stage::Idle => self.idle_timeout,
+            Stage::Head => self.header_timeout,
+            Stage::Call => return false,
+        };
+        let deadline = *self.deadline.get_or_insert_with(|| Instant::now() + timeout);
+        self.alarm.poll_until(context, deadline).is_ready()
     }
 }
 
@@ -232,19 +253,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Paced<S> {
         self.follow();
         let before = buffer.filled().len();
         let read = self.poll_bytes(context, buffer);
+        self.dry = read.is_pending();
+        self.tell_rest();
         if read.is_ready() {
-            self.calling.set_rests(false);
             if self.stage == Stage::Idle && buffer.filled().len() > before {
                 self.stage = Stage::Head;
-                self.deadline = Instant::now() + self.header_timeout;
+                self.deadline = None;
             }
             return read;
         }
-        if self.stage == Stage::Idle && self.flushed {
-            // Whoever looks at it then waits without hyper.
-            self.calling.set_rests(true);
-        }
-        if self.stage == Stage::Call || !self.poll_late(context) {
+        if !self.poll_late(context) {
             return Poll::Pending;
         }
         if self.stage == Stage::Idle {
@@ -266,7 +284,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.flushed = false;
-        self.calling.set_rests(false);
+        self.tell_rest();
         let wrote = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.poll_stalled(context, wrote)
     }
@@ -277,7 +295,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
         buffers: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.flushed = false;
-        self.calling.set_rests(false);
+        self.tell_rest();
         let wrote = Pin::new(&mut self.stream).poll_write_vectored(context, buffers);
         self.poll_stalled(context, wrote)
     }
@@ -289,6 +307,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(context);
         self.flushed |= matches!(flushed, Poll::Ready(Ok(())));
+        self.follow();
+        self.tell_rest();
         flushed
     }
 
@@ -330,7 +350,8 @@ mod tests {
         client.write_all(b"POST /x HT").await.unwrap();
         assert_eq!(read(&mut paced).await.1.unwrap(), 10);
         // A byte now and then does not help.
-        tokio::time::sleep(Duration::from_secs(9)).await;
+        let nine = Duration::from_secs(9);
+        assert!(tokio::time::timeout(nine, read(&mut paced)).await.is_err());
         client.write_all(b"T").await.unwrap();
         assert_eq!(read(&mut paced).await.1.unwrap(), 1);
         let (seconds, late) = read(&mut paced).await;

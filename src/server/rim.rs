@@ -85,7 +85,7 @@ impl Drop for Told {
         if !self.record.is_closed() {
             self.record.abandon();
         }
-        telemetry::log_call(&self.record);
+        telemetry::log_call(&self.shared.services.plan, &self.record);
         self.shared.services.metrics.count(&self.record);
     }
 }

@@ -93,6 +93,11 @@ impl<'a> Record<'a> {
         self.raw[index] = json;
     }
 
+    /// True if there is anything that is private to the vendor that it was read from.
+    pub fn has_raw(&self) -> bool {
+        self.raw.iter().any(Option::is_some)
+    }
+
     /// Forgets what is private to the vendor that it was read from.
     pub fn drop_raw(&mut self) {
         self.raw.clear();

@@ -76,10 +76,7 @@ fn same_line(operation: &Operation, other: &Operation, found: &mut Vec<Diagnosti
     }
     let message = format!(
         "one request fits both `{}` and `{}`: {} {}",
-        other.name,
-        operation.name,
-        ours.method,
-        ours.path_pattern()
+        other.name, operation.name, ours.method, ours.pattern
     );
     let finding = Diagnostic::error("M021", ours.at.clone(), message)
         .label("tell them apart with `select:` on both");

@@ -67,9 +67,11 @@ impl Compiler<'_> {
         let line = request.line.as_ref()?;
         self.note_unverified(request.unverified, line.span, "request");
         let method = http::Method::from_bytes(line.method.text.as_bytes()).ok()?;
+        let segments = self.segments(&line.path);
         let mut compiled = Request {
             method,
-            segments: self.segments(&line.path),
+            pattern: Request::path_pattern(&segments),
+            segments,
             query: self.named_places(&request.query, Position::Query, "query"),
             headers: self.named_places(&request.headers, Position::Header, "header"),
             cookies: self.named_places(&request.cookies, Position::Cookie, "cookie"),

@@ -83,6 +83,22 @@ struct Answers<'m, 'a> {
     body: &'a [u8],
     /// The body as a tree, for JSONPaths, made when the first one is a candidate.
     tree: OnceCell<Option<serde_json::Value>>,
+    /// True if what is private to the vendor is wanted.
+    raws: bool,
+}
+
+/// Reads an answer to an operation without what is private to its vendor.
+pub fn read_public_answer<'a>(
+    vocabulary: &Vocabulary,
+    mapping: &Mapping,
+    operation: &Operation,
+    head: AnswerHead<'a>,
+    body: &'a [u8],
+    settings: &Settings,
+    request: &Record<'_>,
+) -> Reading<'a> {
+    let answers = Answers::new(vocabulary, mapping, settings, head, body);
+    Answers { raws: false, ..answers }.read(operation, request)
 }
 
 /// Reads an answer to an operation.
@@ -95,30 +111,36 @@ pub fn read_answer<'a>(
     settings: &Settings,
     request: &Record<'_>,
 ) -> Reading<'a> {
-    let answers = Answers {
-        vocabulary,
-        mapping,
-        settings,
-        media_type: media_type(head.headers),
-        head,
-        body,
-        tree: OnceCell::new(),
-    };
-    let faults = &operation.faults;
-    if let Some(no) = answers.first_fault(faults, &faults.tried_first) {
-        return no;
-    }
-    let mismatch = match answers.success(operation, &operation.success, request) {
-        Ok((record, unreadable)) => return Reading::Yes { record, unreadable },
-        Err(mismatch) => mismatch,
-    };
-    match answers.first_fault(faults, &faults.tried_last) {
-        Some(no) => no,
-        None => Reading::Nothing(mismatch),
-    }
+    Answers::new(vocabulary, mapping, settings, head, body).read(operation, request)
 }
 
 impl<'m, 'a> Answers<'m, 'a> {
+    fn new(
+        vocabulary: &'m Vocabulary,
+        mapping: &'m Mapping,
+        settings: &'m Settings,
+        head: AnswerHead<'a>,
+        body: &'a [u8],
+    ) -> Self {
+        let (media_type, tree) = (media_type(head.headers), OnceCell::new());
+        Self { vocabulary, mapping, settings, media_type, head, body, tree, raws: true }
+    }
+
+    fn read(&self, operation: &'m Operation, request: &Record<'_>) -> Reading<'a> {
+        let faults = &operation.faults;
+        if let Some(no) = self.first_fault(faults, &faults.tried_first) {
+            return no;
+        }
+        let mismatch = match self.success(operation, &operation.success, request) {
+            Ok((record, unreadable)) => return Reading::Yes { record, unreadable },
+            Err(mismatch) => mismatch,
+        };
+        match self.first_fault(faults, &faults.tried_last) {
+            Some(no) => no,
+            None => Reading::Nothing(mismatch),
+        }
+    }
+
     fn first_fault(&self, faults: &FaultMap, rows: &[u16]) -> Option<Reading<'a>> {
         rows.iter().map(|row| usize::from(*row)).find_map(|index| {
             let row = &faults.rows[index];
@@ -251,6 +273,7 @@ impl<'m, 'a> Answers<'m, 'a> {
         let came = self.media_type.as_ref().map_err(|_| Mismatch::MediaType)?;
         let body = choose_body(&success.bodies, came.as_deref()).ok_or(Mismatch::MediaType)?;
         let mut captures = Captures::of(body);
+        captures.raws = self.raws;
         let (depth, unwatched) = (bounds::BODY_DEPTH_MAX, Duplicates::Unwatched);
         capture(body, self.body, depth, unwatched, &mut captures).map_err(|_| Mismatch::Body)?;
         if captures.missing_literal.is_some() {

@@ -36,6 +36,8 @@ pub(super) enum Captured<'a> {
 /// What was caught, by place.
 #[derive(Debug, Default)]
 pub(super) struct Captures<'a> {
+    /// True if what is private to the vendor is wanted.
+    pub(super) raws: bool,
     places: SmallVec<[Option<Captured<'a>>; 12]>,
     /// The first member that no place knows.
     pub(super) unknown: Option<String>,
@@ -48,7 +50,7 @@ pub(super) struct Captures<'a> {
 impl<'a> Captures<'a> {
     /// A place for each of the body's. Made by whoever reads, so that it is not moved about.
     pub(super) fn of(body: &Body) -> Self {
-        let mut captures = Self::default();
+        let mut captures = Self { raws: true, ..Self::default() };
         captures.places.resize(body.places.len(), None);
         captures
     }
@@ -159,16 +161,19 @@ fn json_object<'a>(
 ) -> Result<(), JsonError> {
     let mut object = reader.object()?;
     let mut seen: SmallVec<[bool; 24]> = smallvec![false; members.len()];
+    let mut expected = 0;
     while let Some(name) = reader.key(&mut object)? {
-        let known = members.iter().position(|member| match &member.key {
-            Key::Fixed { name: fixed, .. } => **fixed == *name,
-            Key::Pattern(_) => true,
-        });
+        let known = find_member(members, &name, expected);
+        expected = known.map_or(expected, |index| index + 1);
         match known {
             // Of an object that stands twice the first counts as a whole, not member by member.
             Some(index) if members[index].read && !seen[index] => {
                 seen[index] = true;
-                json_shape(reader, &members[index].shape, places, captures)?;
+                if !captures.raws && is_raw(&members[index].shape, places) {
+                    reader.skip()?;
+                } else {
+                    json_shape(reader, &members[index].shape, places, captures)?;
+                }
             }
             Some(_) => {
                 reader.skip()?;
@@ -181,6 +186,27 @@ fn json_object<'a>(
     }
     demand_literals(members, places, captures);
     Ok(())
+}
+
+/// The member of that name. Most vendors send members in the order of their page, which is that of the
+/// mapping: so the search begins at the one that is expected.
+fn find_member(members: &[Member], name: &str, expected: usize) -> Option<usize> {
+    let fits = |member: &Member| match &member.key {
+        Key::Fixed { name: fixed, .. } => **fixed == *name,
+        Key::Pattern(_) => true,
+    };
+    match members.get(expected) {
+        // A pattern fits everything, and gives way to a name of its own.
+        Some(member) if fits(member) && matches!(member.key, Key::Fixed { .. }) => Some(expected),
+        Some(_) | None => members.iter().position(fits),
+    }
+}
+
+/// True if the vendor's own JSON stands there.
+fn is_raw(shape: &Shape, places: &[Place]) -> bool {
+    let Shape::Place(place) = shape else { return false };
+    let content = &places[usize::from(*place)].content;
+    matches!(content, Content::Hole(hole) if matches!(hole.slot, Slot::Raw(_)))
 }
 
 /// Where an object is there, its literals must be there too.
