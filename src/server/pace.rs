@@ -139,7 +139,7 @@ impl<S> Paced<S> {
             header_timeout,
             idle_timeout,
             stage: Stage::Idle,
-            deadline: Some(Instant::now() + header_timeout),
+            deadline: Some(deadline),
             alarm: Alarm::default(),
             flushed: true,
             dry: false,
@@ -359,6 +359,16 @@ mod tests {
         let mut told = vec![0; TOO_SLOW.len()];
         client.read_exact(&mut told).await.unwrap();
         assert_eq!(told, TOO_SLOW);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_handshake_takes_from_the_time_of_the_first_head() {
+        let (_client, server) = duplex(1024);
+        let deadline = Instant::now() + HEADER;
+        tokio::time::sleep(Duration::from_secs(7)).await;
+        let mut paced = Paced::new(server, Calling::default(), HEADER, IDLE, deadline);
+        let (seconds, end) = read(&mut paced).await;
+        assert_eq!((seconds, end.unwrap()), (3, 0));
     }
 
     #[tokio::test(start_paused = true)]

@@ -5,7 +5,8 @@ use std::io;
 use std::sync::Arc;
 
 use rustls::ServerConfig;
-use rustls::server::{ResolvesServerCert, WebPkiClientVerifier};
+use rustls::crypto::ring::Ticketer;
+use rustls::server::{NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsAcceptor;
 
@@ -55,6 +56,7 @@ impl Server {
         let resolver: Arc<dyn ResolvesServerCert> = Arc::clone(&certificate) as _;
         let mut config = builder.with_cert_resolver(resolver);
         config.alpn_protocols = offer.names();
+        resume(&mut config, settings.client_ca.is_some())?;
         Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), certificate })
     }
 
@@ -79,6 +81,18 @@ impl Server {
     pub fn protocol<S>(stream: &ServerStream<S>) -> Protocol {
         Protocol::of(stream.get_ref().1.alpn_protocol())
     }
+}
+
+/// Clients come back without a whole handshake, by tickets that only this process can read and that keep
+/// nothing here; but not where they have to show a certificate, which would not be looked at again.
+fn resume(config: &mut ServerConfig, asks: bool) -> Result<(), Error> {
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    if asks {
+        config.send_tls13_tickets = 0;
+    } else {
+        config.ticketer = Ticketer::new().map_err(Error::Settings)?;
+    }
+    Ok(())
 }
 
 impl fmt::Debug for Server {

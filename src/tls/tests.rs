@@ -23,6 +23,8 @@ struct Agreed {
     shown: Vec<u8>,
     /// True if the server saw one.
     client_shown: bool,
+    /// True if it went on from the handshake before.
+    resumed: bool,
 }
 
 /// A handshake over a socket: what the client and what the server say of it.
@@ -48,13 +50,14 @@ async fn shake(server: &Server, client: &Client) -> (io::Result<Agreed>, io::Res
         let protocol = Client::protocol(&stream);
         let session = stream.get_ref().1;
         let shown = session.peer_certificates().unwrap()[0].to_vec();
-        Ok::<_, io::Error>((session.protocol_version().unwrap(), protocol, shown))
+        let resumed = session.handshake_kind() == Some(rustls::HandshakeKind::Resumed);
+        Ok::<_, io::Error>((session.protocol_version().unwrap(), protocol, shown, resumed))
     };
     let (served, called) = tokio::join!(serving, calling);
     match (served, called) {
-        (Ok((theirs, client_shown)), Ok((version, ours, shown))) => {
+        (Ok((theirs, client_shown)), Ok((version, ours, shown, resumed))) => {
             let protocols = (ours, theirs);
-            (Ok(Agreed { version, protocols, shown, client_shown }), Ok(()))
+            (Ok(Agreed { version, protocols, shown, client_shown, resumed }), Ok(()))
         }
         (served, called) => {
             let called = called.and_then(|_| Err(io::Error::other("the server failed")));
@@ -146,6 +149,19 @@ async fn a_client_shows_its_certificate_where_one_is_asked_for() {
         assert!(is_refusal(&error), "{wanted}: {error}");
         let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
         assert_eq!(inner, Some(&rustls::Error::AlertReceived(told)), "{wanted}");
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_asked_for_is_looked_at_each_time() {
+    let stage = Stage::new();
+    let issued = stage.ours.issue(HOST);
+    for (client_ca, resumes) in [(None, true), (Some("ours.pem"), false)] {
+        let server = stage.server(&issued, client_ca);
+        let client = stage.client("ours.pem", HOST, Some(&issued));
+        let first = shake(&server, &client).await.0.unwrap();
+        let second = shake(&server, &client).await.0.unwrap();
+        assert_eq!((first.resumed, second.resumed), (false, resumes), "{client_ca:?}");
     }
 }
 

@@ -202,12 +202,13 @@ async fn tls_to_the_gateway_and_tls_to_the_upstream() {
     let gateway = start(&stage.listen(None), &text).await;
     in_time(async {
         let mut stream = connect(&gateway, &stage.client(None)).await.unwrap();
-        for _ in 0..3 {
+        // At once, and after a while in which the gateway's side has gone to sleep.
+        for pause in [0, 0, 300] {
+            tokio::time::sleep(Duration::from_millis(pause)).await;
             let answer = call(&mut stream).await.unwrap();
             assert_eq!(answer.status, 200, "{answer:?}");
             assert_eq!(answer.header("x-latimer-outcome"), Some("yes"), "{answer:?}");
         }
-        // The gateway's side sleeps between two requests, and TLS with it.
         stream.shutdown().await.unwrap();
         let mut rest = Vec::new();
         stream.read_to_end(&mut rest).await.unwrap();
