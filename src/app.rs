@@ -14,7 +14,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::call::{Metrics, Services};
 use crate::catalog::{self, Catalog};
-use crate::config::{self, Config, Limit};
+use crate::config::{self, Config, Limit, Scheme};
 use crate::diag::Diagnostic;
 use crate::limit::Limiter;
 use crate::plan::{self, Plan};
@@ -150,7 +150,7 @@ impl Shared {
     /// If TLS cannot be spoken with the settings.
     pub fn new(plan: Plan) -> Result<Self, StartError> {
         let client = |planned: &plan::Upstream| {
-            let settings = planned.tls.as_ref();
+            let settings = planned.tls.as_ref().filter(|_| planned.url.scheme == Scheme::Https);
             settings.map(|tls| tls::Client::new(tls, &planned.url.host, Offer::Http1)).transpose()
         };
         let clients = plan.upstreams.iter().map(client).collect::<Result<_, _>>();

@@ -61,14 +61,46 @@ pub const DEADLINE: Duration = Duration::from_secs(30);
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Time for calls in flight when the gateway stops.
 pub const DRAIN: Duration = Duration::from_secs(20);
-/// Connections of clients.
+/// Calls in flight.
 pub const CONCURRENCY_MAX: usize = 10_000;
+/// Connections of clients, idle ones too.
+pub const CONNECTIONS_MAX: usize = 50_000;
+/// URLs of one upstream: those that a call has tried are kept as the bits of one number.
+pub const ENDPOINTS_MAX: usize = 64;
+/// Calls in flight to one upstream, unless its `concurrency_max` says otherwise.
+pub const UPSTREAM_CONCURRENCY_MAX: usize = 1_000;
+/// Share of an upstream's calls that may be tried again, unless `retry_budget.ratio` says otherwise.
+pub const RETRY_RATIO_PERCENT: u32 = 20;
+/// Tries that are allowed beside that share, unless `retry_budget.per_second` says otherwise.
+pub const RETRIES_PER_SECOND: u32 = 10;
+/// Time over which calls and further tries are counted against each other.
+pub const RETRY_WINDOW: Duration = Duration::from_secs(10);
+/// Failures in a row that open a breaker, unless `breaker.failures` says otherwise.
+pub const BREAKER_FAILURES: u32 = 5;
+/// Share of failures that opens a breaker, unless `breaker.ratio` says otherwise.
+pub const BREAKER_RATIO_PERCENT: u32 = 50;
+/// Calls below which a share says nothing, unless `breaker.calls_min` says otherwise.
+pub const BREAKER_CALLS_MIN: u32 = 20;
+/// Time over which the share is taken, unless `breaker.window` says otherwise.
+pub const BREAKER_WINDOW: Duration = Duration::from_secs(10);
+/// Time that a breaker stays open at first, unless `breaker.open` says otherwise.
+pub const BREAKER_OPEN: Duration = Duration::from_secs(5);
+/// The same at most, however often it opens, unless `breaker.open_max` says otherwise.
+pub const BREAKER_OPEN_MAX: Duration = Duration::from_secs(60);
+/// Time between two health checks, unless `health.every` says otherwise.
+pub const HEALTH_EVERY: Duration = Duration::from_secs(10);
+/// Time for a health check, unless `health.timeout` says otherwise.
+pub const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
+/// Good checks in a row that bring an endpoint back, unless `health.healthy_after` says otherwise.
+pub const HEALTHY_AFTER: u32 = 2;
+/// Bad checks in a row that take an endpoint out, unless `health.unhealthy_after` says otherwise.
+pub const UNHEALTHY_AFTER: u32 = 3;
+/// Statuses of a healthy endpoint, unless `health.expect` says otherwise.
+pub const HEALTH_EXPECT: [u16; 2] = [200, 204];
 /// Time for which a connection to an upstream is used, so that a name that points elsewhere is followed.
 pub const CONNECTION_AGE_MAX: Duration = Duration::from_secs(5 * 60);
 /// Threads that serve.
 pub const WORKERS_MAX: u32 = 1024;
-/// Connections of clients.
-pub const CONNECTIONS_MAX: usize = 50_000;
 /// Idle connections that one worker keeps to one upstream.
 pub const UPSTREAM_IDLE_MAX: usize = 256;
 /// Time in which an empty bucket of a limit must be full again: 100 years, which the limiter's clock

@@ -23,7 +23,7 @@
 //! | C004 | a name of something that the file does not have |
 //! | C005 | a secret that is written literally, is not there, or cannot be used |
 //! | C006 | an environment variable that overrides nothing |
-//! | C007 | two parts that contradict each other: one key for two consumers, one port for two listeners, a route that forwards and translates |
+//! | C007 | two parts that contradict each other: one key for two consumers, one port for two listeners, a route that forwards and translates, one URL and a list of them, a timeout above its interval |
 //! | C008 | a key or a value that this version does not support yet |
 //! | C009 | a credential that would be sent in plain text |
 //! | C010 | a file of id pairs that is not right |
@@ -56,6 +56,7 @@ mod merge;
 pub mod pairs;
 mod redact;
 mod references;
+mod resilience;
 mod route;
 mod schema;
 mod secrets;
@@ -71,6 +72,7 @@ use section::Reader;
 pub use consumer::Consumer;
 pub use form::{Cidr, Rate, Scheme, Url};
 pub use gateway::{Access, Admin, Bounds, Log, LogFormat};
+pub use resilience::{Balance, Breaker, Health, Resilience, RetryBudget};
 pub use route::{Consumers, Ids, Limit, Messages, Policy, RATE, Route, Unmapped};
 pub use settings::Setting;
 pub use tree::Spanned;

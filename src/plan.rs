@@ -18,7 +18,7 @@ pub use build::{Problem, build};
 pub use routing::{Found, Routing, Target};
 
 use crate::config::pairs::Pairs;
-use crate::config::{Bounds, Limit, Messages, Policy, Unmapped, Url};
+use crate::config::{Bounds, Limit, Messages, Policy, Resilience, Unmapped, Url};
 use crate::diag::Diagnostic;
 use crate::mapping::check::unverified;
 use crate::mapping::model::{Mapping, Vocabulary};
@@ -105,9 +105,13 @@ pub struct Upstream {
     pub settings: Settings,
     /// Its credential.
     pub secrets: Secrets,
-    /// Where it is.
+    /// Where it is: the first of its endpoints.
     pub url: Url,
-    /// What it has to show and what it is shown; none for plain http.
+    /// Everywhere that it is, at least one place: all of one base path, no two alike.
+    pub endpoints: Vec<Url>,
+    /// How its endpoints are chosen and left alone.
+    pub resilience: Resilience,
+    /// What those of `https` have to show and what they are shown; none if there are none.
     pub tls: Option<ClientSettings>,
     /// What an answer may have at most.
     pub reply_bytes_max: usize,

@@ -10,11 +10,17 @@
 //! one: if it ends between that look and the first byte, the untouched request goes to a fresh one,
 //! once. If the other side closes it while our bytes are on their way, nobody knows.
 
+pub mod breaker;
+pub mod budget;
 mod connection;
+pub mod endpoints;
+pub mod gate;
+pub mod health;
 mod reply;
 mod request;
 #[cfg(test)]
 mod tests;
+mod window;
 mod wire;
 
 use std::fmt;
@@ -28,7 +34,7 @@ pub use reply::{BrokenBody, Reply, ReplyBody};
 pub use request::Request;
 
 use crate::{bounds, tls};
-use connection::{Connection, Exchanged, Failure};
+use connection::{Connection, Exchanged, Failure, Unanswered};
 use request::Preamble;
 
 /// What an upstream's connections are made and kept with.
@@ -80,8 +86,7 @@ pub enum SendError {
 #[derive(Debug)]
 struct Idle {
     connection: Connection,
-    /// When its last call began.
-    used: Instant,
+    since: Instant,
 }
 
 impl fmt::Display for SendError {
@@ -122,12 +127,12 @@ impl Upstream {
             let exchanged = self.exchange(kept, &message, &request.method, deadline).await;
             match exchanged {
                 // It ended before it was touched.
-                Exchanged::NothingSent(Failure::Closed | Failure::Io(_)) => {}
-                done => return self.finish(done, now),
+                Err(Unanswered::NothingSent(Failure::Closed | Failure::Io(_))) => {}
+                done => return self.finish(done),
             }
         }
         let fresh = connection::connect(&self.settings, deadline).await?;
-        self.finish(self.exchange(fresh, &message, &request.method, deadline).await, now)
+        self.finish(self.exchange(fresh, &message, &request.method, deadline).await)
     }
 
     async fn exchange(
@@ -141,19 +146,19 @@ impl Upstream {
     }
 
     /// Keeps the connection, if it can be, and says what came of the request.
-    fn finish(&self, exchanged: Exchanged, used: Instant) -> Result<Reply, SendError> {
+    fn finish(&self, exchanged: Exchanged) -> Result<Reply, SendError> {
         match exchanged {
-            Exchanged::Answered(reply, connection) => {
+            Ok((reply, connection)) => {
                 if let Some(connection) = connection {
-                    self.keep(connection, used);
+                    self.keep(connection);
                 }
                 Ok(reply)
             }
-            Exchanged::NothingSent(Failure::Deadline) => Err(SendError::TimedOutBeforeSend),
-            Exchanged::NothingSent(failure) => {
+            Err(Unanswered::NothingSent(Failure::Deadline)) => Err(SendError::TimedOutBeforeSend),
+            Err(Unanswered::NothingSent(failure)) => {
                 Err(SendError::Unreachable { cause: failure.to_string() })
             }
-            Exchanged::Lost(failure) => Err(SendError::Lost { cause: failure.to_string() }),
+            Err(Unanswered::Lost(failure)) => Err(SendError::Lost { cause: failure.to_string() }),
         }
     }
 
@@ -175,15 +180,16 @@ impl Upstream {
     }
 
     fn is_good(&self, kept: &Idle, now: Instant) -> bool {
-        now.duration_since(kept.used) < self.settings.idle_timeout
+        let idle = now.duration_since(kept.since);
+        idle < self.settings.idle_timeout
             && now.duration_since(kept.connection.opened) < bounds::CONNECTION_AGE_MAX
-            && kept.connection.is_silent()
+            && kept.connection.is_silent(idle)
     }
 
-    fn keep(&self, connection: Connection, used: Instant) {
+    fn keep(&self, connection: Connection) {
         let mut idle = self.idle();
         if idle.len() < self.settings.idle_max {
-            idle.push(Idle { connection, used });
+            idle.push(Idle { connection, since: Instant::now() });
         }
     }
 

@@ -79,7 +79,7 @@ impl Line {
 impl Explainer<'_> {
     fn run(
         mut self,
-        matched: crate::call::route::Matched,
+        matched: crate::call::route::Matched<'_>,
         body: &[u8],
         reply: Option<Reply>,
     ) -> Vec<Stage> {
@@ -109,7 +109,7 @@ impl Explainer<'_> {
 
     fn call(
         &mut self,
-        matched: crate::call::route::Matched,
+        matched: crate::call::route::Matched<'_>,
         body: &[u8],
         reply: Option<Reply>,
         learned: &mut Learned,
@@ -130,7 +130,7 @@ impl Explainer<'_> {
             }
         };
         let settings = route.settings_for(learned.consumer);
-        let decoded = decode::decode(services, route, &targets, head, body, settings)?;
+        let decoded = decode::decode(services, route, targets, head, body, settings)?;
         learned.operation = Some(decoded.operation);
         let operation = &route.client.operations[decoded.operation];
         self.show_record(operation, &decoded.record);

@@ -83,7 +83,7 @@ enum Went {
 /// Route → key → limit → body, and then through the mapping, or past it.
 async fn go<B>(
     responder: &Responder<'_>,
-    matched: Matched,
+    matched: Matched<'_>,
     incoming: B,
     learned: &mut Learned,
     record: &mut CallRecord,
@@ -122,7 +122,7 @@ where
     record.outcome = Outcome::Unknown;
     match way {
         Way::Mapped(targets) => {
-            let answer = translate(responder, &targets, &bytes, deadline, learned, record);
+            let answer = translate(responder, targets, &bytes, deadline, learned, record);
             answer.await.map(Went::Translated)
         }
         Way::Unmapped(unmapped) => {
@@ -160,7 +160,7 @@ async fn translate(
 }
 
 /// Before the body is read, the operation is that of the line, if only one is on it.
-fn learn_way(way: &Way, learned: &mut Learned, record: &mut CallRecord) {
+fn learn_way(way: &Way<'_>, learned: &mut Learned, record: &mut CallRecord) {
     let targets = match way {
         Way::Mapped(targets) => targets,
         Way::Unmapped(_) => {
@@ -169,7 +169,7 @@ fn learn_way(way: &Way, learned: &mut Learned, record: &mut CallRecord) {
         }
     };
     record.line = Some(CallLine::Operation(targets[0].operation));
-    if let [only] = targets.as_slice() {
+    if let [only] = targets {
         learned.operation = Some(only.operation);
         record.operation = learned.operation;
     }

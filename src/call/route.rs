@@ -11,24 +11,24 @@ use crate::value::Fault;
 
 /// A request that found its route, or is refused by it.
 #[derive(Debug)]
-pub(super) struct Matched {
+pub(super) struct Matched<'p> {
     /// Index of the route.
     pub(super) route: usize,
     /// How it goes on.
-    pub(super) way: Result<Way, Box<Stop>>,
+    pub(super) way: Result<Way<'p>, Box<Stop>>,
 }
 
 /// How a request goes on.
 #[derive(Debug)]
-pub(super) enum Way {
+pub(super) enum Way<'p> {
     /// It is one of these operations, which share the line; at least one.
-    Mapped(Vec<Target>),
+    Mapped(&'p [Target]),
     /// It is none that the mapping knows, on a route that forwards.
     Unmapped(Unmapped),
 }
 
 /// Finds the route; `None` if it is nobody's.
-pub(super) fn find_route(plan: &Plan, head: &Parts) -> Option<Matched> {
+pub(super) fn find_route<'p>(plan: &'p Plan, head: &Parts) -> Option<Matched<'p>> {
     let named = head.uri.authority().map(http::uri::Authority::as_str);
     let host = named.or_else(|| head.headers.get(HOST)?.to_str().ok());
     let (route, stop) = match plan.routing.find(host, &head.method, head.uri.path()) {

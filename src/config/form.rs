@@ -129,15 +129,45 @@ pub(super) fn count(text: &str) -> Result<u32, Malformed> {
 
 /// A reader of whole numbers from 1 to a maximum.
 pub(super) fn count_to(max: u32) -> impl Fn(&str) -> Result<u32, Malformed> {
+    count_in((1, max))
+}
+
+/// A reader of whole numbers within a range.
+pub(super) fn count_in((least, most): (u32, u32)) -> impl Fn(&str) -> Result<u32, Malformed> {
     move |text| {
-        let hint = format!("write a whole number from 1 to {max}");
+        let hint = format!("write a whole number from {least} to {most}");
         let Some(count) = whole(text) else {
             return Err(Malformed::new(format!("{} is not a whole number", quote(text)), hint));
         };
         match u32::try_from(count) {
-            Ok(count) if (1..=max).contains(&count) => Ok(count),
+            Ok(count) if (least..=most).contains(&count) => Ok(count),
             Ok(_) | Err(_) => Err(Malformed::new(format!("{} is out of range", quote(text)), hint)),
         }
+    }
+}
+
+/// A reader of shares within a range, in percent: `20%`.
+pub(super) fn percent_in((least, most): (u32, u32)) -> impl Fn(&str) -> Result<u32, Malformed> {
+    move |text| {
+        let hint = format!("write a whole number with `%`, from `{least}%` to `{most}%`");
+        let Some(percent) = text.strip_suffix('%').and_then(whole) else {
+            return Err(Malformed::new(format!("{} is not a share", quote(text)), hint));
+        };
+        match u32::try_from(percent) {
+            Ok(percent) if (least..=most).contains(&percent) => Ok(percent),
+            Ok(_) | Err(_) => Err(Malformed::new(format!("{} is out of range", quote(text)), hint)),
+        }
+    }
+}
+
+/// The status of an answer, 200 to 599.
+pub(super) fn status(text: &str) -> Result<u16, Malformed> {
+    match whole(text).and_then(|status| u16::try_from(status).ok()) {
+        Some(status) if (200..=599).contains(&status) => Ok(status),
+        Some(_) | None => Err(Malformed::new(
+            format!("{} is not the status of an answer", quote(text)),
+            "write a number from 200 to 599",
+        )),
     }
 }
 

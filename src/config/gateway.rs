@@ -24,8 +24,8 @@ const MAPPINGS: &str = "mappings";
 /// The least and the most that a bound of bytes may be: a head below 8 KiB is one that browsers exceed.
 const HEAD_BYTES: (usize, usize) = (8 * 1024, 1024 * 1024);
 const BODY_BYTES: (usize, usize) = (1024, 1024 * 1024 * 1024);
-/// The most calls in flight that may be asked for.
-const CONCURRENCY_LIMIT: u32 = 1_000_000;
+/// The most calls in flight, and the most connections, that may be asked for.
+pub(super) const CONCURRENCY_LIMIT: u32 = 1_000_000;
 /// The least and the most that a timeout may be.
 pub(super) const TIMEOUT: (Duration, Duration) =
     (Duration::from_millis(1), Duration::from_secs(3_600));
@@ -56,8 +56,10 @@ pub struct Bounds {
     pub body_timeout: Duration,
     /// Time that a connection may stand idle.
     pub idle_timeout: Duration,
-    /// Connections of clients.
+    /// Calls in flight.
     pub concurrency_max: usize,
+    /// Connections, idle ones too.
+    pub connections_max: usize,
 }
 
 /// How the log is written.
@@ -101,6 +103,7 @@ impl Default for Bounds {
             body_timeout: bounds::BODY_TIMEOUT,
             idle_timeout: bounds::IDLE_TIMEOUT,
             concurrency_max: bounds::CONCURRENCY_MAX,
+            connections_max: bounds::CONNECTIONS_MAX,
         }
     }
 }
@@ -173,6 +176,13 @@ pub(super) fn bounds(reader: &mut Reader<'_>, root: &Section<'_>) -> Bounds {
             "concurrency_max",
             CONCURRENCY_LIMIT,
             default.concurrency_max,
+        ),
+        connections_max: count(
+            reader,
+            section,
+            "connections_max",
+            CONCURRENCY_LIMIT,
+            default.connections_max,
         ),
     }
 }

@@ -39,8 +39,6 @@ pub(super) enum Form {
     Count,
     /// `25/s`.
     Rate,
-    /// `http://…`.
-    Url,
     /// One of these words.
     Words(&'static [&'static str]),
     /// A text that starts with one of these.
@@ -111,12 +109,15 @@ pub(super) const BOUNDS: &[Field] = &[
     Field::leaf("body_timeout"),
     Field::leaf("idle_timeout"),
     Field::leaf("concurrency_max"),
+    Field::leaf("connections_max"),
 ];
 
 /// The keys of an upstream.
 pub(super) const UPSTREAM: &[Field] = &[
     Field::leaf("vendor"),
     Field::leaf("url"),
+    Field::now("urls", Shape::List),
+    Field::leaf("balance"),
     Field::now("settings", Shape::Settings),
     Field::now("credential", Shape::Map(CREDENTIAL)),
     Field::leaf("reply_bytes_max"),
@@ -125,12 +126,34 @@ pub(super) const UPSTREAM: &[Field] = &[
     Field::leaf("plaintext"),
     Field::leaf("ca"),
     Field::now("client_cert", Shape::Map(CLIENT_CERT)),
-    Field::later("urls", Shape::LaterList(&Shape::Later(Form::Url))),
-    Field::later("concurrency_max", Shape::Later(Form::Count)),
-    Field::later("retry_budget", Shape::Opaque),
-    Field::later("breaker", Shape::Opaque),
-    Field::later("health", Shape::Opaque),
+    Field::leaf("concurrency_max"),
+    Field::now("retry_budget", Shape::Map(RETRY_BUDGET)),
+    Field::now("breaker", Shape::LeafOrMap(BREAKER)),
+    Field::now("health", Shape::LeafOrMap(HEALTH)),
     Field::later("limit", Shape::Map(UPSTREAM_LIMIT)),
+];
+
+/// The keys of an upstream's `retry_budget`.
+pub(super) const RETRY_BUDGET: &[Field] = &[Field::leaf("ratio"), Field::leaf("per_second")];
+
+/// The keys of an upstream's `breaker`.
+pub(super) const BREAKER: &[Field] = &[
+    Field::leaf("failures"),
+    Field::leaf("ratio"),
+    Field::leaf("calls_min"),
+    Field::leaf("window"),
+    Field::leaf("open"),
+    Field::leaf("open_max"),
+];
+
+/// The keys of an upstream's `health`.
+pub(super) const HEALTH: &[Field] = &[
+    Field::leaf("path"),
+    Field::leaf("every"),
+    Field::leaf("timeout"),
+    Field::leaf("healthy_after"),
+    Field::leaf("unhealthy_after"),
+    Field::now("expect", Shape::List),
 ];
 
 const UPSTREAM_LIMIT: &[Field] =

@@ -240,6 +240,28 @@ impl Reader<'_> {
         self.leaf(section, key, parse).map_or(default, |duration| duration.value)
     }
 
+    /// A whole number within its range, or the default.
+    pub(super) fn count(
+        &mut self,
+        section: &Section<'_>,
+        key: &str,
+        range: (u32, u32),
+        default: u32,
+    ) -> u32 {
+        self.leaf(section, key, form::count_in(range)).map_or(default, |count| count.value)
+    }
+
+    /// A share within its range, in percent, or the default.
+    pub(super) fn percent(
+        &mut self,
+        section: &Section<'_>,
+        key: &str,
+        range: (u32, u32),
+        default: u32,
+    ) -> u32 {
+        self.leaf(section, key, form::percent_in(range)).map_or(default, |share| share.value)
+    }
+
     /// A path under a key, from the file's folder on.
     pub(super) fn path(&mut self, item: &Item, key: &str) -> Option<Spanned<PathBuf>> {
         let base = self.base;
@@ -252,7 +274,7 @@ impl Reader<'_> {
         match &item.kind {
             Kind::List(items) => items,
             Kind::Map(_) | Kind::Text(_) | Kind::Nothing => {
-                self.wrong_kind(item, &format!("`{key}`"), "a list");
+                self.wrong_kind(item, &format!("`{}`", section.path(key)), "a list");
                 &[]
             }
         }
@@ -308,7 +330,8 @@ fn shown_size(bytes: usize) -> String {
     }
 }
 
-fn shown_duration(duration: Duration) -> String {
+/// A duration as the file writes it.
+pub(super) fn shown_duration(duration: Duration) -> String {
     match (duration.as_secs(), duration.subsec_millis()) {
         (0, 0) => "0s".to_owned(),
         (0, milliseconds) => format!("{milliseconds}ms"),

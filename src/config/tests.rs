@@ -41,6 +41,7 @@ fn the_reference_shows_the_defaults() {
         (shown.reply_bytes_max, shown.connect_timeout, shown.plaintext),
         (plain.reply_bytes_max, plain.connect_timeout, plain.plaintext)
     );
+    assert_eq!(shown.resilience, plain.resilience);
     let (shown, plain) = (&reference.routes[0], &minimal.routes[0]);
     assert_eq!(shown.path_prefix.value, plain.path_prefix.value);
     assert_eq!((shown.limit, shown.deadline), (plain.limit, plain.deadline));
@@ -88,6 +89,7 @@ fn a_file_is_read_as_its_operator_means_it() {
     let config = valid(REFERENCE, &[]);
     let upstream = config.upstream("helpdesk").expect("is there");
     assert_eq!(upstream.url.value.to_string(), "http://127.0.0.1:7004");
+    assert_eq!(upstream.endpoints, std::slice::from_ref(&upstream.url), "one URL is one endpoint");
     assert_eq!(upstream.credential.token.as_ref().map(|token| token.value.expose()), Some("t0ken"));
     assert_eq!(upstream.settings[0].name.value, "touchpoint");
     assert!(upstream.tables.is_some());
@@ -150,6 +152,92 @@ fn short_forms_and_long_forms() {
     assert_eq!(config.listen.value.port(), 1);
     let Ids::Pairs(path) = &config.routes[0].ids else { panic!("a file of pairs") };
     assert_eq!(path.value, Path::new("base/p.csv"));
+}
+
+#[test]
+fn what_belongs_to_tls_is_read_where_a_url_asks_for_it() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config/broken/tls");
+    let file = |name: &str| folder.join(name).display().to_string();
+    let (cert, key) = (file("good.pem"), file("good.key"));
+    let single = "    url: http://127.0.0.1:7001\n";
+    let plain = valid(MINIMAL, &[]);
+    assert!(plain.listen_tls.is_none() && plain.upstreams[0].tls.is_none());
+    for urls in ["url: https://desk", "urls: [http://127.0.0.1:1, https://desk]"] {
+        let secured =
+            format!("    {urls}\n    ca: {cert}\n    client_cert: {{cert: {cert}, key: {key}}}\n");
+        let text = MINIMAL.replace(single, &secured);
+        let listen = format!("{{addr: '[::1]:1', tls: {{cert: {cert}, key: {key}}}}}");
+        let text = format!("{text}listen: {listen}\n");
+        // Who can read the key depends on the checkout.
+        let (config, _) =
+            load_with(&text, &[]).unwrap_or_else(|found| panic!("{}", rendered(&found)));
+        let tls = config.upstreams[0].tls.as_ref().expect("it is there");
+        let shown = tls.identity.as_ref().expect("it is there");
+        assert_eq!((shown.files().cert.as_path(), config.listen.value.port()), (cert.as_ref(), 1));
+        let listen = config.listen_tls.expect("it is there");
+        assert!(listen.client_ca.is_none() && listen.identity.files().key == *Path::new(&key));
+    }
+}
+
+#[test]
+fn an_upstream_has_several_endpoints_and_rules_for_them() {
+    let single = "    url: http://127.0.0.1:7001\n";
+    assert!(MINIMAL.contains(single));
+    let several = "    urls: [http://127.0.0.1:7001/a/, http://localhost/a]\n    balance: failover\n    \
+                   concurrency_max: 7\n    retry_budget: {ratio: 0%, per_second: 0}\n    \
+                   breaker: {failures: 3, ratio: 100%, calls_min: 1, window: 1m, open: 90s}\n    \
+                   health: {path: '/up?deep=1', every: 1s, expect: [302]}\n";
+    let upstream = &valid(&MINIMAL.replace(single, several), &[]).upstreams[0];
+    let endpoints: Vec<String> =
+        upstream.endpoints.iter().map(|url| url.value.to_string()).collect();
+    assert_eq!(endpoints, ["http://127.0.0.1:7001/a", "http://localhost/a"]);
+    assert_eq!(upstream.url, upstream.endpoints[0]);
+    let seconds = Duration::from_secs;
+    let wanted = Resilience {
+        balance: Balance::Failover,
+        concurrency_max: 7,
+        retry_budget: RetryBudget { ratio_percent: 0, per_second: 0 },
+        breaker: Some(Breaker {
+            failures: 3,
+            ratio_percent: 100,
+            calls_min: 1,
+            window: seconds(60),
+            open: seconds(90),
+            open_max: seconds(90),
+        }),
+        health: Some(Health {
+            target: "/up?deep=1".to_owned(),
+            every: seconds(1),
+            timeout: seconds(1),
+            healthy_after: 2,
+            unhealthy_after: 3,
+            expect: vec![302],
+        }),
+    };
+    assert_eq!(upstream.resilience, wanted);
+}
+
+#[test]
+fn the_environment_sets_the_rules_of_endpoints() {
+    let more = [
+        ("LATIMER__BOUNDS__CONNECTIONS_MAX", "7"),
+        ("LATIMER__UPSTREAMS__HELPDESK__BALANCE", "failover"),
+        ("LATIMER__UPSTREAMS__HELPDESK__CONCURRENCY_MAX", "9"),
+        ("LATIMER__UPSTREAMS__HELPDESK__RETRY_BUDGET__RATIO", "5%"),
+        ("LATIMER__UPSTREAMS__HELPDESK__BREAKER__FAILURES", "8"),
+        ("LATIMER__UPSTREAMS__HELPDESK__HEALTH__PATH", "/up"),
+    ];
+    let config = valid(MINIMAL, &more);
+    let Resilience { balance, concurrency_max, retry_budget, breaker, health } =
+        &config.upstreams[0].resilience;
+    assert_eq!((config.bounds.connections_max, *concurrency_max), (7, 9));
+    assert_eq!(*balance, Balance::Failover);
+    assert_eq!(*retry_budget, RetryBudget { ratio_percent: 5, per_second: 10 });
+    assert_eq!(*breaker, Some(Breaker { failures: 8, ..Breaker::default() }));
+    assert_eq!(health.as_ref().map(|health| health.target.as_str()), Some("/up"));
+    let off = [("LATIMER__UPSTREAMS__HELPDESK__BREAKER", "off")];
+    assert_eq!(valid(REFERENCE, &[]).upstreams[0].resilience.breaker, Some(Breaker::default()));
+    assert_eq!(valid(MINIMAL, &off).upstreams[0].resilience.breaker, None);
 }
 
 #[test]

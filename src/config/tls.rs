@@ -26,26 +26,24 @@ pub(super) fn server(reader: &mut Reader<'_>, listen: &Section<'_>) -> Option<Se
     Some(ServerSettings { identity: identity?, client_ca })
 }
 
-/// `ca` and `client_cert` of an upstream; none for plain http, where they are errors.
+/// `ca` and `client_cert` of an upstream; none if all of it is plain http, where they are errors.
 pub(super) fn client(
     reader: &mut Reader<'_>,
     section: &Section<'_>,
-    url: Option<&Spanned<Url>>,
+    urls: &[Spanned<Url>],
 ) -> Option<ClientSettings> {
     let roots = section.get("ca").map(|item| bundle(reader, item, "ca"));
     let identity = reader
         .subsection(section, "client_cert", schema::CLIENT_CERT)
         .map(|section| identity(reader, &section));
-    let url = url?;
-    if url.value.scheme == Scheme::Http {
+    let secured = urls.iter().filter(|url| url.value.scheme == Scheme::Https);
+    let Some(url) = secured.clone().next() else {
         for key in ["ca", "client_cert"] {
-            useless(reader, section, key, url);
+            useless(reader, section, key, urls.first()?);
         }
         return None;
-    }
-    if let Err(error) = tls::Client::check_host(&url.value.host) {
-        reader.error(codes::FORM, &url.at, format!("`url`: {error}"), "write its name in the DNS");
-    }
+    };
+    secured.for_each(|url| check_host(reader, url));
     let roots = match roots {
         Some(bundle) => bundle?,
         None => system(reader, url)?,
@@ -53,6 +51,12 @@ pub(super) fn client(
     match identity {
         Some(identity) => Some(ClientSettings { roots, identity: Some(identity?) }),
         None => Some(ClientSettings { roots, identity: None }),
+    }
+}
+
+fn check_host(reader: &mut Reader<'_>, url: &Spanned<Url>) {
+    if let Err(error) = tls::Client::check_host(&url.value.host) {
+        reader.error(codes::FORM, &url.at, format!("`url`: {error}"), "write its name in the DNS");
     }
 }
 

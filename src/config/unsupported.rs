@@ -3,7 +3,7 @@
 //! They are refused, because an operator who writes `client_cert` and gets none must hear of it; their form is
 //! checked all the same, so that the file is right when the feature comes.
 
-use super::form::{self, Malformed, Url};
+use super::form::{self, Malformed};
 use super::schema::{Field, Form, Shape};
 use super::section::{Reader, one_of};
 use super::tree::{Entry, Item, Kind};
@@ -52,7 +52,6 @@ fn form_of(form: Form, text: &str) -> Result<(), Malformed> {
         Form::Text => form::text(text).map(drop),
         Form::Count => form::count(text).map(drop),
         Form::Rate => form::rate(text).map(drop),
-        Form::Url => Url::parse(text).map(drop),
         Form::Words(words) => {
             let words: Vec<(&str, ())> = words.iter().map(|word| (*word, ())).collect();
             one_of(text, &words)

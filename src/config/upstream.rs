@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use super::form::{self, Scheme, Url};
 use super::gateway::TIMEOUT;
+use super::resilience::{self, Resilience};
 use super::section::{Reader, Section};
 use super::settings::{self, Setting};
-use super::tree::{Entry, Kind, Spanned};
+use super::tree::{Entry, Item, Kind, Spanned};
 use super::{codes, schema, secrets, tls};
 use crate::bounds;
 use crate::diag::{Diagnostic, Location, SourceFile};
@@ -25,9 +26,11 @@ pub struct Upstream {
     pub name: Spanned<String>,
     /// The mapping that it speaks; whether there is one is checked later.
     pub vendor: Spanned<String>,
-    /// Where it answers.
+    /// Where it answers: the first of its endpoints.
     pub url: Spanned<Url>,
-    /// What it has to show and what it is shown; none for plain http.
+    /// Everywhere that it answers, at least one place: all of one base path, no two alike.
+    pub endpoints: Vec<Spanned<Url>>,
+    /// What those of `https` have to show and what they are shown; none if there are none.
     pub tls: Option<ClientSettings>,
     /// Values of its mapping's settings.
     pub settings: Vec<Setting>,
@@ -37,6 +40,8 @@ pub struct Upstream {
     pub reply_bytes_max: usize,
     /// Time for a connection.
     pub connect_timeout: Duration,
+    /// How its endpoints are chosen and left alone.
+    pub resilience: Resilience,
     /// Rows that replace those of its mapping's tables, as they were written.
     pub tables: Option<RawYaml>,
     /// True if `plaintext: allow` lets a credential go over plain http beyond this machine.
@@ -88,29 +93,32 @@ fn one(reader: &mut Reader<'_>, entry: &Entry) -> Option<Upstream> {
     let title = format!("upstream {}", form::quote(&entry.name.value));
     let section = reader.section(&entry.item, title, &entry.name.at, schema::UPSTREAM)?;
     let vendor = vendor(reader, &section, "vendor", "the system that answers there");
-    let url = url(reader, &section);
+    let endpoints = endpoints(reader, &section);
     let credential = credential(reader, &section);
     let plaintext =
         reader.word(&section, "plaintext", &[("allow", true), ("refuse", false)], false);
-    if let (Some(url), Some(secret), false) = (&url, credential.first(), plaintext) {
-        refuse_plaintext(reader, url, &secret.at);
+    if let (Some(secret), false) = (credential.first(), plaintext) {
+        endpoints.iter().for_each(|url| refuse_plaintext(reader, url, &secret.at));
     }
-    let tls = tls::client(reader, &section, url.as_ref());
+    let tls = tls::client(reader, &section, &endpoints);
     let settings = settings::read(reader, &section);
     let reply_bytes_max =
         reader.size(&section, "reply_bytes_max", REPLY_BYTES, bounds::REPLY_BYTES_MAX);
     let connect_timeout =
         reader.duration(&section, "connect_timeout", TIMEOUT, bounds::CONNECT_TIMEOUT);
+    let resilience = resilience::read(reader, &section);
     let tables = tables(reader, &section, &entry.name.value);
     Some(Upstream {
         name: entry.name.clone(),
         vendor: vendor?,
-        url: url?,
+        url: endpoints.first()?.clone(),
+        endpoints,
         tls,
         settings,
         credential,
         reply_bytes_max,
         connect_timeout,
+        resilience,
         tables,
         plaintext,
     })
@@ -128,12 +136,67 @@ pub(super) fn vendor(
     reader.parsed(item, key, form::name)
 }
 
-fn url(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Spanned<Url>> {
-    if section.get("urls").is_some() && section.get("url").is_none() {
-        return None; // `urls` is reported as what it is
+/// `url: …` or `urls: […]`; empty if there is none that could be called.
+fn endpoints(reader: &mut Reader<'_>, section: &Section<'_>) -> Vec<Spanned<Url>> {
+    let Some(list) = section.get("urls") else {
+        let item = reader.required(section, "url", "add `url: https://HOST:PORT/PATH`");
+        return item.and_then(|item| url(reader, item, "url")).into_iter().collect();
+    };
+    if let Some(single) = section.get("url") {
+        let message = format!("{} has both `url` and `urls`", section.title);
+        let finding = Diagnostic::error(codes::CONFLICT, single.at.clone(), message)
+            .label("put it into the list, or leave it out")
+            .also(list.at.clone(), "the list");
+        reader.findings.push(finding);
+        url(reader, single, "url");
     }
-    let item = reader.required(section, "url", "add `url: https://HOST:PORT/PATH`")?;
-    reader.parsed(item, "url", Url::parse)
+    let items = reader.list(section, "urls");
+    if items.is_empty() && matches!(list.kind, Kind::List(_)) {
+        let message = "`urls` is empty, so nothing could be called";
+        reader.error(codes::FORM, &list.at, message, "write at least one URL");
+    }
+    if items.len() > bounds::ENDPOINTS_MAX {
+        let message = format!("`urls` has {} entries", items.len());
+        let label = format!("write at most {}", bounds::ENDPOINTS_MAX);
+        reader.error(codes::FORM, &list.at, message, label);
+        return Vec::new();
+    }
+    let mut endpoints: Vec<Spanned<Url>> = Vec::new();
+    for item in items {
+        let Some(url) = url(reader, item, "urls") else { continue };
+        fits(reader, &url, &endpoints);
+        endpoints.push(url);
+    }
+    endpoints
+}
+
+/// A request is written once, whichever endpoint gets it, so all have one base path; and an endpoint that is
+/// listed twice would be given a second try after it has failed.
+fn fits(reader: &mut Reader<'_>, url: &Spanned<Url>, others: &[Spanned<Url>]) {
+    let place = |url: &Url| (url.scheme, url.host.clone(), url.port);
+    let twin = others.iter().find(|other| place(&other.value) == place(&url.value));
+    let first = others.first().filter(|first| first.value.base_path != url.value.base_path);
+    let (message, label, other, told) = match (twin, first) {
+        (_, Some(first)) => (
+            "the URLs of an upstream differ in their base paths".to_owned(),
+            "write the same path in each, or make it an upstream of its own",
+            first,
+            "this one is another",
+        ),
+        (Some(twin), None) => (
+            format!("`urls` names {} twice", form::quote(&url.value.to_string())),
+            "once is enough",
+            twin,
+            "named here already",
+        ),
+        (None, None) => return,
+    };
+    let finding = Diagnostic::error(codes::CONFLICT, url.at.clone(), message);
+    reader.findings.push(finding.label(label).also(other.at.clone(), told));
+}
+
+fn url(reader: &mut Reader<'_>, item: &Item, key: &str) -> Option<Spanned<Url>> {
+    reader.parsed(item, key, Url::parse)
 }
 
 fn credential(reader: &mut Reader<'_>, section: &Section<'_>) -> Credential {

@@ -18,10 +18,17 @@ pub struct Routing {
 #[derive(Default)]
 struct Table {
     router: matchit::Router<usize>,
-    entries: Vec<Vec<Target>>,
+    entries: Vec<Vec<Line>>,
     patterns: FxHashMap<String, usize>,
     /// Route prefixes with their routes.
     prefixes: Vec<(String, usize)>,
+}
+
+/// A verb of a path, and the operations behind it: at least one, all of one route.
+#[derive(Debug)]
+struct Line {
+    method: Method,
+    targets: Vec<Target>,
 }
 
 /// What a path and a verb lead to.
@@ -33,15 +40,13 @@ pub struct Target {
     pub operation: usize,
     /// Bytes of the path that are prefix: the route's and the vendor's.
     pub prefix: usize,
-    /// The verb.
-    pub method: Method,
 }
 
 /// Where a request belongs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Found {
+pub enum Found<'p> {
     /// Operations that share the line; at least one, all of one route.
-    Targets(Vec<Target>),
+    Targets(&'p [Target]),
     /// The path is known, the verb is not.
     Method {
         /// The route.
@@ -75,14 +80,18 @@ impl Routing {
         let prefix = format!("{}{vendor_prefix}", route_prefix.trim_end_matches('/'));
         let depth = prefix.matches('/').count();
         let pattern = format!("{}{}", escape(&prefix), pattern_of(request, depth));
-        let entry = table.entry(&pattern);
+        let lines = table.entry(&pattern);
+        let target = Target { route, operation, prefix: prefix.len() };
         let method = &request.method;
-        if let Some(other) =
-            entry.iter().find(|other| other.method == *method && other.route != route)
-        {
-            return Err(other.route);
+        match lines.iter_mut().find(|line| line.method == *method) {
+            Some(line) => {
+                if let Some(other) = line.targets.iter().find(|other| other.route != route) {
+                    return Err(other.route);
+                }
+                line.targets.push(target);
+            }
+            None => lines.push(Line { method: method.clone(), targets: vec![target] }),
         }
-        entry.push(Target { route, operation, prefix: prefix.len(), method: method.clone() });
         Ok(())
     }
 
@@ -96,29 +105,26 @@ impl Routing {
     }
 
     /// Where a request belongs. The host may carry a port and any case.
-    pub fn find(&self, host: Option<&str>, method: &Method, path: &str) -> Found {
-        let own = host
-            .map(|host| without_port(host).to_ascii_lowercase())
-            .and_then(|host| self.hosts.get(&host));
+    pub fn find(&self, host: Option<&str>, method: &Method, path: &str) -> Found<'_> {
+        let own = host.filter(|_| !self.hosts.is_empty()).and_then(|host| {
+            let host = without_port(host).to_ascii_lowercase();
+            self.hosts.get(&host)
+        });
         let tables = || own.into_iter().chain([&self.any]);
-        let mut other_methods: Option<(usize, Vec<&str>)> = None;
+        let mut other_methods: Option<&[Line]> = None;
         for table in tables() {
             let Ok(matched) = table.router.at(path) else { continue };
-            let targets = &table.entries[*matched.value];
-            let fitting: Vec<Target> =
-                targets.iter().filter(|target| target.method == *method).cloned().collect();
-            if !fitting.is_empty() {
-                return Found::Targets(fitting);
+            let lines = &table.entries[*matched.value];
+            if let Some(line) = lines.iter().find(|line| line.method == *method) {
+                return Found::Targets(&line.targets);
             }
-            if other_methods.is_none() && !targets.is_empty() {
-                let mut allow: Vec<&str> =
-                    targets.iter().map(|target| target.method.as_str()).collect();
-                allow.dedup();
-                other_methods = Some((targets[0].route, allow));
-            }
+            other_methods.get_or_insert(lines);
         }
-        if let Some((route, allow)) = other_methods {
-            return Found::Method { route, allow: allow.join(", ") };
+        if let Some(lines) = other_methods
+            && let Some(first) = lines.first()
+        {
+            let allow: Vec<&str> = lines.iter().map(|line| line.method.as_str()).collect();
+            return Found::Method { route: first.targets[0].route, allow: allow.join(", ") };
         }
         let mut owners = tables().flat_map(|table| table.owners(path));
         match (owners.next(), owners.next()) {
@@ -129,7 +135,7 @@ impl Routing {
 }
 
 impl Table {
-    fn entry(&mut self, pattern: &str) -> &mut Vec<Target> {
+    fn entry(&mut self, pattern: &str) -> &mut Vec<Line> {
         let index = match self.patterns.get(pattern) {
             Some(index) => *index,
             None => {

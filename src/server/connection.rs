@@ -137,6 +137,8 @@ async fn awake<S: Stream>(paced: Paced<S>, calling: Calling, shared: &Arc<Shared
         // A client that shuts its write side early still gets its answer.
         .half_close(true)
         .title_case_headers(true)
+        // Head and body leave as one piece; answers are small.
+        .writev(false)
         .serve_connection(TokioIo::new(paced), rim);
     // Not a part of this future, which stays as small as a sleeping connection.
     let mut serving = Box::new(serving);

@@ -8,6 +8,7 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::BytesMut;
 use http::Method;
@@ -25,6 +26,9 @@ use crate::upstream::{SendError, Settings};
 /// Bytes that are made room for at a time. Most answers fit.
 const READ_BYTES: usize = 4 * 1024;
 
+/// For how long after an answer a connection counts as open without a look.
+const TRUSTED: Duration = Duration::from_millis(2);
+
 /// The name or address, and the port.
 type Address = (String, u16);
 
@@ -33,21 +37,22 @@ type Address = (String, u16);
 pub(super) struct Connection {
     wire: Wire,
     alarm: Alarm,
+    /// Room for what is read, kept from one answer to the next.
+    room: BytesMut,
+    /// Answers that it has brought.
+    answers: u32,
     /// Something has come on it that was an answer, or the beginning of one.
     answered: bool,
     /// When it was opened.
     pub(super) opened: Instant,
 }
 
-/// What comes of a request on a connection.
+/// An answer; the connection with it if it can take another request.
+pub(super) type Exchanged = Result<(Reply, Option<Connection>), Unanswered>;
+
+/// A request without an answer.
 #[derive(Debug)]
-#[allow(
-    clippy::large_enum_variant,
-    reason = "the large one is the usual one: it is not worth a box"
-)]
-pub(super) enum Exchanged {
-    /// An answer; the connection with it if it can take another request.
-    Answered(Reply, Option<Connection>),
+pub(super) enum Unanswered {
     /// Not a byte was written.
     NothingSent(Failure),
     /// Bytes were written, and no full head came.
@@ -82,15 +87,24 @@ struct Transfer<'m> {
 
 impl Connection {
     fn new(wire: Wire) -> Self {
-        Self { wire, alarm: Alarm::default(), answered: false, opened: Instant::now() }
+        Self {
+            wire,
+            alarm: Alarm::default(),
+            room: BytesMut::new(),
+            answers: 0,
+            answered: false,
+            opened: Instant::now(),
+        }
     }
 
     /// Looks whether it can take the next request: the other side has neither closed it nor said
     /// anything since its last answer.
     ///
-    /// What the other side does after this look is what remains unseen.
-    pub(super) fn is_silent(&self) -> bool {
-        self.wire.is_silent()
+    /// What the other side does after this look is what remains unseen. One that has proved that it keeps
+    /// connections open need not be asked again at once: a server closes what has stood idle, or says that
+    /// it will.
+    pub(super) fn is_silent(&self, idle: Duration) -> bool {
+        (self.answers > 1 && idle < TRUSTED) || self.wire.is_silent()
     }
 
     #[cfg(test)]
@@ -117,16 +131,18 @@ impl Connection {
         reply_bytes_max: usize,
         deadline: Instant,
     ) -> Exchanged {
-        let received = BytesMut::with_capacity(READ_BYTES);
+        let mut received = std::mem::take(&mut self.room);
+        // The last answer's bytes have been given up by now, mostly, and their place is used again.
+        received.reserve(READ_BYTES);
         let before = self.wire.written();
         let mut transfer =
             Transfer { unsent: message, before, flushed: false, received, ended: false, deadline };
         let mut head = match self.read_head(&mut transfer, method).await {
             Ok(head) => head,
             Err(failure) if !self.has_sent(&transfer) || self.was_refused(&failure) => {
-                return Exchanged::NothingSent(failure);
+                return Err(Unanswered::NothingSent(failure));
             }
-            Err(failure) => return Exchanged::Lost(failure),
+            Err(failure) => return Err(Unanswered::Lost(failure)),
         };
         let body = match self.read_body(&mut transfer, &mut head, reply_bytes_max).await {
             Ok(whole) => ReplyBody::Whole(whole),
@@ -141,7 +157,9 @@ impl Connection {
             && transfer.received.is_empty()
             && self.wire.is_drained()
             && matches!(body, ReplyBody::Whole(_));
-        Exchanged::Answered(Reply { head: head.parts, body }, can_go_on.then_some(self))
+        self.room = transfer.received;
+        self.answers = self.answers.saturating_add(1);
+        Ok((Reply { head: head.parts, body }, can_go_on.then_some(self)))
     }
 
     async fn read_head(

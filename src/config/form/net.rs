@@ -131,11 +131,7 @@ pub(in crate::config) fn path_prefix(text: &str) -> Result<String, Malformed> {
     if text.contains(['?', '#']) {
         return refuse("is more than a path", "leave out `?` and `#` and what follows");
     }
-    let legal = |byte: u8| {
-        byte.is_ascii_graphic()
-            && !matches!(byte, b'\\' | b'"' | b'<' | b'>' | b'^' | b'`' | b'{' | b'|' | b'}')
-    };
-    if !text.bytes().all(legal) || !percent_signs_are_escapes(text) {
+    if !is_encoded(text) {
         return refuse(
             "has a character that no path holds",
             "write it percent-encoded, such as `%20`",
@@ -155,6 +151,28 @@ pub(in crate::config) fn path_prefix(text: &str) -> Result<String, Malformed> {
         }
     }
     Ok(path.to_owned())
+}
+
+/// What a request asks for: a path, and a query if there is one.
+pub(in crate::config) fn request_target(text: &str) -> Result<String, Malformed> {
+    let (path, query) = text.split_once('?').unwrap_or((text, ""));
+    path_prefix(path)?;
+    if query.contains('#') || !is_encoded(query) {
+        return Err(Malformed::new(
+            format!("{} has a character that no query holds", quote(text)),
+            "write it percent-encoded, such as `%20`",
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+/// True if every character may stand in a path or a query as it is (RFC 3986 §3.3, §3.4).
+fn is_encoded(text: &str) -> bool {
+    let legal = |byte: u8| {
+        byte.is_ascii_graphic()
+            && !matches!(byte, b'\\' | b'"' | b'<' | b'>' | b'^' | b'`' | b'{' | b'|' | b'}')
+    };
+    text.bytes().all(legal) && percent_signs_are_escapes(text)
 }
 
 fn percent_signs_are_escapes(text: &str) -> bool {

@@ -1,4 +1,4 @@
-use super::net::{host_name, path_prefix, route_host};
+use super::net::{host_name, path_prefix, request_target, route_host};
 use super::*;
 
 fn found<T: fmt::Debug>(result: Result<T, Malformed>) -> String {
@@ -49,6 +49,25 @@ fn counts() {
     assert_eq!(found(count_to(128)("0")), "`0` is out of range");
     assert_eq!(found(count_to(128)("4294967297")), "`4294967297` is out of range");
     assert_eq!(found(count_to(128)("0x10")), "`0x10` is not a whole number");
+}
+
+#[test]
+fn shares_have_a_percent_sign() {
+    assert_eq!(percent_in((0, 100))("0%"), Ok(0));
+    assert_eq!(percent_in((1, 100))("100%"), Ok(100));
+    assert_eq!(found(percent_in((1, 100))("0%")), "`0%` is out of range");
+    assert_eq!(found(percent_in((1, 100))("4294967297%")), "`4294967297%` is out of range");
+    for text in ["", "%", "20", "0.2", "20 %", "-1%", "20%%", "1.5%"] {
+        assert_eq!(found(percent_in((0, 100))(text)), format!("`{text}` is not a share"));
+    }
+}
+
+#[test]
+fn statuses_are_those_of_final_answers() {
+    assert_eq!((status("200"), status("599")), (Ok(200), Ok(599)));
+    for text in ["", "100", "199", "600", "2xx", "65736", "+200"] {
+        assert!(status(text).is_err(), "{text}");
+    }
 }
 
 #[test]
@@ -174,4 +193,14 @@ fn prefixes_are_whole_segments() {
 fn a_quoted_value_is_short_and_harmless() {
     assert_eq!(quote("a\u{1b}[31m\n"), "`a\\u{1b}[31m\\n`");
     assert_eq!(quote(&"x".repeat(500)).chars().count(), 63);
+}
+
+#[test]
+fn targets_are_paths_with_or_without_a_query() {
+    for text in ["/", "/up", "/up/", "/up?", "/up?a=1&b=%20", "/?x?y"] {
+        assert_eq!(request_target(text), Ok(text.to_owned()), "as it is written");
+    }
+    for text in ["", "up", "?a", "//h", "/a/../b", "/up?a b", "/up?a#b", "/up#b", "/up?%2", "/é"] {
+        assert!(request_target(text).is_err(), "{text}");
+    }
 }

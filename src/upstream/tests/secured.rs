@@ -77,7 +77,7 @@ async fn a_kept_connection_that_tls_ended_is_replaced() {
         for _ in 0..2 {
             assert!(send(&upstream, 5_000).await.is_ok());
             // Until the end has come.
-            while upstream.idle().first().is_some_and(|kept| kept.connection.is_silent()) {
+            while upstream.idle().first().is_some_and(|kept| kept.connection.is_silent(SECOND)) {
                 tokio::task::yield_now().await;
             }
         }
@@ -262,7 +262,7 @@ async fn what_tls_keeps_was_not_sent() {
     let message = request().encode(&upstream.preamble);
     let deadline = Instant::now() + Duration::from_millis(100);
     let exchanged = upstream.exchange(kept, &message, &Method::GET, deadline).await;
-    assert!(matches!(exchanged, Exchanged::NothingSent(Failure::Deadline)), "{exchanged:?}");
+    assert!(matches!(exchanged, Err(Unanswered::NothingSent(Failure::Deadline))), "{exchanged:?}");
 }
 
 /// Bytes of the handshake and of calls before do not count for a request.
@@ -274,5 +274,5 @@ async fn a_reset_before_the_first_byte_is_known_over_tls_too() {
     drop(stream);
     let (message, deadline) = (request().encode(&upstream.preamble), Instant::now() + SECOND);
     let exchanged = upstream.exchange(kept, &message, &Method::GET, deadline).await;
-    assert!(matches!(exchanged, Exchanged::NothingSent(Failure::Io(_))), "{exchanged:?}");
+    assert!(matches!(exchanged, Err(Unanswered::NothingSent(Failure::Io(_)))), "{exchanged:?}");
 }
