@@ -1,6 +1,6 @@
 //! Keys that are known and whose feature this version does not have.
 //!
-//! They are refused, because an operator who writes `client_cert` and gets none must hear of it; their form is
+//! They are refused, because an operator who writes `limit` and gets none must hear of it; their form is
 //! checked all the same, so that the file is right when the feature comes.
 
 use super::form::{self, Malformed};
