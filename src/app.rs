@@ -9,7 +9,7 @@ use std::time::Duration;
 use socket2::{Domain, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::MissedTickBehavior;
 
 use crate::call::{Metrics, Services};
@@ -19,6 +19,7 @@ use crate::diag::Diagnostic;
 use crate::limit::Limiter;
 use crate::plan::{self, Plan};
 use crate::tls::{self, Offer};
+use crate::upstream::gate::Gate;
 use crate::{admin, bounds, server, upstream};
 
 /// What keeps the program from starting.
@@ -47,6 +48,7 @@ pub struct Gateway {
     administering: JoinHandle<()>,
     sweeping: JoinHandle<()>,
     renewing: JoinHandle<()>,
+    watching: JoinSet<()>,
 }
 
 /// Reads a configuration and its mappings, and checks all of it. Gives warnings besides.
@@ -91,7 +93,7 @@ pub async fn start(config: &Config, plan: Plan) -> Result<Gateway, StartError> {
     let certificates = certificates.collect();
     let settings = server::Settings {
         workers: config.workers,
-        connections_max: bounds::CONNECTIONS_MAX,
+        connections_max: config.bounds.connections_max,
         drain: config.drain,
         tls,
     };
@@ -100,6 +102,7 @@ pub async fn start(config: &Config, plan: Plan) -> Result<Gateway, StartError> {
     let sweeping = tokio::spawn(sweep(Arc::clone(&shared.limiters), stopped.clone()));
     let renewing =
         tokio::spawn(tls::watch(certificates, bounds::TLS_RENEW_INTERVAL, stopped.clone()));
+    let watching = shared.watch(&stopped);
     let metrics = Arc::clone(&shared.metrics);
     let administering = tokio::spawn(admin::run(operators, Arc::clone(&ready), metrics));
     let serving = tokio::spawn(async move {
@@ -107,7 +110,7 @@ pub async fn start(config: &Config, plan: Plan) -> Result<Gateway, StartError> {
             tracing::error!(target: "latimer::server", %error, "cannot serve");
         }
     });
-    Ok(Gateway { listen, admin, stop, ready, serving, administering, sweeping, renewing })
+    Ok(Gateway { listen, admin, stop, ready, serving, administering, sweeping, renewing, watching })
 }
 
 /// A listener whose queue holds what may arrive in a burst; the system's own limit may be lower.
@@ -129,6 +132,7 @@ impl Gateway {
         let _ = self.sweeping.await;
         let _ = self.renewing.await;
         let _ = self.serving.await;
+        self.watching.join_all().await;
         self.administering.abort();
     }
 }
@@ -139,8 +143,12 @@ pub struct Shared {
     plan: Arc<Plan>,
     limiters: Arc<Vec<Option<Limiter>>>,
     metrics: Arc<Metrics>,
-    /// What connections to upstreams are secured with, by upstream.
-    clients: Vec<Option<tls::Client>>,
+    /// What connections to upstreams are secured with, by upstream and endpoint.
+    clients: Vec<Vec<Option<tls::Client>>>,
+    /// By upstream.
+    upstreams: Vec<Arc<upstream::Shared>>,
+    /// Calls in flight.
+    gate: Arc<Gate>,
 }
 
 impl Shared {
@@ -149,11 +157,7 @@ impl Shared {
     /// # Errors
     /// If TLS cannot be spoken with the settings.
     pub fn new(plan: Plan) -> Result<Self, StartError> {
-        let client = |planned: &plan::Upstream| {
-            let settings = planned.tls.as_ref().filter(|_| planned.url.scheme == Scheme::Https);
-            settings.map(|tls| tls::Client::new(tls, &planned.url.host, Offer::Http1)).transpose()
-        };
-        let clients = plan.upstreams.iter().map(client).collect::<Result<_, _>>();
+        let clients = plan.upstreams.iter().map(clients).collect::<Result<_, _>>();
         let clients = clients.map_err(StartError::Tls)?;
         let limiters = plan
             .routes
@@ -164,12 +168,32 @@ impl Shared {
             })
             .collect();
         let metrics = Arc::new(Metrics::new(&plan));
-        Ok(Self { plan: Arc::new(plan), limiters: Arc::new(limiters), metrics, clients })
+        let upstreams = plan.upstreams.iter().map(|planned| {
+            let count = planned.endpoints.len();
+            Arc::new(upstream::Shared::new(count, &planned.resilience))
+        });
+        let upstreams = upstreams.collect();
+        let gate = Arc::new(Gate::new(plan.bounds.concurrency_max));
+        let limiters = Arc::new(limiters);
+        Ok(Self { plan: Arc::new(plan), limiters, metrics, clients, upstreams, gate })
     }
 
-    /// The certificates that upstreams are shown.
+    /// The certificates that upstreams are shown: one of each, whichever endpoint it is shown to.
     fn certificates(&self) -> impl Iterator<Item = Arc<tls::Renewable>> {
-        self.clients.iter().flatten().filter_map(tls::Client::certificate)
+        self.clients.iter().filter_map(|clients| clients.iter().flatten().next()?.certificate())
+    }
+
+    /// Asks endpoints whether they are well, where that is wanted.
+    fn watch(&self, stop: &watch::Receiver<bool>) -> JoinSet<()> {
+        let mut watching = JoinSet::new();
+        let upstreams = self.plan.upstreams.iter().zip(&self.clients).zip(&self.upstreams);
+        for ((planned, clients), shared) in upstreams {
+            let Some(rules) = planned.resilience.health.clone() else { continue };
+            let (name, endpoints) = (planned.name.clone(), endpoints(planned, clients).collect());
+            let shared = Arc::clone(shared);
+            watching.spawn(upstream::watch(name, shared, endpoints, rules, stop.clone()));
+        }
+        watching
     }
 
     /// The services of one worker.
@@ -179,17 +203,10 @@ impl Shared {
             .upstreams
             .iter()
             .zip(&self.clients)
-            .map(|(planned, tls)| {
-                upstream::Upstream::new(upstream::Settings {
-                    host: planned.url.host.clone(),
-                    port: planned.url.port,
-                    authority: planned.url.authority_text(),
-                    tls: tls.clone(),
-                    connect_timeout: planned.connect_timeout,
-                    idle_max: bounds::UPSTREAM_IDLE_MAX,
-                    idle_timeout: UPSTREAM_IDLE_TIMEOUT,
-                    reply_bytes_max: planned.reply_bytes_max,
-                })
+            .zip(&self.upstreams)
+            .map(|((planned, clients), shared)| {
+                let endpoints = endpoints(planned, clients);
+                Arc::new(upstream::Upstream::new(Arc::clone(shared), endpoints))
             })
             .collect();
         Services {
@@ -197,8 +214,43 @@ impl Shared {
             upstreams,
             limiters: Arc::clone(&self.limiters),
             metrics: Arc::clone(&self.metrics),
+            gate: Arc::clone(&self.gate),
         }
     }
+}
+
+/// What connections to each endpoint of an upstream are secured with: one thing, by other names.
+fn clients(planned: &plan::Upstream) -> Result<Vec<Option<tls::Client>>, tls::Error> {
+    let mut first: Option<tls::Client> = None;
+    let mut client = |url: &config::Url| {
+        let Some(settings) = planned.tls.as_ref().filter(|_| url.scheme == Scheme::Https) else {
+            return Ok(None);
+        };
+        let client = match &first {
+            Some(first) => first.for_host(&url.host)?,
+            None => tls::Client::new(settings, &url.host, Offer::Http1)?,
+        };
+        first.get_or_insert_with(|| client.clone());
+        Ok(Some(client))
+    };
+    planned.endpoints.iter().map(&mut client).collect()
+}
+
+/// What the connections to each endpoint of an upstream are made with.
+fn endpoints(
+    planned: &plan::Upstream,
+    clients: &[Option<tls::Client>],
+) -> impl Iterator<Item = upstream::Settings> {
+    planned.endpoints.iter().zip(clients).map(|(url, tls)| upstream::Settings {
+        host: url.host.clone(),
+        port: url.port,
+        authority: url.authority_text(),
+        tls: tls.clone(),
+        connect_timeout: planned.connect_timeout,
+        idle_max: bounds::UPSTREAM_IDLE_MAX,
+        idle_timeout: UPSTREAM_IDLE_TIMEOUT,
+        reply_bytes_max: planned.reply_bytes_max,
+    })
 }
 
 /// Gives back what is no longer needed, at intervals and until told to stop: what a call leaves behind

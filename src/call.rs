@@ -41,7 +41,7 @@ use crate::ident::CallId;
 use crate::limit::Limiter;
 use crate::mapping::run::Refusal;
 use crate::plan::Plan;
-use crate::upstream;
+use crate::upstream::{self, gate::Gate};
 use crate::value::Fault;
 
 /// The plan with the live things that it names by index. Each worker has one of its own: connections are
@@ -56,6 +56,8 @@ pub struct Services {
     pub limiters: Arc<Vec<Option<Limiter>>>,
     /// What is counted of calls.
     pub metrics: Arc<Metrics>,
+    /// Calls in flight.
+    pub gate: Arc<Gate>,
 }
 
 impl Services {

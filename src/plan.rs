@@ -12,7 +12,7 @@ mod routing;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 pub use build::{Problem, build};
 pub use routing::{Found, Routing, Target};
@@ -58,7 +58,7 @@ pub struct Route {
     /// Index of its upstream.
     pub upstream: usize,
     /// Its consumers; `None` for all.
-    pub consumers: Option<Vec<usize>>,
+    pub consumers: Option<FxHashSet<usize>>,
     /// The limit per consumer.
     pub limit: Limit,
     /// How ids are translated; `None` if both systems have the same.

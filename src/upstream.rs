@@ -1,14 +1,14 @@
-//! One upstream: its connections, and what is known of a request that did not come back.
+//! One upstream: its endpoints, their connections, and what is known of a request that did not come back.
 //!
 //! What a failed call means hangs on one question: had a byte of the request left? Every connection
-//! counts the bytes that the socket took, and the count before and after a call decides between
-//! "nothing was sent" and "nobody knows". That is sound because a connection writes only while its call
-//! polls it (see `connection`).
+//! knows, and it is sound because a connection writes only while its call polls it (see `connection`).
 //!
-//! The pool is a plain stack per upstream and worker; the newest connection is used first, so that spare
-//! ones grow old and go. A kept connection is looked at right before it is used. There is no retry but
-//! one: if it ends between that look and the first byte, the untouched request goes to a fresh one,
-//! once. If the other side closes it while our bytes are on their way, nobody knows.
+//! ```text
+//! gate (calls in flight) ─▶ endpoints (breaker, health, turn) ─▶ pool (this worker's) ─▶ connection
+//!                               ▲ another one, if nothing was sent and the budget allows it
+//! ```
+//!
+//! Further tries are made here and nowhere else, and only of a request of which nothing was sent.
 
 pub mod breaker;
 pub mod budget;
@@ -16,28 +16,33 @@ mod connection;
 pub mod endpoints;
 pub mod gate;
 pub mod health;
+mod pool;
 mod reply;
 mod request;
 #[cfg(test)]
 mod tests;
+mod watch;
 mod window;
 mod wire;
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use http::Method;
 use tokio::time::Instant;
 
 pub use reply::{BrokenBody, Reply, ReplyBody};
 pub use request::Request;
+pub use watch::watch;
 
-use crate::{bounds, tls};
-use connection::{Connection, Exchanged, Failure, Unanswered};
-use request::Preamble;
+use crate::config::Resilience;
+use crate::tls;
+use budget::Budget;
+use endpoints::{Endpoints, Pick, Seen, Tried};
+use gate::Gate;
+use pool::Pool;
 
-/// What an upstream's connections are made and kept with.
+/// What an endpoint's connections are made and kept with.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Name or address.
@@ -58,12 +63,31 @@ pub struct Settings {
     pub reply_bytes_max: usize,
 }
 
-/// One upstream.
+/// What all workers know of an upstream.
+#[derive(Debug)]
+pub struct Shared {
+    /// Which of its endpoints may be called.
+    pub endpoints: Endpoints,
+    /// Further tries that there may be.
+    pub budget: Budget,
+    /// Calls in flight.
+    pub gate: Gate,
+}
+
+/// One upstream, as one worker reaches it.
 #[derive(Debug)]
 pub struct Upstream {
-    settings: Settings,
-    preamble: Preamble,
-    idle: Mutex<Vec<Idle>>,
+    shared: Arc<Shared>,
+    /// By endpoint.
+    pools: Vec<Pool>,
+}
+
+/// An answer, and whom to tell what it was worth.
+#[derive(Debug)]
+pub struct Answered<'u> {
+    /// The answer.
+    pub reply: Reply,
+    pick: Option<Pick<'u>>,
 }
 
 /// Why there is no answer.
@@ -74,38 +98,54 @@ pub enum SendError {
         /// What failed.
         cause: String,
     },
+    /// Every endpoint is left alone for now: nothing was sent.
+    Unavailable {
+        /// Time until another call may be worth it.
+        retry_after: Duration,
+    },
+    /// As many calls as there may be are in flight: nothing was sent.
+    Overloaded,
     /// The deadline passed before a byte was written: nothing was sent.
     TimedOutBeforeSend,
     /// Bytes were written, and no full head came: nobody knows.
     Lost {
         /// What failed.
         cause: String,
+        /// True if it was the deadline.
+        late: bool,
     },
-}
-
-#[derive(Debug)]
-struct Idle {
-    connection: Connection,
-    since: Instant,
 }
 
 impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreachable { cause } => write!(f, "the upstream cannot be reached: {cause}"),
+            Self::Unavailable { .. } => f.write_str("the upstream is left alone for a while"),
+            Self::Overloaded => f.write_str("the upstream has as many calls as it may have"),
             Self::TimedOutBeforeSend => f.write_str("the deadline passed before a byte was sent"),
-            Self::Lost { cause } => write!(f, "sent, and no answer came: {cause}"),
+            Self::Lost { cause, .. } => write!(f, "sent, and no answer came: {cause}"),
         }
     }
 }
 
 impl std::error::Error for SendError {}
 
+impl Shared {
+    /// An upstream of which only good is known.
+    pub fn new(endpoints: usize, rules: &Resilience) -> Self {
+        let now = Instant::now();
+        Self {
+            endpoints: Endpoints::new(endpoints, rules, now),
+            budget: Budget::new(rules.retry_budget, now),
+            gate: Gate::new(rules.concurrency_max),
+        }
+    }
+}
+
 impl Upstream {
-    /// An upstream without connections yet.
-    pub fn new(settings: Settings) -> Arc<Self> {
-        let preamble = Preamble::new(&settings.authority);
-        Arc::new(Self { settings, preamble, idle: Mutex::new(Vec::new()) })
+    /// An upstream without connections yet, by the settings of each of its endpoints.
+    pub fn new(shared: Arc<Shared>, endpoints: impl IntoIterator<Item = Settings>) -> Self {
+        Self { shared, pools: endpoints.into_iter().map(Pool::new).collect() }
     }
 
     /// Sends a request and reads the answer, all within the deadline.
@@ -114,86 +154,101 @@ impl Upstream {
     ///
     /// # Errors
     /// If no full head came back; the error tells whether anything was sent.
-    pub async fn send(&self, request: &Request, deadline: Instant) -> Result<Reply, SendError> {
-        let now = Instant::now();
-        if now >= deadline {
-            return Err(SendError::TimedOutBeforeSend);
-        }
+    pub async fn send(
+        &self,
+        request: &Request,
+        deadline: Instant,
+    ) -> Result<Answered<'_>, SendError> {
+        let Some(_place) = Gate::enter(&self.shared.gate) else {
+            return Err(SendError::Overloaded);
+        };
         if !request.has_sound_target() {
             return Err(SendError::Unreachable { cause: "the target is no path".to_owned() });
         }
-        let message = request.encode(&self.preamble);
-        if let Some(kept) = self.checkout(now) {
-            let exchanged = self.exchange(kept, &message, &request.method, deadline).await;
-            match exchanged {
-                // It ended before it was touched.
-                Err(Unanswered::NothingSent(Failure::Closed | Failure::Io(_))) => {}
-                done => return self.finish(done),
-            }
-        }
-        let fresh = connection::connect(&self.settings, deadline).await?;
-        self.finish(self.exchange(fresh, &message, &request.method, deadline).await)
-    }
-
-    async fn exchange(
-        &self,
-        connection: Connection,
-        message: &[u8],
-        method: &Method,
-        deadline: Instant,
-    ) -> Exchanged {
-        connection.exchange(message, method, self.settings.reply_bytes_max, deadline).await
-    }
-
-    /// Keeps the connection, if it can be, and says what came of the request.
-    fn finish(&self, exchanged: Exchanged) -> Result<Reply, SendError> {
-        match exchanged {
-            Ok((reply, connection)) => {
-                if let Some(connection) = connection {
-                    self.keep(connection);
-                }
-                Ok(reply)
-            }
-            Err(Unanswered::NothingSent(Failure::Deadline)) => Err(SendError::TimedOutBeforeSend),
-            Err(Unanswered::NothingSent(failure)) => {
-                Err(SendError::Unreachable { cause: failure.to_string() })
-            }
-            Err(Unanswered::Lost(failure)) => Err(SendError::Lost { cause: failure.to_string() }),
-        }
-    }
-
-    /// Closes the idle connections that are old, or that the other side has closed: between calls
-    /// nobody else looks at them.
-    pub fn sweep(&self) {
-        let now = Instant::now();
-        self.idle().retain(|kept| self.is_good(kept, now));
-    }
-
-    /// The newest connection that is still good.
-    fn checkout(&self, now: Instant) -> Option<Connection> {
+        let mut now = Instant::now();
+        self.shared.budget.deposit(now);
+        let mut tries = Tries::default();
         loop {
-            let kept = self.idle().pop()?;
-            if self.is_good(&kept, now) {
-                return Some(kept.connection);
+            if now >= deadline {
+                return Err(SendError::TimedOutBeforeSend);
             }
+            let pick = tries.pick(&self.shared.endpoints, now)?;
+            let pool = &self.pools[pick.index()];
+            let failed = match pool.send(request, now, deadline).await {
+                Ok(reply) => return Ok(Answered { reply, pick: Some(pick) }),
+                Err(failed) => failed,
+            };
+            now = Instant::now();
+            pick.saw(seen_of(&failed), now);
+            let nothing_sent = matches!(failed, SendError::Unreachable { .. });
+            if !nothing_sent || now >= deadline || !tries.may_go_on(self, now) {
+                return Err(failed);
+            }
+            tries.failed = Some(failed);
         }
     }
 
-    fn is_good(&self, kept: &Idle, now: Instant) -> bool {
-        let idle = now.duration_since(kept.since);
-        idle < self.settings.idle_timeout
-            && now.duration_since(kept.connection.opened) < bounds::CONNECTION_AGE_MAX
-            && kept.connection.is_silent(idle)
+    /// Closes connections that are not needed any more.
+    pub fn sweep(&self) {
+        self.pools.iter().for_each(Pool::sweep);
+    }
+}
+
+/// The tries of one call.
+#[derive(Default)]
+struct Tries {
+    tried: Tried,
+    /// Whoever has one endpoint only may try it twice.
+    again: bool,
+    failed: Option<SendError>,
+}
+
+impl Tries {
+    fn pick<'e>(&mut self, endpoints: &'e Endpoints, now: Instant) -> Result<Pick<'e>, SendError> {
+        endpoints.pick(&mut self.tried, now).map_err(|unavailable| {
+            let retry_after = unavailable.retry_after.unwrap_or_default();
+            self.failed.take().unwrap_or(SendError::Unavailable { retry_after })
+        })
     }
 
-    fn keep(&self, connection: Connection) {
-        let mut idle = self.idle();
-        if idle.len() < self.settings.idle_max {
-            idle.push(Idle { connection, since: Instant::now() });
+    /// True if there is another try, which is paid for then.
+    fn may_go_on(&mut self, upstream: &Upstream, now: Instant) -> bool {
+        if upstream.pools.len() == 1 {
+            if self.again {
+                return false;
+            }
+            (self.again, self.tried) = (true, Tried::default());
+        } else if self.tried.count() as usize >= upstream.pools.len() {
+            return false;
+        }
+        upstream.shared.budget.withdraw(now)
+    }
+}
+
+/// What a failure says of its endpoint.
+fn seen_of(failed: &SendError) -> Seen {
+    match failed {
+        SendError::Lost { late: false, .. } => Seen::Lost,
+        SendError::Lost { late: true, .. } => Seen::Late,
+        SendError::Unreachable { .. }
+        | SendError::TimedOutBeforeSend
+        | SendError::Unavailable { .. }
+        | SendError::Overloaded => Seen::ConnectFailed,
+    }
+}
+
+impl Answered<'_> {
+    /// Tells the endpoint what its answer was worth. Untold, it speaks neither for nor against it.
+    pub fn saw(&mut self, seen: Seen) {
+        if let Some(pick) = self.pick.take() {
+            pick.saw(seen, Instant::now());
         }
     }
+}
 
-    fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+impl From<Reply> for Answered<'_> {
+    /// An answer that came from nowhere: from a file, say.
+    fn from(reply: Reply) -> Self {
+        Self { reply, pick: None }
     }
 }

@@ -6,6 +6,7 @@ use crate::call::{Services, Stop};
 use crate::limit::Decision;
 use crate::mapping::run::{Presented, RequestHead, read_secrets};
 use crate::plan::{Plan, Route, Target};
+use crate::upstream::gate::{Gate, Place};
 use crate::value::Fault;
 
 /// Who asks.
@@ -60,6 +61,16 @@ pub(super) fn request_head<'a>(head: &'a Parts, target: &Target) -> RequestHead<
         query: head.uri.query(),
         headers: &head.headers,
     }
+}
+
+/// Takes a place among the calls in flight. Past them nobody waits: a queue before what is too slow only
+/// makes everybody late.
+pub(super) fn enter(services: &Services) -> Result<Place<&Gate>, Stop> {
+    Gate::enter(&*services.gate).ok_or_else(|| {
+        let stop =
+            Stop::new(Fault::Overloaded).caused("as many calls as there may be are in flight");
+        Stop { retry_after: Some(1), ..stop }
+    })
 }
 
 /// Charges the consumer's limit.

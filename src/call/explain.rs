@@ -182,7 +182,7 @@ impl Explainer<'_> {
         }
         self.show("upstream request", lines);
         let Some(reply) = reply else { return Ok(()) };
-        let forwarded = forward::judge(&self.responder(), caller, Ok(reply), learned)?;
+        let forwarded = forward::judge(&self.responder(), caller, Ok(reply.into()), learned)?;
         let lines = vec![
             Line::new("outcome", forwarded.outcome.name(), ""),
             Line::new("status", forwarded.answer.status.to_string(), ""),
@@ -257,7 +257,8 @@ impl Explainer<'_> {
         let target = &upstream.mapping.operations[pair.upstream];
         let row = self.fault_line(target, record, &reply);
         let status = reply.head.status.as_u16().to_string();
-        let verdict = judge(&services.plan.vocabulary, route, upstream, target, record, Ok(reply));
+        let verdict =
+            judge(&services.plan.vocabulary, route, upstream, target, record, Ok(reply.into()));
         let answer = match verdict {
             Verdict::Stopped(stop) => {
                 let mut lines = vec![Line::new("status", status, "")];

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 pub(super) use path::{Unmapped, take};
 
 use crate::call::admit::Caller;
-use crate::call::judge::{fault_of_error, fault_of_status, why_broken};
+use crate::call::judge::{fault_of_status, seen_of_body, stop_of_error, why_broken};
 use crate::call::respond::{Learned, Responder, outcome_of};
 use crate::call::{Outcome, Services, Stop, admit, outgoing, send, trace};
 use crate::mapping::model::Operation;
@@ -28,7 +28,7 @@ use crate::mapping::run::{
     read_standing, split_query, standing_headers, write_standing,
 };
 use crate::plan::{Pair, Route, Upstream};
-use crate::upstream::{Reply, ReplyBody, SendError};
+use crate::upstream::{Answered, ReplyBody, SendError};
 use crate::value::{Fault, Record};
 
 /// What describes a body and passes both ways. A `Content-Location` is a location.
@@ -174,12 +174,17 @@ pub(super) async fn forward(
 pub(super) fn judge(
     responder: &Responder<'_>,
     caller: Caller,
-    sent: Result<Reply, SendError>,
+    sent: Result<Answered<'_>, SendError>,
     learned: &Learned,
 ) -> Result<Forwarded, Stop> {
     let method = &responder.head.method;
     let stop = |fault, cause: String| Stop::new(as_read(method, fault)).caused(cause);
-    let reply = sent.map_err(|error| stop(fault_of_error(&error), error.to_string()))?;
+    let mut answered = sent.map_err(|error| {
+        let stop = stop_of_error(&error);
+        Stop { fault: as_read(method, stop.fault), ..stop }
+    })?;
+    answered.saw(seen_of_body(&answered.reply.body));
+    let reply = answered.reply;
     let status = reply.head.status;
     let said =
         |why: &str| format!("the upstream answered {status}: {why}", status = status.as_u16());

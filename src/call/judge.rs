@@ -1,12 +1,15 @@
 //! What an upstream's answer, or the lack of one, means.
 
+use std::time::Duration;
+
 use http::HeaderMap;
 
 use crate::call::Stop;
 use crate::mapping::model::{Operation, OperationKind, Vocabulary};
 use crate::mapping::run::{AnswerHead, Reading, read_answer, read_public_answer};
 use crate::plan::{Route, Upstream};
-use crate::upstream::{BrokenBody, Reply, ReplyBody, SendError};
+use crate::upstream::endpoints::Seen;
+use crate::upstream::{Answered, BrokenBody, Reply, ReplyBody, SendError};
 use crate::value::{Fault, Record};
 
 /// What the upstream said.
@@ -30,11 +33,17 @@ pub fn judge(
     upstream: &Upstream,
     operation: &Operation,
     request: &Record<'_>,
-    sent: Result<Reply, SendError>,
+    sent: Result<Answered<'_>, SendError>,
 ) -> Verdict {
     let verdict = match sent {
-        Ok(reply) => judge_reply(vocabulary, route, upstream, operation, request, reply),
-        Err(error) => judge_error(&error),
+        Ok(mut answered) => {
+            let reply = &answered.reply;
+            let (verdict, seen) =
+                judge_reply(vocabulary, route, upstream, operation, request, reply);
+            answered.saw(seen);
+            verdict
+        }
+        Err(error) => Verdict::Stopped(Box::new(stop_of_error(&error))),
     };
     match verdict {
         // A read that came to nothing has changed nothing.
@@ -52,16 +61,35 @@ fn stopped(fault: Fault, cause: impl Into<std::borrow::Cow<'static, str>>) -> Ve
     Verdict::Stopped(Box::new(Stop::new(fault).caused(cause)))
 }
 
-fn judge_error(error: &SendError) -> Verdict {
-    stopped(fault_of_error(error), error.to_string())
-}
-
 /// What the lack of an answer means.
-pub(super) fn fault_of_error(error: &SendError) -> Fault {
-    match error {
-        SendError::Unreachable { .. } => Fault::UpstreamUnreachable,
+pub(super) fn stop_of_error(error: &SendError) -> Stop {
+    let fault = match error {
+        SendError::Unreachable { .. } | SendError::Unavailable { .. } => Fault::UpstreamUnreachable,
+        SendError::Overloaded => Fault::Overloaded,
         SendError::TimedOutBeforeSend => Fault::UpstreamTimeout,
         SendError::Lost { .. } => Fault::OutcomeUnknown,
+    };
+    let retry_after = match error {
+        SendError::Unavailable { retry_after } => Some(whole_seconds(*retry_after)),
+        SendError::Overloaded => Some(1),
+        SendError::Unreachable { .. } | SendError::TimedOutBeforeSend | SendError::Lost { .. } => {
+            None
+        }
+    };
+    Stop { retry_after, ..Stop::new(fault).caused(error.to_string()) }
+}
+
+/// For `Retry-After`: rounded up, and one at least.
+fn whole_seconds(time: Duration) -> u64 {
+    (time.as_secs() + u64::from(time.subsec_nanos() > 0)).max(1)
+}
+
+/// What an answer says of the endpoint that it came from.
+pub(super) fn seen_of_body(body: &ReplyBody) -> Seen {
+    match body {
+        ReplyBody::Whole(_) | ReplyBody::Broken(BrokenBody::TooLarge) => Seen::Answered,
+        ReplyBody::Broken(BrokenBody::TimedOut) => Seen::Late,
+        ReplyBody::Broken(BrokenBody::Truncated | BrokenBody::Malformed) => Seen::Lost,
     }
 }
 
@@ -71,14 +99,15 @@ fn judge_reply(
     upstream: &Upstream,
     operation: &Operation,
     request: &Record<'_>,
-    reply: Reply,
-) -> Verdict {
+    reply: &Reply,
+) -> (Verdict, Seen) {
     let status = reply.head.status.as_u16();
     let headers: &HeaderMap = &reply.head.headers;
     let whole = match &reply.body {
         ReplyBody::Whole(bytes) => bytes,
         ReplyBody::Broken(broken) => {
-            return without_row(status, why_broken(*broken).to_owned());
+            let why = why_broken(*broken).to_owned();
+            return (without_row(status, why), seen_of_body(&reply.body));
         }
     };
     let head = AnswerHead { status, headers };
@@ -86,7 +115,7 @@ fn judge_reply(
     let read = if route.same_vendor { read_answer } else { read_public_answer };
     let reading =
         read(vocabulary, &upstream.mapping, operation, head, whole, &upstream.settings, request);
-    match reading {
+    let verdict = match reading {
         Reading::Yes { record, unreadable } => {
             Verdict::Yes { record: record.into_owned(), unreadable }
         }
@@ -98,8 +127,14 @@ fn judge_reply(
             stop.upstream_text = message.map(std::borrow::Cow::into_owned);
             Verdict::Stopped(Box::new(stop))
         }
-        Reading::Nothing(mismatch) => without_row(status, mismatch.to_string()),
-    }
+        Reading::Nothing(mismatch) => {
+            // Whoever stands before the system says that it is not there; the system itself says so in
+            // words that the mapping knows.
+            let seen = if matches!(status, 502..=504) { Seen::Unavailable } else { Seen::Answered };
+            return (without_row(status, mismatch.to_string()), seen);
+        }
+    };
+    (verdict, Seen::Answered)
 }
 
 /// What the upstream says of our credential is not the client's business.

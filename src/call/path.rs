@@ -95,6 +95,7 @@ where
     let Responder { services, route, head, .. } = *responder;
     let deadline = record.began + route.deadline;
     let way = matched.way.map_err(|stop| *stop)?;
+    let _place = admit::enter(services)?;
     learn_way(&way, learned, record);
     let caller = match &way {
         Way::Mapped(targets) => admit::find_caller(services, route, &targets[0], head)?,

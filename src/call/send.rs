@@ -3,13 +3,15 @@
 use http::header::HeaderName;
 use tokio::time::Instant;
 
+use crate::call::judge::stop_of_error;
 use crate::call::outgoing::sources;
 use crate::call::{Services, Stop};
 use crate::ident::CallId;
 use crate::mapping::model::{Operation, Step};
 use crate::mapping::run::{Gateway, Outgoing, read_step, write_step};
 use crate::plan::Upstream;
-use crate::upstream::{Reply, ReplyBody, Request, SendError};
+use crate::upstream::endpoints::Seen;
+use crate::upstream::{Answered, ReplyBody, Request, SendError};
 use crate::value::{Fault, Record};
 
 /// RFC 9110 section 7.6.3.
@@ -18,13 +20,13 @@ pub(super) const VIA_LATIMER: &str = "1.1 latimer";
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Sends a request.
-pub(super) async fn send(
-    services: &Services,
+pub(super) async fn send<'s>(
+    services: &'s Services,
     upstream: (usize, &Upstream),
     outgoing: Outgoing,
     call: CallId,
     deadline: Instant,
-) -> Result<Reply, SendError> {
+) -> Result<Answered<'s>, SendError> {
     let Outgoing { method, target, headers, body, .. } = outgoing;
     let target = match upstream.1.url.base_path.as_str() {
         "" => target,
@@ -67,14 +69,16 @@ async fn look_up_one(
     let outgoing = write_step(operation, step, sources)?;
     let failed = |cause: String| Stop::new(Fault::UpstreamFailed).caused(cause);
     let sent = send(services, upstream, outgoing, call, deadline).await;
-    let reply = sent.map_err(|error| match error {
-        SendError::Unreachable { .. } => {
-            Stop::new(Fault::UpstreamUnreachable).caused(error.to_string())
+    let mut answered = sent.map_err(|error| match stop_of_error(&error) {
+        // A look-up changes nothing, so that nobody need be in doubt.
+        Stop { fault: Fault::OutcomeUnknown, cause, .. } => {
+            Stop { cause, ..Stop::new(Fault::UpstreamTimeout) }
         }
-        SendError::TimedOutBeforeSend | SendError::Lost { .. } => {
-            Stop::new(Fault::UpstreamTimeout).caused(error.to_string())
-        }
+        stop => stop,
     })?;
+    let whole = matches!(answered.reply.body, ReplyBody::Whole(_));
+    answered.saw(if whole { Seen::Answered } else { Seen::Lost });
+    let reply = answered.reply;
     let status = reply.head.status;
     if status == http::StatusCode::NOT_FOUND {
         return Err(Stop::new(Fault::NotFound).caused("the look-up answered 404"));

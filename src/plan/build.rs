@@ -22,7 +22,10 @@ pub type Problem = Vec<Diagnostic>;
 /// # Errors
 /// Everything that was found, if an error is among it.
 pub fn build(config: &Config, catalog: &Catalog) -> Result<(Plan, Problem), Problem> {
-    let mut builder = Builder { config, catalog, found: Vec::new(), routing: Routing::default() };
+    let names = config.consumers.iter().map(|consumer| consumer.name.value.as_str());
+    let numbers = names.zip(0..).collect();
+    let (found, routing) = (Vec::new(), Routing::default());
+    let mut builder = Builder { config, numbers, catalog, found, routing };
     let upstreams: Vec<Option<Upstream>> =
         config.upstreams.iter().map(|upstream| builder.upstream(upstream)).collect();
     let mut routes = Vec::new();
@@ -68,6 +71,8 @@ pub fn build(config: &Config, catalog: &Catalog) -> Result<(Plan, Problem), Prob
 
 struct Builder<'a> {
     config: &'a Config,
+    /// The consumers' indexes, by name.
+    numbers: FxHashMap<&'a str, usize>,
     catalog: &'a Catalog,
     found: Vec<Diagnostic>,
     routing: Routing,
@@ -223,12 +228,13 @@ impl Builder<'_> {
         self.found.extend(keyless);
         let consumers = match &route.consumers {
             Consumers::All => None,
-            Consumers::Named(names) => {
-                let position = |name: &Spanned<String>| {
-                    self.config.consumers.iter().position(|known| known.name.value == name.value)
-                };
-                Some(names.iter().filter_map(position).collect())
-            }
+            Consumers::Named(names) => Some(
+                names
+                    .iter()
+                    .filter_map(|name| self.numbers.get(name.value.as_str()))
+                    .copied()
+                    .collect(),
+            ),
         };
         let same_vendor = client.vendor == upstream.mapping.vendor;
         let ids = match &route.ids {

@@ -56,6 +56,14 @@ impl Client {
         Ok(Self { connector: TlsConnector::from(Arc::new(config)), host: name, certificate })
     }
 
+    /// The same for another host.
+    ///
+    /// # Errors
+    /// If no certificate can be for that host.
+    pub fn for_host(&self, host: &str) -> Result<Self, Error> {
+        Ok(Self { host: Self::name(host)?, ..self.clone() })
+    }
+
     /// Sees that a certificate can be for a host: a name, an IPv4 address, or an IPv6 address without
     /// brackets.
     ///

@@ -8,6 +8,12 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+mod several;
+
+use http::Method;
+
+use super::connection::{Failure, Unanswered};
+use super::pool::Pool;
 use super::*;
 use crate::ident::CallId;
 
@@ -54,8 +60,12 @@ async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> bool {
     true
 }
 
-fn upstream(host: &str, port: u16) -> Arc<Upstream> {
-    Upstream::new(Settings {
+fn upstream(host: &str, port: u16) -> Arc<Pool> {
+    Arc::new(Pool::new(settings(host, port)))
+}
+
+fn settings(host: &str, port: u16) -> Settings {
+    Settings {
         host: host.to_owned(),
         port,
         authority: "h".to_owned(),
@@ -64,7 +74,7 @@ fn upstream(host: &str, port: u16) -> Arc<Upstream> {
         idle_max: 4,
         idle_timeout: Duration::from_secs(30),
         reply_bytes_max: 16,
-    })
+    }
 }
 
 fn request() -> Request {
@@ -73,8 +83,9 @@ fn request() -> Request {
     Request { method, target: "/x".to_owned(), headers, body: Vec::new(), call }
 }
 
-async fn send(upstream: &Upstream, millis: u64) -> Result<Reply, SendError> {
-    upstream.send(&request(), Instant::now() + Duration::from_millis(millis)).await
+async fn send(upstream: &Pool, millis: u64) -> Result<Reply, SendError> {
+    let now = Instant::now();
+    upstream.send(&request(), now, now + Duration::from_millis(millis)).await
 }
 
 #[tokio::test]
@@ -155,7 +166,7 @@ fn answering_once(listener: std::net::TcpListener) -> std::thread::JoinHandle<St
 }
 
 /// An upstream with a listener that no task stands behind: the runtime is alone with the call.
-fn unattended() -> (Arc<Upstream>, std::net::TcpListener) {
+fn unattended() -> (Arc<Pool>, std::net::TcpListener) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     (upstream("127.0.0.1", listener.local_addr().unwrap().port()), listener)
 }
@@ -190,7 +201,7 @@ async fn callers_in_parallel_use_a_connection_each() {
     const CALLERS: usize = 8;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let settings = upstream("127.0.0.1", listener.local_addr().unwrap().port()).settings.clone();
-    let upstream = Upstream::new(Settings { idle_max: CALLERS, ..settings });
+    let upstream = Arc::new(Pool::new(Settings { idle_max: CALLERS, ..settings }));
     let opened = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&opened);
     let server = tokio::spawn(async move {
@@ -299,22 +310,11 @@ async fn an_answer_may_come_before_the_request_has_left() {
         stream
     });
     let large = Request { method: Method::POST, body: vec![b'x'; 32 << 20], ..request() };
-    let reply = upstream.send(&large, Instant::now() + 5 * SECOND).await.unwrap();
+    let reply = upstream.send(&large, Instant::now(), Instant::now() + 5 * SECOND).await.unwrap();
     assert_eq!(reply.head.status, 413);
     assert!(matches!(reply.body, ReplyBody::Whole(bytes) if bytes == "no"));
     assert_eq!(upstream.idle().len(), 0, "half a request stands on it");
     drop(server.join().unwrap());
-}
-
-#[tokio::test]
-async fn a_target_that_is_no_path_goes_nowhere() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let upstream = upstream("127.0.0.1", listener.local_addr().unwrap().port());
-    let sly = Request { target: "/x HTTP/1.1\r\nHost: other\r\n\r\n".to_owned(), ..request() };
-    let sent = upstream.send(&sly, Instant::now() + SECOND).await;
-    assert!(matches!(sent, Err(SendError::Unreachable { .. })), "{sent:?}");
-    let connected = tokio::time::timeout(Duration::from_millis(50), listener.accept()).await;
-    assert!(connected.is_err());
 }
 
 #[tokio::test(start_paused = true)]

@@ -199,7 +199,8 @@ pub(crate) async fn simulator(vendor: Vendor, tickets: &[(String, &str)]) -> Sim
     serve(vendor, listener, options).unwrap()
 }
 
-/// The configuration's lines for an upstream.
+/// The configuration's lines for an upstream. One bad answer after another is what most tests are about, so
+/// it has no breaker.
 pub(crate) fn upstream(vendor: Vendor, url: &str) -> String {
     let settings = match vendor {
         Vendor::Series => "{staff_user: 987654321}",
@@ -210,6 +211,6 @@ pub(crate) fn upstream(vendor: Vendor, url: &str) -> String {
     let token = vendor.name().to_uppercase();
     format!(
         "  {vendor}:\n    vendor: {vendor}\n    url: {url}\n    settings: {settings}\n    \
-         credential: {{token: {{env: {token}_TOKEN}}}}\n"
+         breaker: off\n    credential: {{token: {{env: {token}_TOKEN}}}}\n"
     )
 }

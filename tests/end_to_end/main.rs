@@ -17,6 +17,7 @@ mod outside;
 mod pairs;
 mod policies;
 mod refusals;
+mod resilience;
 mod scripted;
 mod secured;
 mod sixth;

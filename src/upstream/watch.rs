@@ -1,0 +1,71 @@
+//! Asking endpoints whether they are well.
+
+use http::{HeaderMap, Method};
+use tokio::sync::watch::Receiver;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior};
+
+use crate::config::Health;
+use crate::ident::CallId;
+use crate::upstream::connection;
+use crate::upstream::health::{first_check, is_good};
+use crate::upstream::request::{Preamble, Request};
+use crate::upstream::{Settings, Shared};
+use std::sync::Arc;
+
+/// Bytes of an answer to a check: only its status counts.
+const ANSWER_BYTES_MAX: usize = 64 * 1024;
+
+/// Asks every endpoint at intervals, until told to stop.
+pub async fn watch(
+    name: String,
+    shared: Arc<Shared>,
+    endpoints: Vec<Settings>,
+    rules: Health,
+    mut stop: Receiver<bool>,
+) {
+    let count = endpoints.len();
+    let mut asking = JoinSet::new();
+    for (index, settings) in endpoints.into_iter().enumerate() {
+        let (name, shared, rules) = (name.clone(), Arc::clone(&shared), rules.clone());
+        asking.spawn(async move {
+            let first = Instant::now() + first_check(&rules, index, count);
+            let mut ticks = tokio::time::interval_at(first, rules.every);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                ticks.tick().await;
+                let good = is_good(&rules, ask(&settings, &rules).await);
+                if shared.endpoints.checked(index, good) {
+                    tell(&name, &settings.authority, good);
+                }
+            }
+        });
+    }
+    // The sender is gone only if the gateway is.
+    let _ = stop.wait_for(|stop| *stop).await;
+    asking.shutdown().await;
+}
+
+/// The status of the answer, on a connection of its own; none if no answer came in time.
+async fn ask(settings: &Settings, rules: &Health) -> Option<u16> {
+    let deadline = Instant::now() + rules.timeout;
+    let connection = connection::connect(settings, deadline).await.ok()?;
+    let request = Request {
+        method: Method::GET,
+        target: rules.target.clone(),
+        headers: HeaderMap::new(),
+        body: Vec::new(),
+        call: CallId::random(),
+    };
+    let message = request.encode(&Preamble::new(&settings.authority));
+    let asked = connection.exchange(&message, &request.method, ANSWER_BYTES_MAX, deadline).await;
+    asked.ok().map(|(reply, _)| reply.head.status.as_u16())
+}
+
+fn tell(upstream: &str, endpoint: &str, good: bool) {
+    if good {
+        tracing::info!(target: "latimer::upstream", upstream, endpoint, "the endpoint is well again");
+    } else {
+        tracing::warn!(target: "latimer::upstream", upstream, endpoint, "the endpoint fails its health checks");
+    }
+}

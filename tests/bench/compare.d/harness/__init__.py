@@ -1,0 +1,1 @@
+"""What tests/bench/compare consists of: see there."""

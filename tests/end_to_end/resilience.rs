@@ -1,0 +1,147 @@
+//! Several endpoints, breakers, caps and budgets, as a client sees them.
+
+use std::time::Duration;
+
+use latimer::sim::Vendor;
+use tokio::net::TcpListener;
+
+use crate::harness::{Answer, Gateway, KEY, simulator};
+use crate::scripted::{Act, Scripted, message};
+
+const CASE: &str = r#"{"context":{},"case":{"id":100001,"status":"open"}}"#;
+
+/// A Series client in front of a Thalamus whose section has these lines besides.
+async fn gateway(bounds: &str, upstream: &str) -> Gateway {
+    let text = format!(
+        "{bounds}upstreams:\n  desk:\n    vendor: thalamus\n    settings: {{touchpoint: web}}\n    \
+         credential: {{token: {{env: THALAMUS_TOKEN}}}}\n{upstream}routes:\n  main: {{client: series, \
+         upstream: desk, consumers: [tester], deadline: 2s, limit: none}}\n"
+    );
+    Gateway::start(&text, &[]).await
+}
+
+async fn open(gateway: &Gateway) -> Answer {
+    let headers = [("apikey", KEY), ("Content-Type", "application/json")];
+    let body = r#"{"status":"open","staffUserId":7}"#;
+    gateway.call("POST /tickets/100001/status", &headers, body).await
+}
+
+fn told(got: &Answer) -> (u16, Option<&str>, Option<&str>) {
+    (got.status, got.header("x-latimer-outcome"), got.header("x-latimer-fault"))
+}
+
+const YES: (u16, Option<&str>, Option<&str>) = (200, Some("yes"), None);
+
+/// An address that nobody listens on.
+async fn nobody() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    format!("http://{}", listener.local_addr().unwrap())
+}
+
+#[tokio::test]
+async fn a_call_goes_to_the_endpoint_that_is_there() {
+    let tickets = [("100001".to_owned(), "in-progress")];
+    let there = simulator(Vendor::Thalamus, &tickets).await;
+    for balance in ["round_robin", "failover"] {
+        let urls = format!("    urls: [{}, {}]\n", nobody().await, there.url());
+        let gateway = gateway("", &format!("{urls}    balance: {balance}\n")).await;
+        for _ in 0..6 {
+            let got = open(&gateway).await;
+            assert_eq!(told(&got), YES, "{balance}: {got:?}");
+        }
+        gateway.stop().await;
+    }
+    assert_eq!(there.log().len(), 12, "each call once");
+}
+
+/// A write whose bytes have left is nobody else's, even if somebody else is there.
+#[tokio::test]
+async fn a_write_is_never_sent_twice() {
+    for act in [Act::Reset, Act::Say(Vec::new()), Act::Wait] {
+        let (first, second) = (Scripted::start(act).await, Scripted::start(Act::Wait).await);
+        let urls = format!("    urls: [{}, {}]\n    balance: failover\n", first.url, second.url);
+        let gateway = gateway("", &urls).await;
+        let got = open(&gateway).await;
+        assert_eq!(told(&got), (500, Some("unknown"), Some("outcome_unknown")), "{got:?}");
+        let call = got.header("x-request-id").unwrap();
+        let text = format!("do not repeat it before reading the ticket. Call {call}.");
+        assert!(got.body.contains(&text), "{got:?}");
+        assert_eq!((first.take_seen().len(), second.take_seen().len()), (1, 0));
+        gateway.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_breaker_opens_and_a_probe_closes_it() {
+    let balancer = message("503 Service Unavailable", "text/html", "<html>away</html>");
+    let scripted = Scripted::start(balancer).await;
+    let breaker = "    breaker: {failures: 3, open: 300ms, open_max: 300ms}\n";
+    let gateway = gateway("", &format!("    url: {}\n{breaker}", scripted.url)).await;
+    for _ in 0..3 {
+        let got = open(&gateway).await;
+        assert_eq!(got.header("x-latimer-fault"), Some("upstream_failed"), "{got:?}");
+    }
+    let got = open(&gateway).await;
+    assert_eq!(told(&got), (500, Some("no"), Some("upstream_unreachable")), "{got:?}");
+    assert_eq!(got.header("retry-after"), Some("1"), "{got:?}");
+    assert_eq!(scripted.take_seen().len(), 3, "nothing was sent while it was open");
+    scripted.act(message("201 Created", "application/json", CASE));
+    let mut waits = 0;
+    while open(&gateway).await.status != 200 {
+        waits += 1;
+        assert!(waits < 100, "it is open for 300 ms");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    for _ in 0..3 {
+        assert_eq!(told(&open(&gateway).await), YES);
+    }
+    assert_eq!(scripted.take_seen().len(), 4);
+    gateway.stop().await;
+}
+
+/// A vendor that says no in its own words is well: ZStack says everything with 503.
+#[tokio::test]
+async fn a_vendors_own_no_opens_nothing() {
+    let refused = r#"{"errors":{"caseInstanceId":"invalidId"}}"#;
+    let scripted = Scripted::start(message("400 Bad Request", "application/json", refused)).await;
+    let breaker = "    breaker: {failures: 1, calls_min: 1}\n";
+    let gateway = gateway("", &format!("    url: {}\n{breaker}", scripted.url)).await;
+    for _ in 0..5 {
+        assert_eq!(told(&open(&gateway).await), (404, Some("no"), Some("not_found")));
+    }
+    gateway.stop().await;
+}
+
+/// Past either cap a call is refused at once, in the client's own shape, and nothing is sent.
+#[tokio::test]
+async fn past_a_cap_nobody_waits() {
+    for (bounds, upstream) in
+        [("bounds: {concurrency_max: 2}\n", ""), ("", "    concurrency_max: 2\n")]
+    {
+        let scripted = Scripted::start(Act::Wait).await;
+        let gateway = gateway(bounds, &format!("    url: {}\n{upstream}", scripted.url)).await;
+        let shed = async {
+            let mut waits = 0;
+            while scripted.seen_count() < 2 {
+                waits += 1;
+                assert!(waits < 500, "two calls are on their way");
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+            let mut refused = Vec::new();
+            for _ in 0..20 {
+                refused.push(open(&gateway).await);
+            }
+            refused
+        };
+        let (_, _, refused) = tokio::join!(open(&gateway), open(&gateway), shed);
+        for got in refused {
+            // Series.hr has no fault of its own for it: that of a limit is next of kin.
+            assert_eq!(told(&got), (429, Some("no"), Some("overloaded")), "{got:?}");
+            assert_eq!(got.header("retry-after"), Some("1"), "{got:?}");
+            let error = &got.json()["error"];
+            assert_eq!(error["code"], 429, "{got:?}");
+        }
+        assert_eq!(scripted.take_seen().len(), 2);
+        gateway.stop().await;
+    }
+}
