@@ -44,6 +44,11 @@ impl Scripted {
         self.state.lock().unwrap().act = act;
     }
 
+    /// How many requests there were since they were last taken.
+    pub(crate) fn seen_count(&self) -> usize {
+        self.state.lock().unwrap().seen.len()
+    }
+
     /// The requests since the last time that this was asked.
     pub(crate) fn take_seen(&self) -> Vec<String> {
         std::mem::take(&mut self.state.lock().unwrap().seen)
