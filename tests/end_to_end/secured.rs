@@ -272,6 +272,34 @@ async fn an_upstream_that_cannot_be_believed_gets_nothing() {
     }
 }
 
+/// The upstream's certificate is for one of the two names that it is listed by.
+#[tokio::test]
+async fn each_endpoint_has_to_show_its_own_name() {
+    let stage = Stage::new();
+    let more = format!("    ca: {}\n    balance: failover\n", stage.path("ours.pem"));
+    let (simulator, terminator, text) = behind_tls(&stage, None, &more).await;
+    let port = terminator.port;
+    let url = text.lines().find(|line| line.contains("url: ")).unwrap();
+    let good = url.trim().strip_prefix("url: ").unwrap();
+    let wrong = good.replace("localhost", "127.0.0.1");
+    for urls in [format!("[{wrong}, {good}]"), format!("[{good}, {wrong}]")] {
+        let before = terminator.handshakes();
+        let several = text.replace(url, &format!("    urls: {urls}"));
+        assert!(several.contains(&format!("https://127.0.0.1:{port}")), "{several}");
+        let gateway = start(&stage.listen(None), &several).await;
+        in_time(async {
+            let mut stream = connect(&gateway, &stage.client(None)).await.unwrap();
+            let answer = call(&mut stream).await.unwrap();
+            assert_eq!(answer.status, 200, "{urls}: {answer:?}");
+        })
+        .await;
+        assert_eq!(terminator.handshakes(), before + 1, "{urls}");
+        gateway.stop().await;
+    }
+    assert_eq!(simulator.log().len(), 2);
+    simulator.stop().await;
+}
+
 /// The call is refused because the upstream cannot be reached: nothing was done.
 async fn refused(gateway: &Gateway) {
     let request = request(Vendor::Series, &ticket(Vendor::Series, 1), "resolved", KEY);
