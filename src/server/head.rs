@@ -1,6 +1,6 @@
 //! What hyper lets pass as a request's head and is none (RFC 9112), or is a larger one than was asked for.
 
-use http::header::HOST;
+use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{HeaderValue, Request, StatusCode, Version};
 
 /// The status of the bare answer that the head gets, if it may not go on.
@@ -8,8 +8,77 @@ pub(super) fn refused<B>(request: &Request<B>, bytes_max: usize) -> Option<Statu
     if !names_its_host(request) {
         return Some(StatusCode::BAD_REQUEST);
     }
+    if let Some(status) = misframed(request) {
+        return Some(status);
+    }
     // hyper holds a head against its bound only when it has to read on.
     (bytes_of(request) > bytes_max).then_some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
+}
+
+/// RFC 9112 section 6: a message whose end another server might see elsewhere. Of what hyper lets pass: more
+/// than one length, any list of codings that ends with `chunked`, a coding in HTTP/1.0.
+fn misframed<B>(request: &Request<B>) -> Option<StatusCode> {
+    let headers = request.headers();
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let Some(coding) = codings.next() else {
+        let twice = headers.get_all(CONTENT_LENGTH).iter().nth(1).is_some();
+        return twice.then_some(StatusCode::BAD_REQUEST);
+    };
+    let chunked = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"chunked");
+    match codings.next() {
+        None if chunked(coding) && request.version() == Version::HTTP_11 => None,
+        None if !chunked(coding) && request.version() == Version::HTTP_11 => {
+            // Section 6.1: a coding that is not understood.
+            Some(StatusCode::NOT_IMPLEMENTED)
+        }
+        None | Some(_) => Some(StatusCode::BAD_REQUEST),
+    }
+}
+
+/// Looks at a head as it comes, for what hyper takes out of it before anybody else sees it: a length beside
+/// a transfer coding (RFC 9112 section 6.3). Such a message is refused, since whoever stood before us may
+/// have gone by the length.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Scan {
+    /// How the current line begins, as far as it has come.
+    start: [u8; Scan::START],
+    /// Bytes of the current line, not beyond the size of its start.
+    seen: usize,
+    length: bool,
+    coding: bool,
+    ended: bool,
+}
+
+impl Scan {
+    /// The longer name with its colon.
+    const START: usize = b"transfer-encoding:".len();
+
+    /// The next bytes.
+    pub(super) fn feed(&mut self, mut bytes: &[u8]) {
+        while !self.ended && !bytes.is_empty() {
+            let end = memchr::memchr(b'\n', bytes);
+            let line = &bytes[..end.unwrap_or(bytes.len())];
+            let taken = line.len().min(Self::START - self.seen);
+            self.start[self.seen..self.seen + taken].copy_from_slice(&line[..taken]);
+            self.seen += taken;
+            let Some(end) = end else { return };
+            let start = &self.start[..self.seen];
+            self.length |= begins(start, b"content-length:");
+            self.coding |= begins(start, b"transfer-encoding:");
+            self.ended = matches!(start, b"" | b"\r");
+            self.seen = 0;
+            bytes = &bytes[end + 1..];
+        }
+    }
+
+    /// True if the head has both.
+    pub(super) fn conflicts(&self) -> bool {
+        self.length && self.coding
+    }
+}
+
+fn begins(line: &[u8], name: &[u8]) -> bool {
+    line.len() >= name.len() && line[..name.len()].eq_ignore_ascii_case(name)
 }
 
 /// RFC 9112 section 3.2: once, and by a host; two servers in a row could otherwise take different ones.
@@ -17,14 +86,24 @@ fn names_its_host<B>(request: &Request<B>) -> bool {
     let mut hosts = request.headers().get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
         (None, _) => request.version() < Version::HTTP_11,
-        (Some(host), None) => is_host(host),
+        (Some(host), None) => is_host(host) && agrees(request, host),
         (Some(_), Some(_)) => false,
     }
+}
+
+/// In the absolute form of a target its host has to be that of the field (RFC 9112 section 3.2.2).
+fn agrees<B>(request: &Request<B>, host: &HeaderValue) -> bool {
+    let Some(authority) = request.uri().authority() else { return true };
+    host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes())
 }
 
 /// A name or an address with or without a port, or nothing.
 fn is_host(host: &HeaderValue) -> bool {
     let bytes = host.as_bytes();
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
+    if bytes.iter().all(plain) {
+        return true;
+    }
     bytes.is_empty() || (!bytes.contains(&b'@') && http::uri::Authority::try_from(bytes).is_ok())
 }
 
@@ -43,6 +122,64 @@ fn bytes_of<B>(request: &Request<B>) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn framed(version: Version, fields: &[(&str, &str)]) -> Option<u16> {
+        let mut request = Request::builder().uri("/").version(version).header(HOST, "a");
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        refused(&request.body(()).unwrap(), 8192).map(|status| status.as_u16())
+    }
+
+    #[test]
+    fn a_message_ends_in_one_place() {
+        let (coding, length) = ("transfer-encoding", "content-length");
+        for (fields, wanted) in [
+            (&[(coding, "chunked")][..], None),
+            (&[(coding, "Chunked")], None),
+            (&[(length, "5")], None),
+            (&[(length, "5"), (length, "5")], Some(400)),
+            (&[(coding, "chunked"), (coding, "chunked")], Some(400)),
+            (&[(coding, "chunked, chunked")], Some(501)),
+            (&[(coding, "identity, chunked")], Some(501)),
+            (&[(coding, "gzip, chunked")], Some(501)),
+            (&[(coding, "gzip"), (coding, "chunked")], Some(400)),
+        ] {
+            assert_eq!(framed(Version::HTTP_11, fields), wanted, "{fields:?}");
+        }
+        assert_eq!(framed(Version::HTTP_10, &[(coding, "chunked")]), Some(400));
+    }
+
+    #[test]
+    fn a_length_beside_a_coding_is_seen_however_it_comes() {
+        let both =
+            "POST / HTTP/1.1\r\nHost: a\r\ncontent-LENGTH: 5\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let length = "POST / HTTP/1.1\r\nX-Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n\
+                      Transfer-Encoding: chunked\r\n";
+        let coding = "POST /content-length:5 HTTP/1.1\nTransfer-Encoding: chunked\nA: content-length: 5\n\n\
+                      content-length: 5\n";
+        for (head, wanted) in [(both, true), (length, false), (coding, false)] {
+            for piece in [1, 2, 7, 19, 1_000] {
+                let mut scan = Scan::default();
+                head.as_bytes().chunks(piece).for_each(|bytes| scan.feed(bytes));
+                assert_eq!(scan.conflicts(), wanted, "{piece}: {head}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_target_in_absolute_form_names_the_same_host() {
+        for (target, host, wanted) in [
+            ("http://a:1/x", "a:1", None),
+            ("http://A:1/x", "a:1", None),
+            ("http://a/x", "b", Some(400)),
+            ("http://a:1/x", "a", Some(400)),
+        ] {
+            let request = Request::builder().uri(target).header(HOST, host).body(()).unwrap();
+            let status = refused(&request, 8192).map(|status| status.as_u16());
+            assert_eq!(status, wanted, "{target} {host}");
+        }
+    }
 
     fn status(version: Version, hosts: &[&str]) -> Option<u16> {
         let mut request = Request::builder().uri("/").version(version);

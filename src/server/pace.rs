@@ -17,6 +17,7 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use crate::alarm::Alarm;
+use crate::server::head::Scan;
 
 const TOO_SLOW: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
@@ -45,6 +46,8 @@ struct Told {
     calls: AtomicU64,
     /// True if no byte of a request is there and no byte of an answer is left.
     rests: AtomicBool,
+    /// True if the head that came last has a length beside a transfer coding.
+    conflicts: AtomicBool,
 }
 
 /// One call; over when it is dropped, as it is even by a panic.
@@ -70,6 +73,8 @@ pub(super) struct Paced<S> {
     flushed: bool,
     /// The last look for bytes found none.
     dry: bool,
+    /// What was seen of the head that comes.
+    scan: Scan,
     /// The client has ended its side.
     ended: bool,
 }
@@ -110,6 +115,11 @@ impl Calling {
         self.0.rests.load(Ordering::Relaxed)
     }
 
+    /// True if the head that came last has a length beside a transfer coding.
+    pub(super) fn conflicts(&self) -> bool {
+        self.0.conflicts.load(Ordering::Relaxed)
+    }
+
     fn set_rests(&self, rests: bool) {
         self.0.rests.store(rests, Ordering::Relaxed);
     }
@@ -143,6 +153,7 @@ impl<S> Paced<S> {
             alarm: Alarm::default(),
             flushed: true,
             dry: false,
+            scan: Scan::default(),
             ended: false,
         }
     }
@@ -256,9 +267,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Paced<S> {
         self.dry = read.is_pending();
         self.tell_rest();
         if read.is_ready() {
-            if self.stage == Stage::Idle && buffer.filled().len() > before {
+            let came = &buffer.filled()[before..];
+            if self.stage == Stage::Idle && !came.is_empty() {
                 self.stage = Stage::Head;
                 self.deadline = None;
+                self.scan = Scan::default();
+            }
+            if self.stage == Stage::Head {
+                self.scan.feed(came);
+                self.calling.0.conflicts.store(self.scan.conflicts(), Ordering::Relaxed);
             }
             return read;
         }

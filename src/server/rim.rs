@@ -54,6 +54,9 @@ async fn answer(
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let _calling = calling.begin();
+    if calling.conflicts() {
+        return Ok(bare(StatusCode::BAD_REQUEST));
+    }
     if let Some(status) = head::refused(&request, shared.services.plan.bounds.head_bytes_max) {
         return Ok(bare(status));
     }

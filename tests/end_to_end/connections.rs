@@ -38,7 +38,25 @@ async fn what_is_no_http_request_gets_a_bare_status_and_the_end() {
     let (gateway, simulator) = gateway().await;
     let large = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "x".repeat(16 * 1024));
     let many = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: y\r\n".repeat(1_000));
-    let cases: [(&[u8], u16); 10] = [
+    // RFC 9112 sections 6.1 and 6.3: where such a message ends, two servers in a row may not agree.
+    let both = b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
+    let same = b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\na";
+    let coded = |codings: &str, version: &str| {
+        format!(
+            "POST /x HTTP/{version}\r\nHost: a\r\nTransfer-Encoding: {codings}\r\n\r\n0\r\n\r\n"
+        )
+    };
+    let (twice, packed) = (coded("chunked, chunked", "1.1"), coded("gzip, chunked", "1.1"));
+    let (itself, old) = (coded("identity, chunked", "1.1"), coded("chunked", "1.0"));
+    let cases: [(&[u8], u16); 18] = [
+        (both, 400),
+        (same, 400),
+        (twice.as_bytes(), 501),
+        (packed.as_bytes(), 501),
+        (itself.as_bytes(), 501),
+        (old.as_bytes(), 400),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nX: a\r\n b\r\n\r\n", 400),
+        (b"GET http://a/ HTTP/1.1\r\nHost: b\r\n\r\n", 400),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400),
         (b"not HTTP at all\r\n\r\n", 400),
         (b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n", 400),
