@@ -1,6 +1,6 @@
 //! What hyper lets pass as a request's head and is none (RFC 9112), or is a larger one than was asked for.
 
-use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use http::header::{HOST, TRANSFER_ENCODING};
 use http::{HeaderValue, Request, StatusCode, Version};
 
 /// The status of the bare answer that the head gets, if it may not go on.
@@ -15,15 +15,12 @@ pub(super) fn refused<B>(request: &Request<B>, bytes_max: usize) -> Option<Statu
     (bytes_of(request) > bytes_max).then_some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
 }
 
-/// RFC 9112 section 6: a message whose end another server might see elsewhere. Of what hyper lets pass: more
-/// than one length, any list of codings that ends with `chunked`, a coding in HTTP/1.0.
+/// RFC 9112 section 6: a message whose end another server might see elsewhere. Of what hyper lets pass: any
+/// list of codings that ends with `chunked`, a coding in HTTP/1.0.
 fn misframed<B>(request: &Request<B>) -> Option<StatusCode> {
     let headers = request.headers();
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    let Some(coding) = codings.next() else {
-        let twice = headers.get_all(CONTENT_LENGTH).iter().nth(1).is_some();
-        return twice.then_some(StatusCode::BAD_REQUEST);
-    };
+    let coding = codings.next()?;
     let chunked = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"chunked");
     match codings.next() {
         None if chunked(coding) && request.version() == Version::HTTP_11 => None,
@@ -35,16 +32,17 @@ fn misframed<B>(request: &Request<B>) -> Option<StatusCode> {
     }
 }
 
-/// Looks at a head as it comes, for what hyper takes out of it before anybody else sees it: a length beside
-/// a transfer coding (RFC 9112 section 6.3). Such a message is refused, since whoever stood before us may
-/// have gone by the length.
+/// Looks at a head as it comes, for what hyper takes out of it before anybody else sees it: a second length,
+/// or one beside a transfer coding (RFC 9112 section 6.3). Such a message is refused, since whoever stood
+/// before us may have gone by the other one.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Scan {
     /// How the current line begins, as far as it has come.
     start: [u8; Scan::START],
     /// Bytes of the current line, not beyond the size of its start.
     seen: usize,
-    length: bool,
+    /// Fields with a length; two say it all.
+    lengths: u8,
     coding: bool,
     ended: bool,
 }
@@ -63,7 +61,7 @@ impl Scan {
             self.seen += taken;
             let Some(end) = end else { return };
             let start = &self.start[..self.seen];
-            self.length |= begins(start, b"content-length:");
+            self.lengths = self.lengths.saturating_add(begins(start, b"content-length:").into());
             self.coding |= begins(start, b"transfer-encoding:");
             self.ended = matches!(start, b"" | b"\r");
             self.seen = 0;
@@ -71,9 +69,9 @@ impl Scan {
         }
     }
 
-    /// True if the head has both.
+    /// True if the head says twice where the message ends.
     pub(super) fn conflicts(&self) -> bool {
-        self.length && self.coding
+        self.lengths > 1 || (self.lengths > 0 && self.coding)
     }
 }
 
@@ -138,7 +136,6 @@ mod tests {
             (&[(coding, "chunked")][..], None),
             (&[(coding, "Chunked")], None),
             (&[(length, "5")], None),
-            (&[(length, "5"), (length, "5")], Some(400)),
             (&[(coding, "chunked"), (coding, "chunked")], Some(400)),
             (&[(coding, "chunked, chunked")], Some(501)),
             (&[(coding, "identity, chunked")], Some(501)),
@@ -158,7 +155,8 @@ mod tests {
                       Transfer-Encoding: chunked\r\n";
         let coding = "POST /content-length:5 HTTP/1.1\nTransfer-Encoding: chunked\nA: content-length: 5\n\n\
                       content-length: 5\n";
-        for (head, wanted) in [(both, true), (length, false), (coding, false)] {
+        let twice = "POST / HTTP/1.1\r\nContent-Length: 5\r\nA: b\r\nContent-Length: 5\r\n\r\n";
+        for (head, wanted) in [(both, true), (twice, true), (length, false), (coding, false)] {
             for piece in [1, 2, 7, 19, 1_000] {
                 let mut scan = Scan::default();
                 head.as_bytes().chunks(piece).for_each(|bytes| scan.feed(bytes));
