@@ -14,10 +14,11 @@ use tokio::time::MissedTickBehavior;
 
 use crate::call::{Metrics, Services};
 use crate::catalog::{self, Catalog};
-use crate::config::{self, Config, Limit};
+use crate::config::{self, Config, Limit, Scheme};
 use crate::diag::Diagnostic;
 use crate::limit::Limiter;
 use crate::plan::{self, Plan};
+use crate::tls::{self, Offer};
 use crate::upstream::gate::Gate;
 use crate::{admin, bounds, server, upstream};
 
@@ -30,6 +31,8 @@ pub enum StartError {
     Findings(Vec<Diagnostic>),
     /// An address cannot be listened on.
     Bind(String, io::Error),
+    /// TLS cannot be spoken with the settings.
+    Tls(tls::Error),
 }
 
 /// A gateway that serves.
@@ -44,6 +47,7 @@ pub struct Gateway {
     serving: JoinHandle<()>,
     administering: JoinHandle<()>,
     sweeping: JoinHandle<()>,
+    renewing: JoinHandle<()>,
     watching: JoinSet<()>,
 }
 
@@ -73,7 +77,7 @@ pub fn environment() -> impl Iterator<Item = (String, String)> {
 /// Starts a gateway on a plan.
 ///
 /// # Errors
-/// If an address cannot be listened on.
+/// If an address cannot be listened on, or TLS cannot be spoken with the settings.
 pub async fn start(config: &Config, plan: Plan) -> Result<Gateway, StartError> {
     let failed =
         |address: std::net::SocketAddr| move |error| StartError::Bind(address.to_string(), error);
@@ -82,15 +86,22 @@ pub async fn start(config: &Config, plan: Plan) -> Result<Gateway, StartError> {
     let operators = TcpListener::bind(admin).await.map_err(failed(admin))?;
     let listen = clients.local_addr().map_err(failed(listen))?;
     let admin = operators.local_addr().map_err(failed(admin))?;
+    let tls = config.listen_tls.as_ref().map(|settings| tls::Server::new(settings, Offer::Http1));
+    let tls = tls.transpose().map_err(StartError::Tls)?;
+    let shared = Shared::new(plan)?;
+    let certificates = tls.iter().map(tls::Server::certificate).chain(shared.certificates());
+    let certificates = certificates.collect();
     let settings = server::Settings {
         workers: config.workers,
         connections_max: config.bounds.connections_max,
         drain: config.drain,
+        tls,
     };
-    let shared = Shared::new(plan);
     let (stop, stopped) = watch::channel(false);
     let ready = Arc::new(AtomicBool::new(true));
     let sweeping = tokio::spawn(sweep(Arc::clone(&shared.limiters), stopped.clone()));
+    let renewing =
+        tokio::spawn(tls::watch(certificates, bounds::TLS_RENEW_INTERVAL, stopped.clone()));
     let watching = shared.watch(&stopped);
     let metrics = Arc::clone(&shared.metrics);
     let administering = tokio::spawn(admin::run(operators, Arc::clone(&ready), metrics));
@@ -99,7 +110,7 @@ pub async fn start(config: &Config, plan: Plan) -> Result<Gateway, StartError> {
             tracing::error!(target: "latimer::server", %error, "cannot serve");
         }
     });
-    Ok(Gateway { listen, admin, stop, ready, serving, administering, sweeping, watching })
+    Ok(Gateway { listen, admin, stop, ready, serving, administering, sweeping, renewing, watching })
 }
 
 /// A listener whose queue holds what may arrive in a burst; the system's own limit may be lower.
@@ -119,6 +130,7 @@ impl Gateway {
         // Nobody listens any more only if serving has ended already.
         let _ = self.stop.send(true);
         let _ = self.sweeping.await;
+        let _ = self.renewing.await;
         let _ = self.serving.await;
         self.watching.join_all().await;
         self.administering.abort();
@@ -131,6 +143,8 @@ pub struct Shared {
     plan: Arc<Plan>,
     limiters: Arc<Vec<Option<Limiter>>>,
     metrics: Arc<Metrics>,
+    /// What connections to upstreams are secured with, by upstream and endpoint.
+    clients: Vec<Vec<Option<tls::Client>>>,
     /// By upstream.
     upstreams: Vec<Arc<upstream::Shared>>,
     /// Calls in flight.
@@ -139,7 +153,12 @@ pub struct Shared {
 
 impl Shared {
     /// The live things that a plan names.
-    pub fn new(plan: Plan) -> Self {
+    ///
+    /// # Errors
+    /// If TLS cannot be spoken with the settings.
+    pub fn new(plan: Plan) -> Result<Self, StartError> {
+        let clients = plan.upstreams.iter().map(clients).collect::<Result<_, _>>();
+        let clients = clients.map_err(StartError::Tls)?;
         let limiters = plan
             .routes
             .iter()
@@ -156,15 +175,21 @@ impl Shared {
         let upstreams = upstreams.collect();
         let gate = Arc::new(Gate::new(plan.bounds.concurrency_max));
         let limiters = Arc::new(limiters);
-        Self { plan: Arc::new(plan), limiters, metrics, upstreams, gate }
+        Ok(Self { plan: Arc::new(plan), limiters, metrics, clients, upstreams, gate })
+    }
+
+    /// The certificates that upstreams are shown: one of each, whichever endpoint it is shown to.
+    fn certificates(&self) -> impl Iterator<Item = Arc<tls::Renewable>> {
+        self.clients.iter().filter_map(|clients| clients.iter().flatten().next()?.certificate())
     }
 
     /// Asks endpoints whether they are well, where that is wanted.
     fn watch(&self, stop: &watch::Receiver<bool>) -> JoinSet<()> {
         let mut watching = JoinSet::new();
-        for (planned, shared) in self.plan.upstreams.iter().zip(&self.upstreams) {
+        let upstreams = self.plan.upstreams.iter().zip(&self.clients).zip(&self.upstreams);
+        for ((planned, clients), shared) in upstreams {
             let Some(rules) = planned.resilience.health.clone() else { continue };
-            let (name, endpoints) = (planned.name.clone(), endpoints(planned).collect());
+            let (name, endpoints) = (planned.name.clone(), endpoints(planned, clients).collect());
             let shared = Arc::clone(shared);
             watching.spawn(upstream::watch(name, shared, endpoints, rules, stop.clone()));
         }
@@ -177,9 +202,10 @@ impl Shared {
             .plan
             .upstreams
             .iter()
+            .zip(&self.clients)
             .zip(&self.upstreams)
-            .map(|(planned, shared)| {
-                let endpoints = endpoints(planned);
+            .map(|((planned, clients), shared)| {
+                let endpoints = endpoints(planned, clients);
                 Arc::new(upstream::Upstream::new(Arc::clone(shared), endpoints))
             })
             .collect();
@@ -193,12 +219,33 @@ impl Shared {
     }
 }
 
+/// What connections to each endpoint of an upstream are secured with: one thing, by other names.
+fn clients(planned: &plan::Upstream) -> Result<Vec<Option<tls::Client>>, tls::Error> {
+    let mut first: Option<tls::Client> = None;
+    let mut client = |url: &config::Url| {
+        let Some(settings) = planned.tls.as_ref().filter(|_| url.scheme == Scheme::Https) else {
+            return Ok(None);
+        };
+        let client = match &first {
+            Some(first) => first.for_host(&url.host)?,
+            None => tls::Client::new(settings, &url.host, Offer::Http1)?,
+        };
+        first.get_or_insert_with(|| client.clone());
+        Ok(Some(client))
+    };
+    planned.endpoints.iter().map(&mut client).collect()
+}
+
 /// What the connections to each endpoint of an upstream are made with.
-fn endpoints(planned: &plan::Upstream) -> impl Iterator<Item = upstream::Settings> {
-    planned.endpoints.iter().map(|url| upstream::Settings {
+fn endpoints(
+    planned: &plan::Upstream,
+    clients: &[Option<tls::Client>],
+) -> impl Iterator<Item = upstream::Settings> {
+    planned.endpoints.iter().zip(clients).map(|(url, tls)| upstream::Settings {
         host: url.host.clone(),
         port: url.port,
         authority: url.authority_text(),
+        tls: tls.clone(),
         connect_timeout: planned.connect_timeout,
         idle_max: bounds::UPSTREAM_IDLE_MAX,
         idle_timeout: UPSTREAM_IDLE_TIMEOUT,

@@ -14,6 +14,10 @@ pub const FILE_NODES_MAX: usize = 200_000;
 
 /// A file that holds a secret.
 pub const SECRET_BYTES_MAX: usize = 64 * 1024;
+/// A file of certificates: room for all roots that a system has.
+pub const TLS_FILE_BYTES_MAX: usize = 1024 * 1024;
+/// Time between two looks for a new certificate.
+pub const TLS_RENEW_INTERVAL: Duration = Duration::from_secs(2);
 /// A file of id pairs.
 pub const PAIRS_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// Pairs of one file.

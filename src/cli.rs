@@ -156,6 +156,13 @@ fn fail(error: &StartError) -> u8 {
             tell(&format!("error: cannot listen on {address}: {why}\n"));
             COULD_NOT_TELL
         }
+        StartError::Tls(why) => {
+            let cause = std::error::Error::source(why)
+                .map(|cause| format!(": {cause}"))
+                .unwrap_or_default();
+            tell(&format!("error: {why}{cause}\n"));
+            COULD_NOT_TELL
+        }
     }
 }
 

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Everything that is wrong is reported at once, each finding with its line, or with its environment variable.
-//! A [`Config`] is plain data: nothing is opened, resolved or connected here, except that secrets are read.
+//! A [`Config`] is plain data: nothing is resolved or connected here; secrets and certificates are read.
 //! What needs the mappings (does this vendor exist, do two routes collide) is checked by the planner; every
 //! part that it may have to point at carries its place.
 //!
@@ -27,8 +27,10 @@
 //! | C008 | a key or a value that this version does not support yet |
 //! | C009 | a credential that would be sent in plain text |
 //! | C010 | a file of id pairs that is not right |
+//! | C011 | a certificate, a private key or a bundle of roots that cannot be used |
 //! | C101 | warning: a file with a secret that everybody can read |
 //! | C102 | warning: a part that nothing uses |
+//! | C103 | warning: a certificate that does not hold today |
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -41,6 +43,7 @@ use std::time::Duration;
 
 use crate::bounds;
 use crate::diag::{self, Diagnostic, Location, SourceFile, Span};
+use crate::tls::ServerSettings;
 use crate::yaml;
 
 mod codes;
@@ -59,6 +62,7 @@ mod schema;
 mod secrets;
 mod section;
 mod settings;
+mod tls;
 mod tree;
 mod unsupported;
 mod upstream;
@@ -81,6 +85,8 @@ pub struct Config {
     pub file: Arc<SourceFile>,
     /// Where clients are served.
     pub listen: Spanned<SocketAddr>,
+    /// What they are shown there; none for plain text.
+    pub listen_tls: Option<ServerSettings>,
     /// The listener for operators.
     pub admin: Admin,
     /// The folder of the mappings.
@@ -150,7 +156,14 @@ pub fn load_text(
     let root = yaml::load(file, codes::YAML)?;
     let shown = redact::file(file, &root);
     let (overrides, findings) = environment::overrides(&environment, &root);
-    let reader = &mut Reader { shown, root: &root, base, environment: &environment, findings };
+    let reader = &mut Reader {
+        shown,
+        root: &root,
+        base,
+        environment: &environment,
+        findings,
+        system_roots: None,
+    };
     let config = match merge::merge(&reader.shown, &root, &overrides) {
         Ok(merged) => checked(reader, &merged),
         Err(error) => {
@@ -176,11 +189,12 @@ pub fn load_text(
 fn checked(reader: &mut Reader<'_>, merged: &tree::Item) -> Option<Config> {
     let start = reader.at(Span::default());
     let root = &reader.section(merged, "the file", &start, schema::ROOT)?;
-    let listen = gateway::listen(reader, root);
+    let (listen, listen_tls) = gateway::listen(reader, root);
     let config = Config {
         file: Arc::clone(&reader.shown),
         admin: gateway::admin(reader, root, &listen),
         listen,
+        listen_tls,
         mappings: gateway::mappings(reader, root),
         bounds: gateway::bounds(reader, root),
         trusted_proxies: gateway::trusted_proxies(reader, root),

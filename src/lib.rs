@@ -20,8 +20,9 @@ pub mod diag;
 pub mod ident;
 pub mod secret;
 
-// L1: values and bodies
+// L1: values and bodies; TLS
 pub mod codec;
+pub mod tls;
 pub mod value;
 pub mod yaml;
 

@@ -24,6 +24,7 @@ use crate::mapping::check::unverified;
 use crate::mapping::model::{Mapping, Vocabulary};
 use crate::mapping::run::{Secrets, Settings};
 use crate::secret::{KeyHash, hash_key};
+use crate::tls::ClientSettings;
 
 /// Everything that calls run on.
 #[derive(Debug)]
@@ -110,6 +111,8 @@ pub struct Upstream {
     pub endpoints: Vec<Url>,
     /// How its endpoints are chosen and left alone.
     pub resilience: Resilience,
+    /// What those of `https` have to show and what they are shown; none if there are none.
+    pub tls: Option<ClientSettings>,
     /// What an answer may have at most.
     pub reply_bytes_max: usize,
     /// Time for a connection.

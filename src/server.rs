@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! accept ─▶ the worker with the fewest connections: a thread with a runtime of its own
+//!             handshake, if TLS is spoken
 //!             connection: asleep ─▶ awake (hyper) ─▶ asleep … ─▶ lingering close
 //!                                     rim ─▶ call
 //! ```
@@ -14,6 +15,7 @@ mod connection;
 mod head;
 mod pace;
 mod rim;
+mod secured;
 mod worker;
 
 use std::io;
@@ -26,9 +28,10 @@ use tokio::sync::{Semaphore, watch};
 
 use self::worker::{Arrival, Worker};
 use crate::call::Services;
+use crate::tls;
 
 /// How a gateway serves.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// Threads that serve.
     pub workers: NonZeroUsize,
@@ -36,6 +39,8 @@ pub struct Settings {
     pub connections_max: usize,
     /// Time for calls in flight once it has been told to stop.
     pub drain: Duration,
+    /// What connections are secured with; none for plain ones.
+    pub tls: Option<tls::Server>,
 }
 
 /// Serves until told to stop, then lets calls in flight finish within the time to drain. Each worker gets
@@ -52,7 +57,7 @@ pub async fn run(
     listener.set_nonblocking(true)?;
     let listener = TcpListener::from_std(listener)?;
     let workers = (0..settings.workers.get())
-        .map(|index| Worker::start(index, services(), stop.clone(), settings.drain))
+        .map(|index| Worker::start(index, services(), stop.clone(), &settings))
         .collect::<io::Result<Vec<Worker>>>()?;
     let connections = Arc::new(Semaphore::new(settings.connections_max));
     loop {

@@ -23,6 +23,7 @@ mod request;
 mod tests;
 mod watch;
 mod window;
+mod wire;
 
 use std::fmt;
 use std::sync::Arc;
@@ -35,6 +36,7 @@ pub use request::Request;
 pub use watch::watch;
 
 use crate::config::Resilience;
+use crate::tls;
 use budget::Budget;
 use endpoints::{Endpoints, Pick, Seen, Tried};
 use gate::Gate;
@@ -49,7 +51,9 @@ pub struct Settings {
     pub port: u16,
     /// The same as requests name them: without the port where it is the scheme's own.
     pub authority: String,
-    /// Time for a connection.
+    /// What connections are secured with; none for plain ones.
+    pub tls: Option<tls::Client>,
+    /// Time for a connection, its handshake included.
     pub connect_timeout: Duration,
     /// Idle connections that are kept.
     pub idle_max: usize,

@@ -43,17 +43,23 @@ fn findings(path: &Path) -> Vec<Diagnostic> {
 fn every_broken_file_is_explained() {
     use std::os::unix::fs::PermissionsExt;
     // What a checkout makes of it depends on the machine.
-    let readable = fs::Permissions::from_mode(0o644);
-    fs::set_permissions(format!("{FOLDER}/secrets/readable"), readable).expect("the file is ours");
-    fs::set_permissions(format!("{FOLDER}/secrets/two-lines"), fs::Permissions::from_mode(0o600))
-        .expect("the file is ours");
+    for (name, mode) in [
+        ("secrets/readable", 0o644),
+        ("secrets/two-lines", 0o600),
+        ("tls/readable.key", 0o644),
+        ("tls/good.key", 0o600),
+        ("tls/expired.key", 0o600),
+    ] {
+        let rights = fs::Permissions::from_mode(mode);
+        fs::set_permissions(format!("{FOLDER}/{name}"), rights).expect("the file is ours");
+    }
 
     let mut settings = insta::Settings::clone_current();
     settings.set_snapshot_path("config/broken/snapshots");
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
     let cases = cases();
-    assert!(cases.len() >= 34, "{} cases", cases.len());
+    assert!(cases.len() >= 65, "{} cases", cases.len());
     for path in cases {
         let findings = findings(&path);
         let name = path.file_stem().and_then(|name| name.to_str()).expect("a name");

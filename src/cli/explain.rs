@@ -47,7 +47,11 @@ impl Explain {
             Ok(loaded) => loaded,
             Err(error) => return fail(&error),
         };
-        match self.explain(&app::Shared::new(plan).services()) {
+        let shared = match app::Shared::new(plan) {
+            Ok(shared) => shared,
+            Err(error) => return fail(&error),
+        };
+        match self.explain(&shared.services()) {
             Ok(stages) => {
                 print(&text(&stages));
                 let told = stages.iter().any(|stage| stage.name == "client is told");

@@ -11,5 +11,7 @@ pub(super) const CONFLICT: &str = "C007";
 pub(super) const UNSUPPORTED: &str = "C008";
 pub(super) const UNSAFE: &str = "C009";
 pub(super) const PAIRS: &str = "C010";
+pub(super) const CERTIFICATE: &str = "C011";
 pub(super) const READABLE: &str = "C101";
 pub(super) const UNUSED: &str = "C102";
+pub(super) const VALIDITY: &str = "C103";

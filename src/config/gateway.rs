@@ -8,10 +8,11 @@ use std::time::Duration;
 use super::form::{self, Cidr};
 use super::section::{Reader, Section};
 use super::tree::{Kind, Spanned};
-use super::{codes, schema, secrets};
+use super::{codes, schema, secrets, tls};
 use crate::bounds;
 use crate::diag::Diagnostic;
 use crate::secret::Secret;
+use crate::tls::ServerSettings;
 
 /// Where clients are served, unless `listen` says otherwise.
 const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
@@ -107,11 +108,16 @@ impl Default for Bounds {
     }
 }
 
-/// `listen`: an address, or `{addr: …}`.
-pub(super) fn listen(reader: &mut Reader<'_>, root: &Section<'_>) -> Spanned<SocketAddr> {
+/// `listen`: an address, or `{addr: …, tls: …}`.
+pub(super) fn listen(
+    reader: &mut Reader<'_>,
+    root: &Section<'_>,
+) -> (Spanned<SocketAddr>, Option<ServerSettings>) {
+    let mut secured = None;
     let address = root.get("listen").and_then(|item| match &item.kind {
         Kind::Map(_) => {
             let section = reader.subsection(root, "listen", schema::LISTEN)?;
+            secured = tls::server(reader, &section);
             let item = reader.required(&section, "addr", "add `addr: 127.0.0.1:8080`")?;
             reader.parsed(item, "addr", form::address)
         }
@@ -119,7 +125,7 @@ pub(super) fn listen(reader: &mut Reader<'_>, root: &Section<'_>) -> Spanned<Soc
             reader.parsed(item, "listen", form::address)
         }
     });
-    address.unwrap_or_else(|| root.default(LISTEN))
+    (address.unwrap_or_else(|| root.default(LISTEN)), secured)
 }
 
 /// `admin`, which must not take the clients' port.

@@ -72,6 +72,10 @@ fn hidden_span(path: &[&str], scalar: &Scalar) -> Option<Span> {
 fn hidden(path: &[&str], text: &str) -> Option<Range<usize>> {
     let whole = (!text.is_empty()).then_some(0..text.len());
     let (last, before) = path.split_last()?;
+    // Where a path belongs somebody may have put the key itself.
+    if text.contains("PRIVATE KEY") {
+        return whole;
+    }
     if path.iter().any(|key| SECRET_KEYS.contains(key)) && !is_tls_key(path) {
         return match *last {
             "file" => None,
@@ -120,6 +124,14 @@ mod tests {
         assert_eq!(shown("key: {hash: hunter2}"), "key: {hash: *******}");
         assert_eq!(shown("key: |\n  ab\n  cd\nx: 1\n").lines().last(), Some("x: 1"));
         assert!(!shown("key: |\n  ab\n  cd\nx: 1\n").contains("ab"));
+    }
+
+    #[test]
+    fn a_path_of_a_key_is_shown_and_a_key_is_not() {
+        assert_eq!(shown("tls: {key: a.pem}"), "tls: {key: a.pem}");
+        let key = "client_cert:\n  key: |\n    -----BEGIN PRIVATE KEY-----\n    MIGH\n";
+        assert!(!shown(key).contains("MIGH"));
+        assert!(!shown(&key.replace("key", "cert")).contains("MIGH"));
     }
 
     #[test]

@@ -35,8 +35,6 @@ pub(super) enum Shape {
 pub(super) enum Form {
     /// Not empty.
     Text,
-    /// A path of a file.
-    Path,
     /// A whole number from 1.
     Count,
     /// `25/s`.
@@ -89,13 +87,11 @@ pub(super) const ROOT: &[Field] = &[
 ];
 
 /// The keys of the long form of `listen`.
-pub(super) const LISTEN: &[Field] = &[Field::leaf("addr"), Field::later("tls", Shape::Map(TLS))];
+pub(super) const LISTEN: &[Field] = &[Field::leaf("addr"), Field::now("tls", Shape::Map(TLS))];
 
-const TLS: &[Field] = &[
-    Field::now("cert", Shape::Later(Form::Path)),
-    Field::now("key", Shape::Later(Form::Path)),
-    Field::now("client_ca", Shape::Later(Form::Path)),
-];
+/// The keys of `listen.tls`.
+pub(super) const TLS: &[Field] =
+    &[Field::leaf("cert"), Field::leaf("key"), Field::leaf("client_ca")];
 
 /// The keys of `admin`.
 pub(super) const ADMIN: &[Field] =
@@ -128,13 +124,13 @@ pub(super) const UPSTREAM: &[Field] = &[
     Field::leaf("connect_timeout"),
     Field::now("tables", Shape::Opaque),
     Field::leaf("plaintext"),
+    Field::leaf("ca"),
+    Field::now("client_cert", Shape::Map(CLIENT_CERT)),
     Field::leaf("concurrency_max"),
     Field::now("retry_budget", Shape::Map(RETRY_BUDGET)),
     Field::now("breaker", Shape::LeafOrMap(BREAKER)),
     Field::now("health", Shape::LeafOrMap(HEALTH)),
     Field::later("limit", Shape::Map(UPSTREAM_LIMIT)),
-    Field::later("ca", Shape::Later(Form::Path)),
-    Field::later("client_cert", Shape::Map(CLIENT_CERT)),
 ];
 
 /// The keys of an upstream's `retry_budget`.
@@ -163,8 +159,8 @@ pub(super) const HEALTH: &[Field] = &[
 const UPSTREAM_LIMIT: &[Field] =
     &[Field::now("rate", Shape::Later(Form::Rate)), Field::now("burst", Shape::Later(Form::Count))];
 
-const CLIENT_CERT: &[Field] =
-    &[Field::now("cert", Shape::Later(Form::Path)), Field::now("key", Shape::Later(Form::Path))];
+/// The keys of an upstream's `client_cert`.
+pub(super) const CLIENT_CERT: &[Field] = &[Field::leaf("cert"), Field::leaf("key")];
 
 /// The keys of a credential.
 pub(super) const CREDENTIAL: &[Field] = &[

@@ -212,6 +212,11 @@ fn read_file(path: &Path) -> std::io::Result<(Zeroizing<String>, u32)> {
     Ok((text, rights))
 }
 
+/// True if everybody on the machine can read a file.
+pub(super) fn is_readable_by_all(metadata: &std::fs::Metadata) -> bool {
+    rights(metadata) & READABLE_BY_ALL != 0
+}
+
 #[cfg(unix)]
 fn rights(metadata: &std::fs::Metadata) -> u32 {
     std::os::unix::fs::PermissionsExt::mode(&metadata.permissions())

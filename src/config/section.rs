@@ -13,6 +13,7 @@ use super::schema::Field;
 use super::tree::{Entry, Item, Kind, Spanned};
 use super::{codes, unsupported};
 use crate::diag::{self, Diagnostic, Location, SourceFile, Span};
+use crate::tls::Roots;
 use crate::yaml;
 
 /// What all readers share.
@@ -25,6 +26,8 @@ pub(super) struct Reader<'a> {
     pub(super) base: &'a Path,
     /// Where `{env: NAME}` is looked up.
     pub(super) environment: &'a BTreeMap<String, String>,
+    /// The system's root certificates, once somebody wanted them; none inside if there are none.
+    pub(super) system_roots: Option<Option<Roots>>,
     /// Everything that was found so far.
     pub(super) findings: Vec<Diagnostic>,
 }

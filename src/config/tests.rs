@@ -155,6 +155,31 @@ fn short_forms_and_long_forms() {
 }
 
 #[test]
+fn what_belongs_to_tls_is_read_where_a_url_asks_for_it() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config/broken/tls");
+    let file = |name: &str| folder.join(name).display().to_string();
+    let (cert, key) = (file("good.pem"), file("good.key"));
+    let single = "    url: http://127.0.0.1:7001\n";
+    let plain = valid(MINIMAL, &[]);
+    assert!(plain.listen_tls.is_none() && plain.upstreams[0].tls.is_none());
+    for urls in ["url: https://desk", "urls: [http://127.0.0.1:1, https://desk]"] {
+        let secured =
+            format!("    {urls}\n    ca: {cert}\n    client_cert: {{cert: {cert}, key: {key}}}\n");
+        let text = MINIMAL.replace(single, &secured);
+        let listen = format!("{{addr: '[::1]:1', tls: {{cert: {cert}, key: {key}}}}}");
+        let text = format!("{text}listen: {listen}\n");
+        // Who can read the key depends on the checkout.
+        let (config, _) =
+            load_with(&text, &[]).unwrap_or_else(|found| panic!("{}", rendered(&found)));
+        let tls = config.upstreams[0].tls.as_ref().expect("it is there");
+        let shown = tls.identity.as_ref().expect("it is there");
+        assert_eq!((shown.files().cert.as_path(), config.listen.value.port()), (cert.as_ref(), 1));
+        let listen = config.listen_tls.expect("it is there");
+        assert!(listen.client_ca.is_none() && listen.identity.files().key == *Path::new(&key));
+    }
+}
+
+#[test]
 fn an_upstream_has_several_endpoints_and_rules_for_them() {
     let single = "    url: http://127.0.0.1:7001\n";
     assert!(MINIMAL.contains(single));

@@ -9,10 +9,11 @@ use super::resilience::{self, Resilience};
 use super::section::{Reader, Section};
 use super::settings::{self, Setting};
 use super::tree::{Entry, Item, Kind, Spanned};
-use super::{codes, schema, secrets};
+use super::{codes, schema, secrets, tls};
 use crate::bounds;
 use crate::diag::{Diagnostic, Location, SourceFile};
 use crate::secret::Secret;
+use crate::tls::ClientSettings;
 use crate::yaml;
 
 /// The least and the most that an answer may be bound to.
@@ -29,6 +30,8 @@ pub struct Upstream {
     pub url: Spanned<Url>,
     /// Everywhere that it answers, at least one place: all of one base path, no two alike.
     pub endpoints: Vec<Spanned<Url>>,
+    /// What those of `https` have to show and what they are shown; none if there are none.
+    pub tls: Option<ClientSettings>,
     /// Values of its mapping's settings.
     pub settings: Vec<Setting>,
     /// What we show it.
@@ -97,6 +100,7 @@ fn one(reader: &mut Reader<'_>, entry: &Entry) -> Option<Upstream> {
     if let (Some(secret), false) = (credential.first(), plaintext) {
         endpoints.iter().for_each(|url| refuse_plaintext(reader, url, &secret.at));
     }
+    let tls = tls::client(reader, &section, &endpoints);
     let settings = settings::read(reader, &section);
     let reply_bytes_max =
         reader.size(&section, "reply_bytes_max", REPLY_BYTES, bounds::REPLY_BYTES_MAX);
@@ -109,6 +113,7 @@ fn one(reader: &mut Reader<'_>, entry: &Entry) -> Option<Upstream> {
         vendor: vendor?,
         url: endpoints.first()?.clone(),
         endpoints,
+        tls,
         settings,
         credential,
         reply_bytes_max,
@@ -134,7 +139,7 @@ pub(super) fn vendor(
 /// `url: …` or `urls: […]`; empty if there is none that could be called.
 fn endpoints(reader: &mut Reader<'_>, section: &Section<'_>) -> Vec<Spanned<Url>> {
     let Some(list) = section.get("urls") else {
-        let item = reader.required(section, "url", "add `url: http://HOST:PORT/PATH`");
+        let item = reader.required(section, "url", "add `url: https://HOST:PORT/PATH`");
         return item.and_then(|item| url(reader, item, "url")).into_iter().collect();
     };
     if let Some(single) = section.get("url") {
@@ -191,13 +196,7 @@ fn fits(reader: &mut Reader<'_>, url: &Spanned<Url>, others: &[Spanned<Url>]) {
 }
 
 fn url(reader: &mut Reader<'_>, item: &Item, key: &str) -> Option<Spanned<Url>> {
-    let url = reader.parsed(item, key, Url::parse)?;
-    if url.value.scheme == Scheme::Https {
-        let message = "`https` upstreams are not supported by this version";
-        reader.error(codes::UNSUPPORTED, &url.at, message, "write an `http` URL");
-        return None;
-    }
-    Some(url)
+    reader.parsed(item, key, Url::parse)
 }
 
 fn credential(reader: &mut Reader<'_>, section: &Section<'_>) -> Credential {
@@ -222,7 +221,7 @@ fn refuse_plaintext(reader: &mut Reader<'_>, url: &Spanned<Url>, credential: &Lo
     let finding = Diagnostic::error(codes::UNSAFE, url.at.clone(), message)
         .label("plain http, and not an address of this machine")
         .also(credential.clone(), "this would be sent")
-        .note("if the network between is trusted, say so with `plaintext: allow` at the upstream");
+        .note("write an `https` URL; or if the network between is trusted, say so with `plaintext: allow`");
     reader.findings.push(finding);
 }
 

@@ -125,6 +125,7 @@ impl Builder<'_> {
             url: upstream.url.value.clone(),
             endpoints: upstream.endpoints.iter().map(|url| url.value.clone()).collect(),
             resilience: upstream.resilience.clone(),
+            tls: upstream.tls.clone(),
             reply_bytes_max: upstream.reply_bytes_max,
             connect_timeout: upstream.connect_timeout,
         })

@@ -22,7 +22,9 @@ use crate::alarm::Alarm;
 use crate::bounds;
 use crate::server::pace::{Calling, Paced, Stream, Waited};
 use crate::server::rim::Rim;
+use crate::server::secured::Secured;
 use crate::server::worker::Shared;
+use crate::tls;
 
 /// How long a connection that waits for a request still takes one after the gateway was told to stop: a
 /// client in the middle of its work is told by an answer that it has to come again elsewhere.
@@ -55,12 +57,36 @@ pub(super) async fn serve(stream: std::net::TcpStream, shared: &Arc<Shared>) {
         }
     };
     let limits = &shared.services.plan.bounds;
-    let calling = Calling::default();
-    let paced = Paced::new(stream, calling.clone(), limits.header_timeout, limits.idle_timeout);
-    serve_stream(paced, calling, shared).await;
+    // The first head and what has to come before it.
+    let deadline = Instant::now() + limits.header_timeout;
+    match &shared.tls {
+        None => serve_stream(stream, deadline, shared).await,
+        // On the heap, so that a plain connection's future stays as small as it is.
+        Some(tls) => Box::pin(serve_secured(stream, tls, deadline, shared)).await,
+    }
 }
 
-async fn serve_stream<S: Stream>(mut paced: Paced<S>, calling: Calling, shared: &Arc<Shared>) {
+async fn serve_secured(
+    stream: TcpStream,
+    tls: &tls::Server,
+    deadline: Instant,
+    shared: &Arc<Shared>,
+) {
+    let stop = shared.stop.subscribe();
+    match Secured::accept(stream, tls, deadline, stop, LAST_REQUEST).await {
+        Ok(secured) => serve_stream(secured, deadline, shared).await,
+        Err(error) => {
+            tracing::debug!(target: "latimer::server", %error, "a handshake failed");
+        }
+    }
+}
+
+/// Serves a stream whose first head has to come before the deadline.
+async fn serve_stream<S: Stream>(stream: S, deadline: Instant, shared: &Arc<Shared>) {
+    let limits = &shared.services.plan.bounds;
+    let calling = Calling::default();
+    let mut paced =
+        Paced::new(stream, calling.clone(), limits.header_timeout, limits.idle_timeout, deadline);
     let mut stop = shared.stop.subscribe();
     let mut told = pin!(async move {
         // The sender is in what the connections share.

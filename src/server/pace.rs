@@ -132,12 +132,14 @@ impl Drop for Call {
 }
 
 impl<S> Paced<S> {
-    /// Watches a stream that was just accepted: its first head has the time of a head.
+    /// Watches a stream that was just accepted: the first byte of its first head has to come before the
+    /// deadline.
     pub(super) fn new(
         stream: S,
         calling: Calling,
         header_timeout: Duration,
         idle_timeout: Duration,
+        deadline: Instant,
     ) -> Self {
         Self {
             stream,
@@ -147,7 +149,7 @@ impl<S> Paced<S> {
             header_timeout,
             idle_timeout,
             stage: Stage::Idle,
-            deadline: Some(Instant::now() + header_timeout),
+            deadline: Some(deadline),
             alarm: Alarm::default(),
             flushed: true,
             dry: false,
@@ -344,7 +346,11 @@ mod tests {
     fn pair() -> (DuplexStream, Paced<DuplexStream>, Calling) {
         let (client, server) = duplex(1024);
         let calling = Calling::default();
-        (client, Paced::new(server, calling.clone(), HEADER, IDLE), calling)
+        (
+            client,
+            Paced::new(server, calling.clone(), HEADER, IDLE, Instant::now() + HEADER),
+            calling,
+        )
     }
 
     /// How long a read takes, in seconds, and what comes of it.
@@ -370,6 +376,16 @@ mod tests {
         let mut told = vec![0; TOO_SLOW.len()];
         client.read_exact(&mut told).await.unwrap();
         assert_eq!(told, TOO_SLOW);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_handshake_takes_from_the_time_of_the_first_head() {
+        let (_client, server) = duplex(1024);
+        let deadline = Instant::now() + HEADER;
+        tokio::time::sleep(Duration::from_secs(7)).await;
+        let mut paced = Paced::new(server, Calling::default(), HEADER, IDLE, deadline);
+        let (seconds, end) = read(&mut paced).await;
+        assert_eq!((seconds, end.unwrap()), (3, 0));
     }
 
     #[tokio::test(start_paused = true)]

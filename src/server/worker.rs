@@ -12,7 +12,8 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::bounds;
 use crate::call::Services;
-use crate::server::connection;
+use crate::server::{Settings, connection};
+use crate::tls;
 
 /// Connections that a worker may be behind with; then the next ones wait to be accepted.
 const ARRIVALS_MAX: usize = 256;
@@ -36,6 +37,8 @@ pub(super) struct Worker {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) services: Services,
+    /// What connections are secured with.
+    pub(super) tls: Option<tls::Server>,
     /// True once answers have to be the last on their connection.
     pub(super) stopping: AtomicBool,
     /// Tells connections that wait for a request.
@@ -50,14 +53,16 @@ impl Worker {
         index: usize,
         services: Services,
         stop: watch::Receiver<bool>,
-        drain: Duration,
+        settings: &Settings,
     ) -> io::Result<Self> {
+        let drain = settings.drain;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (arrivals, arriving) = mpsc::channel(ARRIVALS_MAX);
         let (over, ended) = oneshot::channel();
         let connections = Arc::new(AtomicUsize::new(0));
         let shared = Arc::new(Shared {
             services,
+            tls: settings.tls.clone(),
             stopping: AtomicBool::new(false),
             stop: watch::Sender::new(false),
             connections: Arc::clone(&connections),

@@ -6,22 +6,21 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::mem::MaybeUninit;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::BytesMut;
 use http::Method;
-use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tower::timeout::Timeout;
 use tower::{BoxError, Service, ServiceExt, service_fn};
 
 use crate::alarm::Alarm;
+use crate::tls;
 use crate::upstream::reply::{self, BrokenBody, Head, Progress, Reply, ReplyBody};
+use crate::upstream::wire::Wire;
 use crate::upstream::{SendError, Settings};
 
 /// Bytes that are made room for at a time. Most answers fit.
@@ -36,12 +35,14 @@ type Address = (String, u16);
 /// A connection that can take a request.
 #[derive(Debug)]
 pub(super) struct Connection {
-    stream: TcpStream,
+    wire: Wire,
     alarm: Alarm,
     /// Room for what is read, kept from one answer to the next.
     room: BytesMut,
     /// Answers that it has brought.
     answers: u32,
+    /// Something has come on it that was an answer, or the beginning of one.
+    answered: bool,
     /// When it was opened.
     pub(super) opened: Instant,
 }
@@ -74,8 +75,10 @@ pub(super) enum Failure {
 /// A request on its way out and an answer on its way in.
 struct Transfer<'m> {
     unsent: &'m [u8],
-    /// The socket has taken some of the request.
-    sent: bool,
+    /// What the socket had taken before the request.
+    before: u64,
+    /// The socket has taken all that was given to it, and TLS keeps nothing back.
+    flushed: bool,
     received: BytesMut,
     /// The other side has ended its side.
     ended: bool,
@@ -83,12 +86,13 @@ struct Transfer<'m> {
 }
 
 impl Connection {
-    fn new(stream: TcpStream) -> Self {
+    fn new(wire: Wire) -> Self {
         Self {
-            stream,
+            wire,
             alarm: Alarm::default(),
             room: BytesMut::new(),
             answers: 0,
+            answered: false,
             opened: Instant::now(),
         }
     }
@@ -96,17 +100,27 @@ impl Connection {
     /// Looks whether it can take the next request: the other side has neither closed it nor said
     /// anything since its last answer.
     ///
-    /// The kernel is asked, not the runtime, which may not have heard yet. What the other side does
-    /// after this look is what remains unseen. One that has proved that it keeps connections open need not
-    /// be asked again at once: a server closes what has stood idle, or says that it will.
+    /// What the other side does after this look is what remains unseen. One that has proved that it keeps
+    /// connections open need not be asked again at once: a server closes what has stood idle, or says that
+    /// it will.
     pub(super) fn is_silent(&self, idle: Duration) -> bool {
-        if self.answers > 1 && idle < TRUSTED {
-            return true;
-        }
-        match SockRef::from(&self.stream).peek(&mut [MaybeUninit::uninit()]) {
-            Ok(_) => false,
-            Err(error) => error.kind() == io::ErrorKind::WouldBlock,
-        }
+        (self.answers > 1 && idle < TRUSTED) || self.wire.is_silent()
+    }
+
+    #[cfg(test)]
+    pub(super) fn socket(&self) -> &tokio::net::TcpStream {
+        self.wire.socket()
+    }
+
+    /// True if the socket has taken some of the request.
+    fn has_sent(&self, transfer: &Transfer<'_>) -> bool {
+        self.wire.written() != transfer.before
+    }
+
+    /// True if the other side did not take our certificate: then it has taken nothing else either, though
+    /// with TLS 1.3 the request may have left by then.
+    fn was_refused(&self, failure: &Failure) -> bool {
+        !self.answered && matches!(failure, Failure::Io(error) if tls::is_refusal(error))
     }
 
     /// Sends a message and reads its answer.
@@ -120,11 +134,14 @@ impl Connection {
         let mut received = std::mem::take(&mut self.room);
         // The last answer's bytes have been given up by now, mostly, and their place is used again.
         received.reserve(READ_BYTES);
+        let before = self.wire.written();
         let mut transfer =
-            Transfer { unsent: message, sent: false, received, ended: false, deadline };
+            Transfer { unsent: message, before, flushed: false, received, ended: false, deadline };
         let mut head = match self.read_head(&mut transfer, method).await {
             Ok(head) => head,
-            Err(failure) if !transfer.sent => return Err(Unanswered::NothingSent(failure)),
+            Err(failure) if !self.has_sent(&transfer) || self.was_refused(&failure) => {
+                return Err(Unanswered::NothingSent(failure));
+            }
             Err(failure) => return Err(Unanswered::Lost(failure)),
         };
         let body = match self.read_body(&mut transfer, &mut head, reply_bytes_max).await {
@@ -136,7 +153,9 @@ impl Connection {
             // An answer before the end of its request, or more than one answer: nobody could tell
             // what belongs to which.
             && transfer.unsent.is_empty()
+            && transfer.flushed
             && transfer.received.is_empty()
+            && self.wire.is_drained()
             && matches!(body, ReplyBody::Whole(_));
         self.room = transfer.received;
         self.answers = self.answers.saturating_add(1);
@@ -199,12 +218,12 @@ impl Connection {
         transfer: &mut Transfer<'_>,
     ) -> Poll<Result<(), Failure>> {
         let refused = match self.poll_write(context, transfer) {
-            Err(error) if !transfer.sent => return Poll::Ready(Err(Failure::Io(error))),
+            Err(error) if !self.has_sent(transfer) => return Poll::Ready(Err(Failure::Io(error))),
             // Whoever refuses the rest of a request may have said why.
             wrote => wrote.err(),
         };
         let read = {
-            let reading = pin!(self.stream.read_buf(&mut transfer.received));
+            let reading = pin!(self.wire.read_buf(&mut transfer.received));
             ready!(reading.poll(context))
         };
         match (read, refused) {
@@ -213,7 +232,10 @@ impl Connection {
                 transfer.ended = true;
                 Poll::Ready(Ok(()))
             }
-            (Ok(_), _) => Poll::Ready(Ok(())),
+            (Ok(_), _) => {
+                self.answered = true;
+                Poll::Ready(Ok(()))
+            }
         }
     }
 
@@ -224,14 +246,22 @@ impl Connection {
         transfer: &mut Transfer<'_>,
     ) -> io::Result<()> {
         while !transfer.unsent.is_empty() {
-            match Pin::new(&mut self.stream).poll_write(context, transfer.unsent) {
+            transfer.flushed = false;
+            match Pin::new(&mut self.wire).poll_write(context, transfer.unsent) {
                 Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
-                Poll::Ready(Ok(taken)) => {
-                    transfer.sent = true;
-                    transfer.unsent = &transfer.unsent[taken..];
-                }
+                Poll::Ready(Ok(taken)) => transfer.unsent = &transfer.unsent[taken..],
                 Poll::Ready(Err(error)) => return Err(error),
                 Poll::Pending => break,
+            }
+        }
+        // TLS takes more than the socket does, and writes it only when it is asked to.
+        if !transfer.flushed {
+            match Pin::new(&mut self.wire).poll_flush(context) {
+                Poll::Ready(flushed) => {
+                    flushed?;
+                    transfer.flushed = true;
+                }
+                Poll::Pending => {}
             }
         }
         Ok(())
@@ -249,14 +279,12 @@ impl std::fmt::Display for Failure {
     }
 }
 
-/// Opens a connection.
+/// Opens a connection, with its handshake if it has one.
 pub(super) async fn connect(
     settings: &Settings,
     deadline: Instant,
 ) -> Result<Connection, SendError> {
-    let connector = service_fn(|(host, port): Address| async move {
-        TcpStream::connect((host.as_str(), port)).await
-    });
+    let connector = service_fn(|address: Address| Wire::open(address, settings.tls.clone()));
     open(connector, settings, deadline).await.map(Connection::new)
 }
 
@@ -265,9 +293,9 @@ pub(super) async fn open<S>(
     connector: S,
     settings: &Settings,
     deadline: Instant,
-) -> Result<TcpStream, SendError>
+) -> Result<S::Response, SendError>
 where
-    S: Service<Address, Response = TcpStream>,
+    S: Service<Address>,
     S::Error: Into<BoxError>,
 {
     let connector = Timeout::new(connector, settings.connect_timeout);
@@ -278,8 +306,5 @@ where
         Ok(_) if Instant::now() >= deadline => return Err(SendError::TimedOutBeforeSend),
         Ok(opened) => opened,
     };
-    let stream = opened.map_err(|error| SendError::Unreachable { cause: error.to_string() })?;
-    let nodelay = stream.set_nodelay(true);
-    nodelay.map_err(|error| SendError::Unreachable { cause: error.to_string() })?;
-    Ok(stream)
+    opened.map_err(|error| SendError::Unreachable { cause: error.to_string() })
 }

@@ -25,7 +25,7 @@ pub(super) struct Pool {
 
 #[derive(Debug)]
 pub(super) struct Idle {
-    connection: Connection,
+    pub(super) connection: Connection,
     since: Instant,
 }
 

@@ -1,9 +1,11 @@
+mod secured;
+
 use std::future::pending;
 use std::io::{Read, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use socket2::SockRef;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 mod several;
@@ -46,7 +48,7 @@ async fn scripted(script: Script) -> (u16, tokio::task::JoinHandle<Vec<usize>>) 
     (port, server)
 }
 
-async fn read_request(stream: &mut TcpStream) -> bool {
+async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> bool {
     let mut seen = Vec::new();
     let mut buffer = [0; 1024];
     while !seen.windows(4).any(|window| window == b"\r\n\r\n") {
@@ -67,6 +69,7 @@ fn settings(host: &str, port: u16) -> Settings {
         host: host.to_owned(),
         port,
         authority: "h".to_owned(),
+        tls: None,
         connect_timeout: Duration::from_secs(2),
         idle_max: 4,
         idle_timeout: Duration::from_secs(30),

@@ -23,7 +23,8 @@ pub(crate) struct Gateway {
 
     /// Goes away with the gateway.
     _folder: tempfile::TempDir,
-    reading: tokio::task::JoinHandle<Vec<String>>,
+    reading: tokio::task::JoinHandle<()>,
+    log: tokio::sync::watch::Receiver<Vec<String>>,
     child: Child,
 }
 
@@ -47,6 +48,16 @@ impl Gateway {
         configuration: &str,
         files: &[(String, String)],
     ) -> Self {
+        Self::start_on("127.0.0.1:0", mappings, configuration, files).await
+    }
+
+    /// The same with a listener of the test's own.
+    pub(crate) async fn start_on(
+        listen: &str,
+        mappings: &str,
+        configuration: &str,
+        files: &[(String, String)],
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         for (name, text) in files {
             std::fs::write(folder.path().join(name), text).unwrap();
@@ -54,7 +65,7 @@ impl Gateway {
         let path = folder.path().join("latimer.yaml");
         let mappings = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(mappings);
         let text = format!(
-            "listen: 127.0.0.1:0\nadmin: {{listen: 127.0.0.1:0}}\nmappings: {}\n\
+            "listen: {listen}\nadmin: {{listen: 127.0.0.1:0}}\nmappings: {}\n\
              consumers:\n  tester: {{key: {{env: TEST_KEY}}}}\n  other: {{key: {{env: OTHER_KEY}}}}\n\
              {configuration}",
             mappings.display()
@@ -84,14 +95,13 @@ impl Gateway {
         };
         let (address, admin) = (value("listen="), value("admin="));
         // The log has to be read on, or the program would wait for it.
+        let (logging, log) = tokio::sync::watch::channel(Vec::new());
         let reading = tokio::spawn(async move {
-            let mut log = Vec::new();
             while let Ok(Some(line)) = lines.next_line().await {
-                log.push(line);
+                logging.send_modify(|log| log.push(line));
             }
-            log
         });
-        Self { address, admin, _folder: folder, reading, child }
+        Self { address, admin, _folder: folder, reading, log, child }
     }
 
     /// Sends a request on a connection of its own and reads the answer.
@@ -115,6 +125,14 @@ impl Gateway {
         Answer::parse(&exchange(&self.address, &message).await)
     }
 
+    /// Waits until the program has logged a line with this text.
+    pub(crate) async fn until_logged(&self, text: &str) {
+        let mut log = self.log.clone();
+        let logged = log.wait_for(|log| log.iter().any(|line| line.contains(text)));
+        let logged = tokio::time::timeout(PATIENCE, logged).await;
+        assert!(logged.is_ok_and(|seen| seen.is_ok()), "it is logged in time: {text}");
+    }
+
     /// Tells the program to end, as a service manager does, and waits for it; gives what it logged.
     pub(crate) async fn terminate(mut self) -> Vec<String> {
         let pid = self.child.id().expect("it runs").to_string();
@@ -122,14 +140,16 @@ impl Gateway {
         assert!(told.unwrap().success());
         let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
         assert!(ended.expect("it ends in time").unwrap().success());
-        self.reading.await.unwrap()
+        self.reading.await.unwrap();
+        self.log.borrow().clone()
     }
 
     /// Ends the program and waits for it; gives what it logged.
     pub(crate) async fn stop(mut self) -> Vec<String> {
         let _ = self.child.start_kill();
         let _ = self.child.wait().await;
-        self.reading.await.unwrap()
+        self.reading.await.unwrap();
+        self.log.borrow().clone()
     }
 }
 

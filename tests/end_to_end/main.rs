@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
+mod authority;
 mod connections;
 mod faults;
 mod forward;
@@ -18,6 +19,7 @@ mod policies;
 mod refusals;
 mod resilience;
 mod scripted;
+mod secured;
 mod sixth;
 mod tables;
 mod upstreams;
