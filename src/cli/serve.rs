@@ -33,12 +33,15 @@ impl Serve {
             let (count, path) = (warnings.len(), self.config.display());
             tell(&format!("warnings: {count}; `latimer check --config {path}` shows them\n"));
         }
-        telemetry::start(&config.log);
+        if let Err(error) = telemetry::start(&config.log) {
+            tell(&format!("cannot start the log: {error}\n"));
+            return 2;
+        }
         let runtime = match runtime() {
             Ok(runtime) => runtime,
             Err(code) => return code,
         };
-        runtime.block_on(async {
+        let code = runtime.block_on(async {
             let gateway = match app::start(&config, plan).await {
                 Ok(gateway) => gateway,
                 Err(error) => return fail(&error),
@@ -48,6 +51,8 @@ impl Serve {
             stop.await;
             gateway.stop().await;
             0
-        })
+        });
+        telemetry::end();
+        code
     }
 }

@@ -23,6 +23,7 @@ pub(crate) struct Gateway {
 
     /// Goes away with the gateway.
     _folder: tempfile::TempDir,
+    hang: tokio::sync::watch::Sender<bool>,
     reading: tokio::task::JoinHandle<()>,
     log: tokio::sync::watch::Receiver<Vec<String>>,
     child: Child,
@@ -94,14 +95,15 @@ impl Gateway {
             pair.unwrap_or_else(|| panic!("no {key} in {ready}")).to_owned()
         };
         let (address, admin) = (value("listen="), value("admin="));
-        // The log has to be read on, or the program would wait for it.
         let (logging, log) = tokio::sync::watch::channel(Vec::new());
+        let (hang, mut hanging) = tokio::sync::watch::channel(false);
         let reading = tokio::spawn(async move {
             while let Ok(Some(line)) = lines.next_line().await {
                 logging.send_modify(|log| log.push(line));
+                let _ = hanging.wait_for(|hangs| !hangs).await;
             }
         });
-        Self { address, admin, _folder: folder, reading, log, child }
+        Self { address, admin, _folder: folder, reading, hang, log, child }
     }
 
     /// Sends a request on a connection of its own and reads the answer.
@@ -133,6 +135,11 @@ impl Gateway {
         assert!(logged.is_ok_and(|seen| seen.is_ok()), "it is logged in time: {text}");
     }
 
+    /// Reads no more of the log, and leaves the pipe to it open.
+    pub(crate) fn stop_reading(&self) {
+        self.hang.send(true).unwrap();
+    }
+
     /// Tells the program to end, as a service manager does, and waits for it; gives what it logged.
     pub(crate) async fn terminate(mut self) -> Vec<String> {
         let pid = self.child.id().expect("it runs").to_string();
@@ -140,16 +147,17 @@ impl Gateway {
         assert!(told.unwrap().success());
         let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
         assert!(ended.expect("it ends in time").unwrap().success());
+        let _ = self.hang.send(false);
         self.reading.await.unwrap();
         self.log.borrow().clone()
     }
 
-    /// Ends the program and waits for it; gives what it logged.
-    pub(crate) async fn stop(mut self) -> Vec<String> {
+    /// Ends the program at once and waits for it. Whoever wants to read its log lets it terminate.
+    pub(crate) async fn stop(mut self) {
         let _ = self.child.start_kill();
         let _ = self.child.wait().await;
+        let _ = self.hang.send(false);
         self.reading.await.unwrap();
-        self.log.borrow().clone()
     }
 }
 

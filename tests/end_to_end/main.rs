@@ -11,6 +11,7 @@ mod faults;
 mod forward;
 mod harness;
 mod limits;
+mod log;
 mod metrics;
 mod new_operation;
 mod outside;
