@@ -236,7 +236,7 @@ async fn connections_are_counted_while_they_are_open() {
 }
 
 /// Scrapes until the line is there: the gateway learns of a connection in its own time.
-async fn shows(gateway: &Gateway, line: &str) {
+pub(crate) async fn shows(gateway: &Gateway, line: &str) {
     let work = async {
         while !scrape(gateway).await.lines().any(|known| known == line) {
             tokio::task::yield_now().await;
