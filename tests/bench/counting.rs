@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::{LazyLock, Once};
 use std::time::Duration;
 
+use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use latimer::app::{self, Shared};
 use latimer::call::{CallLine, CallRecord, Outcome, Services};
@@ -33,6 +34,7 @@ thread_local! {
 
 fn main() {
     divan::main();
+    telemetry::end();
 }
 
 /// The usual call.
@@ -54,17 +56,22 @@ fn record() -> CallRecord {
     record
 }
 
-#[divan::bench(threads = [1, 2])]
+/// Calls in a row, so that two threads are at it at the same time.
+const CALLS: usize = 20_000;
+
+#[divan::bench(threads = [1, 2], sample_count = 50, sample_size = 1)]
 fn a_tally_each(bencher: Bencher<'_, '_>) {
-    bencher
-        .with_inputs(record)
-        .bench_refs(|record| OWN.with(|own| own.tally.count(black_box(record))));
+    let bencher = bencher.counter(ItemsCount::new(CALLS)).with_inputs(record);
+    bencher.bench_refs(|record| {
+        OWN.with(|own| (0..CALLS).for_each(|_| own.tally.count(black_box(record))));
+    });
 }
 
-#[divan::bench(threads = [1, 2])]
+#[divan::bench(threads = [1, 2], sample_count = 50, sample_size = 1)]
 fn one_for_all(bencher: Bencher<'_, '_>) {
     let one = &*ONE;
-    bencher.with_inputs(record).bench_refs(|record| one.tally.count(black_box(record)));
+    let bencher = bencher.counter(ItemsCount::new(CALLS)).with_inputs(record);
+    bencher.bench_refs(|record| (0..CALLS).for_each(|_| one.tally.count(black_box(record))));
 }
 
 fn start_log() {
@@ -75,20 +82,35 @@ fn start_log() {
     });
 }
 
-#[divan::bench]
+#[divan::bench(sample_count = 50, sample_size = 1)]
 fn a_line_that_is_not_wanted(bencher: Bencher<'_, '_>) {
     start_log();
     let plan = &ONE.plan;
-    // Of calls that took effect one in a hundred is told of.
-    bencher.with_inputs(record).bench_refs(|record| telemetry::log_call(plan, black_box(record)));
+    let record = || loop {
+        let record = record();
+        // Of calls that took effect one in a hundred is told of.
+        if !record.call.is_one_in(100) {
+            return record;
+        }
+    };
+    let bencher = bencher.counter(ItemsCount::new(CALLS)).with_inputs(record);
+    bencher.bench_refs(|record| {
+        (0..CALLS).for_each(|_| telemetry::log_call(plan, black_box(record)));
+    });
 }
 
-#[divan::bench]
+/// Fewer than there is room for while they wait.
+const LINES: usize = 1_000;
+
+#[divan::bench(sample_count = 50, sample_size = 1)]
 fn a_line(bencher: Bencher<'_, '_>) {
     start_log();
     let plan = &ONE.plan;
     let eventful = || CallRecord { outcome: Outcome::No, ..record() };
-    bencher.with_inputs(eventful).bench_refs(|record| telemetry::log_call(plan, black_box(record)));
+    let bencher = bencher.counter(ItemsCount::new(LINES)).with_inputs(eventful);
+    bencher.bench_refs(|record| {
+        (0..LINES).for_each(|_| telemetry::log_call(plan, black_box(record)));
+    });
 }
 
 #[divan::bench]
