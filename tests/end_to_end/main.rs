@@ -19,6 +19,7 @@ mod pairs;
 mod policies;
 mod refusals;
 mod resilience;
+mod restarts;
 mod scripted;
 mod secured;
 mod signals;
