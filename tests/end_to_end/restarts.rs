@@ -22,7 +22,7 @@ const RESTARTS: usize = 100;
 const CALLS_EACH: usize = 20;
 /// One in so many waits until the process before it has ended, as a service manager does; meanwhile
 /// connections wait in the socket's queue.
-const APART: usize = 10;
+const APART: usize = 20;
 
 /// What the callers saw.
 struct Tally {
