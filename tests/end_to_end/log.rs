@@ -202,8 +202,10 @@ async fn without_an_access_log_only_what_went_wrong_behind_us_is_told() {
     let said: Vec<(Value, Value)> = log
         .iter()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|line| line["target"] == "latimer::call")
         .map(|line| (line["level"].clone(), line["call"].clone()))
         .collect();
+    assert_eq!(access(&log).len(), 0, "{log:#?}");
     let of = |level: &str, call: &Answer| (level.into(), call.header("x-request-id").into());
     assert_eq!(said, [of("WARN", &lost), of("ERROR", &credential)], "{log:#?}");
 }
