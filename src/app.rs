@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{MissedTickBehavior, timeout};
 
-use crate::call::{Metrics, Services};
+use crate::call::{Metrics, Observed, Services};
 use crate::catalog::{self, Catalog};
 use crate::config::{self, Config, Limit, Scheme};
 use crate::diag::Diagnostic;
@@ -243,13 +243,13 @@ impl Shared {
                 Limit::Bucket { rate, burst } => Some(Limiter::new(rate.count, rate.per, *burst)),
             })
             .collect();
-        let metrics = Arc::new(Metrics::new(&plan));
         let upstreams = plan.upstreams.iter().map(|planned| {
             let count = planned.endpoints.len();
             Arc::new(upstream::Shared::new(count, &planned.resilience))
         });
-        let upstreams = upstreams.collect();
+        let upstreams: Vec<_> = upstreams.collect();
         let gate = Arc::new(Gate::new(plan.bounds.concurrency_max));
+        let metrics = Arc::new(Metrics::new(&plan, observed(&plan, &upstreams, &gate)));
         let limiters = Arc::new(limiters);
         Ok(Self { plan: Arc::new(plan), limiters, metrics, clients, upstreams, gate })
     }
@@ -272,6 +272,11 @@ impl Shared {
         watching
     }
 
+    /// What is counted.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
     /// The services of one worker.
     pub fn services(&self) -> Services {
         let upstreams = self
@@ -289,10 +294,19 @@ impl Shared {
             plan: Arc::clone(&self.plan),
             upstreams,
             limiters: Arc::clone(&self.limiters),
-            metrics: Arc::clone(&self.metrics),
+            tally: self.metrics.tally(),
             gate: Arc::clone(&self.gate),
         }
     }
+}
+
+/// What metrics look at while they are written.
+fn observed(plan: &Plan, upstreams: &[Arc<upstream::Shared>], gate: &Arc<Gate>) -> Observed {
+    let upstreams = plan.upstreams.iter().zip(upstreams).map(|(planned, shared)| {
+        let endpoints = planned.endpoints.iter().map(config::Url::host_and_port).collect();
+        (planned.name.clone(), endpoints, Arc::clone(shared))
+    });
+    Observed { gate: Arc::clone(gate), upstreams: upstreams.collect() }
 }
 
 /// What connections to each endpoint of an upstream are secured with: one thing, by other names.

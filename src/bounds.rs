@@ -118,5 +118,9 @@ pub const UPSTREAM_IDLE_MAX: usize = 256;
 /// Time in which an empty bucket of a limit must be full again: 100 years, which the limiter's clock
 /// counts in nanoseconds of 64 bits many times over.
 pub const LIMIT_FILL_MAX: Duration = Duration::from_secs(36_500 * 86_400);
+/// Log lines that wait to be written.
+pub const LOG_BYTES_MAX: usize = 1024 * 1024;
+/// Time for them when the program ends.
+pub const LOG_END: Duration = Duration::from_secs(1);
 /// Time between two sweeps of what is kept: full buckets of limits, and idle connections.
 pub const SWEEP_INTERVAL: Duration = Duration::from_secs(10);

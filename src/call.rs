@@ -21,6 +21,7 @@ mod judge;
 mod metrics;
 mod outgoing;
 mod path;
+mod record;
 mod respond;
 mod route;
 mod send;
@@ -28,16 +29,14 @@ mod trace;
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Duration;
-
-use tokio::time::Instant;
 
 pub use explain::{Line, Stage, explain};
 pub use judge::{Verdict, judge};
-pub use metrics::{Connection, Metrics};
+pub use metrics::{Connection, Metrics, Observed, Tally};
 pub use path::handle;
+pub use record::{CallLine, CallRecord, Translation};
+pub use trace::TraceId;
 
-use crate::ident::CallId;
 use crate::limit::Limiter;
 use crate::mapping::run::Refusal;
 use crate::plan::Plan;
@@ -54,8 +53,8 @@ pub struct Services {
     pub upstreams: Vec<Arc<upstream::Upstream>>,
     /// Limiters, by route.
     pub limiters: Arc<Vec<Option<Limiter>>>,
-    /// What is counted of calls.
-    pub metrics: Arc<Metrics>,
+    /// What is counted of this worker's calls.
+    pub tally: Tally,
     /// Calls in flight.
     pub gate: Arc<Gate>,
 }
@@ -78,48 +77,6 @@ pub enum Outcome {
     Unknown,
 }
 
-/// What there is to say about a call, once.
-#[derive(Debug)]
-pub struct CallRecord {
-    /// Its id.
-    pub call: CallId,
-    /// When it came in.
-    pub began: Instant,
-    /// Index of its route in the plan.
-    pub route: Option<usize>,
-    /// Index of its consumer in the plan.
-    pub consumer: Option<usize>,
-    /// Index of its operation in the client's mapping.
-    pub operation: Option<usize>,
-    /// What its path is to the client's mapping.
-    pub line: Option<CallLine>,
-    /// The status code that the client got.
-    pub status: u16,
-    /// Whether it took effect.
-    pub outcome: Outcome,
-    /// The fault that the client was told.
-    pub fault: Option<Fault>,
-    /// Why, for the log.
-    pub cause: Option<Cow<'static, str>>,
-    /// True if the upstream refused our own credential.
-    pub credential_refused: bool,
-    /// Fields of an answer that could not be read.
-    pub unreadable: u32,
-    /// Names of fields that the upstream could not carry.
-    pub dropped: Vec<String>,
-    /// How long it took.
-    pub duration: Duration,
-}
-
-/// What a call's path is to the client's mapping.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CallLine {
-    /// That of the operation with this index, and maybe of others.
-    Operation(usize),
-    /// None that it knows.
-    Unmapped,
-}
-
 /// Why a call goes no further.
 #[derive(Debug)]
 pub struct Stop {
@@ -135,6 +92,8 @@ pub struct Stop {
     pub upstream_text: Option<String>,
     /// True if the upstream refused our own credential, which an operator has to mend.
     pub credential_refused: bool,
+    /// The translation that failed, if one did.
+    pub translation: Option<Translation>,
     /// How long to wait.
     pub retry_after: Option<u64>,
     /// The methods that the path has.
@@ -164,6 +123,7 @@ impl Stop {
             cause: None,
             upstream_text: None,
             credential_refused: false,
+            translation: None,
             retry_after: None,
             allow: String::new(),
             close: false,
@@ -179,6 +139,13 @@ impl Stop {
     #[must_use]
     pub fn caused(mut self, cause: impl Into<Cow<'static, str>>) -> Self {
         self.cause = Some(cause.into());
+        self
+    }
+
+    /// A stop because a translation failed.
+    #[must_use]
+    pub fn at(mut self, translation: Translation) -> Self {
+        self.translation = Some(translation);
         self
     }
 }

@@ -43,6 +43,13 @@ impl CallId {
         })
     }
 
+    /// True for one call in so many, and for the same calls whoever asks.
+    pub fn is_one_in(self, count: u64) -> bool {
+        let mut half = [0; 8];
+        half.copy_from_slice(&self.0[..8]);
+        u64::from_be_bytes(half).is_multiple_of(count)
+    }
+
     /// Its digits.
     pub fn digits(self) -> CallDigits {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
@@ -107,6 +114,12 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
+
+    #[test]
+    fn a_sample_is_of_the_size_that_was_asked_for() {
+        let sampled = (0..100_000).filter(|_| CallId::random().is_one_in(100)).count();
+        assert!((800..1_200).contains(&sampled), "{sampled}");
+    }
 
     #[test]
     fn no_two_calls_share_an_id() {

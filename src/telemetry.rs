@@ -1,33 +1,70 @@
-//! What the program says of itself: one log line per call.
+//! What the program says of itself: one log line per call, and what went wrong behind it.
 
-use std::io::IsTerminal;
-use std::sync::atomic::{AtomicU32, Ordering};
+mod queue;
+
+use std::fmt::Display;
+use std::io::{self, IsTerminal};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
+use crate::bounds;
 use crate::call::{CallLine, CallRecord, Outcome};
-use crate::config::{Access, Log, LogFormat};
+use crate::config::{Access, Log, LogFormat, Url};
 use crate::plan::Plan;
 use crate::value::Fault;
+use queue::{Lines, Queue};
+
+/// What leads to stderr, once the log was started.
+static QUEUE: OnceLock<Arc<Queue>> = OnceLock::new();
 
 /// Starts logging to stderr. Does nothing if a subscriber is there already, as in tests.
-pub fn start(log: &Log) {
+///
+/// # Errors
+/// If there is no thread to be had.
+pub fn start(log: &Log) -> io::Result<()> {
+    let queue = Queue::start(io::stderr())?;
     let access = match log.access {
         Access::Off => "latimer::access=off",
         Access::Sampled | Access::Full => "latimer::access=info",
     };
-    ONE_IN.store(if log.access == Access::Sampled { SAMPLE } else { 0 }, Ordering::Relaxed);
+    SAMPLED.store(log.access == Access::Sampled, Ordering::Relaxed);
     let filter = EnvFilter::new(format!("info,{access}"));
+    let lines = Arc::clone(&queue);
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
+        .with_writer(move || Lines(Arc::clone(&lines)))
+        .with_ansi(io::stderr().is_terminal());
     let started = match log.format {
         LogFormat::Text => builder.try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
     // A second start in one process keeps the first one's form.
-    drop(started);
+    if started.is_ok() && QUEUE.set(queue).is_ok() {
+        std::panic::set_hook(Box::new(log_panic));
+    }
+    Ok(())
+}
+
+/// Writes what is still to be written, as far as there is time.
+pub fn end() {
+    if let Some(queue) = QUEUE.get() {
+        queue.end(bounds::LOG_END);
+    }
+}
+
+/// Log lines that were given up because nobody took them fast enough.
+pub fn lines_dropped() -> u64 {
+    QUEUE.get().map_or(0, |queue| queue.dropped())
+}
+
+/// The usual hook writes to stderr itself, where it may be stopped. What a panic says may hold any text
+/// that the program had in its hands, so only its place is told.
+fn log_panic(panic: &std::panic::PanicHookInfo<'_>) {
+    let place = panic.location().map(ToString::to_string).unwrap_or_default();
+    tracing::error!(target: "latimer::panic", place, "this is a defect, please report it");
 }
 
 /// The line of one call. It holds no secret, no body and no raw target.
@@ -38,21 +75,19 @@ pub fn log_call(plan: &Plan, record: &CallRecord) {
     log_cause(record);
 }
 
-/// Of calls that took effect only one in so many is told of; 0 for all.
-static ONE_IN: AtomicU32 = AtomicU32::new(0);
-/// Such calls so far.
-static UNEVENTFUL: AtomicU32 = AtomicU32::new(0);
-/// One in how many, where not all are.
-const SAMPLE: u32 = 100;
+/// True if of calls that took effect only a sample is told of.
+static SAMPLED: AtomicBool = AtomicBool::new(false);
+/// One in how many that is.
+const SAMPLE: u64 = 100;
 /// What the log has in place of what is not known, and of a path that no mapping has: the path itself
 /// may hold anything.
 const NOTHING: &str = "-";
 const UNMAPPED: &str = "(unmapped)";
 
 fn is_sampled(record: &CallRecord) -> bool {
-    let one_in = ONE_IN.load(Ordering::Relaxed);
     let eventful = record.fault.is_some() || record.outcome != Outcome::Yes;
-    one_in == 0 || eventful || UNEVENTFUL.fetch_add(1, Ordering::Relaxed).is_multiple_of(one_in)
+    // By the call's id, so that no two workers share a counter.
+    eventful || !SAMPLED.load(Ordering::Relaxed) || record.call.is_one_in(SAMPLE)
 }
 
 fn log_access(plan: &Plan, record: &CallRecord) {
@@ -64,8 +99,10 @@ fn log_access(plan: &Plan, record: &CallRecord) {
         Some(CallLine::Unmapped) => Some(UNMAPPED),
         None => None,
     };
-    // Whole microseconds: what stands behind them is noise of the clock and of the arithmetic.
-    let duration_ms = (record.duration.as_secs_f64() * 1e6).round() / 1e3;
+    let upstream = route.and_then(|route| plan.upstreams.get(route.upstream));
+    let endpoint = record.spent.endpoint.and_then(|index| upstream?.endpoints.get(index));
+    let endpoint = endpoint.map(Url::host_and_port);
+    let trace = record.trace.as_ref().map_or(&NOTHING as &dyn Display, |trace| trace);
     tracing::info!(
         target: "latimer::access",
         call = %record.call,
@@ -76,9 +113,20 @@ fn log_access(plan: &Plan, record: &CallRecord) {
         status = record.status,
         outcome = record.outcome.name(),
         fault = record.fault.map_or(NOTHING, Fault::name),
-        duration_ms,
+        duration_ms = milliseconds(record.duration),
+        upstream_ms = milliseconds(record.spent.time),
+        endpoint = endpoint.as_deref().unwrap_or(NOTHING),
+        tries = record.spent.tries,
+        bytes_in = record.bytes_in,
+        bytes_out = record.bytes_out,
+        trace = %trace,
         "call"
     );
+}
+
+/// Whole microseconds: what stands behind them is noise of the clock and of the arithmetic.
+fn milliseconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e3
 }
 
 fn log_cause(record: &CallRecord) {

@@ -16,9 +16,11 @@ mod connection;
 pub mod endpoints;
 pub mod gate;
 pub mod health;
+mod meter;
 mod pool;
 mod reply;
 mod request;
+mod spent;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -31,8 +33,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+pub use meter::Connections;
 pub use reply::{BrokenBody, Reply, ReplyBody};
 pub use request::Request;
+pub use spent::Spent;
 pub use watch::watch;
 
 use crate::config::Resilience;
@@ -40,6 +44,7 @@ use crate::tls;
 use budget::Budget;
 use endpoints::{Endpoints, Pick, Seen, Tried};
 use gate::Gate;
+use meter::Meters;
 use pool::Pool;
 
 /// What an endpoint's connections are made and kept with.
@@ -72,6 +77,8 @@ pub struct Shared {
     pub budget: Budget,
     /// Calls in flight.
     pub gate: Gate,
+    /// Connections, by endpoint.
+    meters: Box<[Meters]>,
 }
 
 /// One upstream, as one worker reaches it.
@@ -87,7 +94,8 @@ pub struct Upstream {
 pub struct Answered<'u> {
     /// The answer.
     pub reply: Reply,
-    pick: Option<Pick<'u>>,
+    /// Whom to tell, and when the answer was there.
+    pick: Option<(Pick<'u>, Instant)>,
 }
 
 /// Why there is no answer.
@@ -138,17 +146,25 @@ impl Shared {
             endpoints: Endpoints::new(endpoints, rules, now),
             budget: Budget::new(rules.retry_budget, now),
             gate: Gate::new(rules.concurrency_max),
+            meters: (0..endpoints).map(|_| Meters::default()).collect(),
         }
+    }
+
+    /// Connections to each endpoint, of all workers, in the order of the configuration.
+    pub fn connections(&self) -> impl Iterator<Item = Connections> {
+        self.meters.iter().map(Meters::sum)
     }
 }
 
 impl Upstream {
     /// An upstream without connections yet, by the settings of each of its endpoints.
     pub fn new(shared: Arc<Shared>, endpoints: impl IntoIterator<Item = Settings>) -> Self {
-        Self { shared, pools: endpoints.into_iter().map(Pool::new).collect() }
+        let endpoints = endpoints.into_iter().zip(&shared.meters);
+        let pools = endpoints.map(|(settings, meters)| Pool::new(settings, meters.add())).collect();
+        Self { shared, pools }
     }
 
-    /// Sends a request and reads the answer, all within the deadline.
+    /// Sends a request and reads the answer, all within the deadline; notes what that took.
     ///
     /// If the future is dropped the connection is closed with it.
     ///
@@ -158,6 +174,7 @@ impl Upstream {
         &self,
         request: &Request,
         deadline: Instant,
+        spent: &mut Spent,
     ) -> Result<Answered<'_>, SendError> {
         let Some(_place) = Gate::enter(&self.shared.gate) else {
             return Err(SendError::Overloaded);
@@ -165,8 +182,22 @@ impl Upstream {
         if !request.has_sound_target() {
             return Err(SendError::Unreachable { cause: "the target is no path".to_owned() });
         }
-        let mut now = Instant::now();
+        let now = Instant::now();
         self.shared.budget.deposit(now);
+        spent.begin(now);
+        let sent = self.send_in_turn(request, now, deadline, spent).await;
+        spent.end();
+        sent
+    }
+
+    /// Tries endpoints until one has answered, or the request may not be sent again.
+    async fn send_in_turn(
+        &self,
+        request: &Request,
+        mut now: Instant,
+        deadline: Instant,
+        spent: &mut Spent,
+    ) -> Result<Answered<'_>, SendError> {
         let mut tries = Tries::default();
         loop {
             if now >= deadline {
@@ -174,11 +205,16 @@ impl Upstream {
             }
             let pick = tries.pick(&self.shared.endpoints, now)?;
             let pool = &self.pools[pick.index()];
+            spent.tried(pick.index());
             let failed = match pool.send(request, now, deadline).await {
-                Ok(reply) => return Ok(Answered { reply, pick: Some(pick) }),
+                Ok((reply, came)) => {
+                    spent.until(came);
+                    return Ok(Answered { reply, pick: Some((pick, came)) });
+                }
                 Err(failed) => failed,
             };
             now = Instant::now();
+            spent.until(now);
             pick.saw(seen_of(&failed), now);
             let nothing_sent = matches!(failed, SendError::Unreachable { .. });
             if !nothing_sent || now >= deadline || !tries.may_go_on(self, now) {
@@ -240,8 +276,8 @@ fn seen_of(failed: &SendError) -> Seen {
 impl Answered<'_> {
     /// Tells the endpoint what its answer was worth. Untold, it speaks neither for nor against it.
     pub fn saw(&mut self, seen: Seen) {
-        if let Some(pick) = self.pick.take() {
-            pick.saw(seen, Instant::now());
+        if let Some((pick, came)) = self.pick.take() {
+            pick.saw(seen, came);
         }
     }
 }

@@ -21,7 +21,8 @@ pub(super) use path::{Unmapped, take};
 use crate::call::admit::Caller;
 use crate::call::judge::{fault_of_status, seen_of_body, stop_of_error, why_broken};
 use crate::call::respond::{Learned, Responder, outcome_of};
-use crate::call::{Outcome, Services, Stop, admit, outgoing, send, trace};
+use crate::call::send::Visit;
+use crate::call::{CallRecord, Outcome, Services, Stop, admit, outgoing, trace};
 use crate::mapping::model::Operation;
 use crate::mapping::run::{
     AnswerHead, Gateway, Outgoing, Reading, WrittenAnswer, read_answer, read_secrets,
@@ -161,11 +162,13 @@ pub(super) async fn forward(
     body: Vec<u8>,
     deadline: Instant,
     learned: &Learned,
+    record: &mut CallRecord,
 ) -> Result<Forwarded, Stop> {
     let Responder { services, route, head, call } = *responder;
     let request = write(services, route, (unmapped, caller), head, body)?;
     let upstream = (route.upstream, &services.plan.upstreams[route.upstream]);
-    let sent = send::send(services, upstream, request, call, deadline).await;
+    let spent = &mut record.spent;
+    let sent = Visit { services, upstream, call, deadline, spent }.send(request).await;
     judge(responder, caller, sent, learned)
 }
 

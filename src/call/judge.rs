@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::HeaderMap;
 
-use crate::call::Stop;
+use crate::call::{Stop, Translation};
 use crate::mapping::model::{Operation, OperationKind, Vocabulary};
 use crate::mapping::run::{AnswerHead, Reading, read_answer, read_public_answer};
 use crate::plan::{Route, Upstream};
@@ -55,10 +55,6 @@ pub fn judge(
         }
         verdict => verdict,
     }
-}
-
-fn stopped(fault: Fault, cause: impl Into<std::borrow::Cow<'static, str>>) -> Verdict {
-    Verdict::Stopped(Box::new(Stop::new(fault).caused(cause)))
 }
 
 /// What the lack of an answer means.
@@ -130,8 +126,12 @@ fn judge_reply(
         Reading::Nothing(mismatch) => {
             // Whoever stands before the system says that it is not there; the system itself says so in
             // words that the mapping knows.
-            let seen = if matches!(status, 502..=504) { Seen::Unavailable } else { Seen::Answered };
-            return (without_row(status, mismatch.to_string()), seen);
+            let why = mismatch.to_string();
+            if matches!(status, 502..=504) {
+                return (without_row(status, why), Seen::Unavailable);
+            }
+            let stop = stop_without_row(status, why).at(Translation::ReadAnswer);
+            return (Verdict::Stopped(Box::new(stop)), Seen::Answered);
         }
     };
     (verdict, Seen::Answered)
@@ -156,7 +156,11 @@ pub(super) fn why_broken(broken: BrokenBody) -> &'static str {
 }
 
 fn without_row(status: u16, why: String) -> Verdict {
-    stopped(fault_of_status(status), format!("the upstream answered {status}: {why}"))
+    Verdict::Stopped(Box::new(stop_without_row(status, why)))
+}
+
+fn stop_without_row(status: u16, why: String) -> Stop {
+    Stop::new(fault_of_status(status)).caused(format!("the upstream answered {status}: {why}"))
 }
 
 /// An answer that no row of the mapping knows: whether the call may have taken effect hangs on the

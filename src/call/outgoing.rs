@@ -7,7 +7,7 @@ use http::HeaderValue;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::request::Parts;
 
-use crate::call::{Services, Stop};
+use crate::call::{Services, Stop, Translation};
 use crate::config::Policy;
 use crate::mapping::model::{Operation, Slot, Type};
 use crate::mapping::run::{Gateway, Outgoing, Refusal, Sources, media_type, write_request};
@@ -155,5 +155,6 @@ fn own_terms(route: &Route, operation: &Operation, refusal: Refusal) -> Stop {
     });
     debug_assert!(!route.name.is_empty());
     let field = named.map_or(refusal.field, |place| place.member.clone());
-    Refusal { field, ..Refusal::whole(refusal.fault, refusal.reason) }.into()
+    let refusal = Refusal { field, ..Refusal::whole(refusal.fault, refusal.reason) };
+    Stop::from(refusal).at(Translation::WriteRequest)
 }

@@ -10,16 +10,17 @@ use tokio::time::Instant;
 use crate::call::judge::{Verdict, judge};
 use crate::call::respond::{Learned, Responder, nobodys, outcome_of};
 use crate::call::route::{Matched, Way, find_route};
+use crate::call::send::Visit;
 use crate::call::{
-    CallLine, CallRecord, Outcome, Services, Stop, admit, body, decode, forward, outgoing, send,
-    trace,
+    CallLine, CallRecord, Outcome, Services, Stop, Translation, admit, body, decode, forward,
+    outgoing, trace,
 };
-use crate::ident::CallId;
 use crate::mapping::model::Operation;
 use crate::mapping::run::{
     Gateway, RequestParts, Sources, WrittenAnswer, acceptable, preferred, write_answer,
 };
 use crate::plan::{Pair, Target};
+use crate::upstream::Spent;
 use crate::value::{Fault, Record, Value};
 
 /// Answers one request, and fills in its record.
@@ -37,6 +38,7 @@ where
 {
     let call = record.call;
     let (head, body) = request.into_parts();
+    record.trace = trace::id(&head.headers);
     let Some(matched) = find_route(&services.plan, &head) else {
         let response = nobodys(call);
         record.fault = Some(Fault::UnknownPath);
@@ -58,6 +60,7 @@ where
         Err(stop) => {
             record.fault = Some(stop.fault);
             record.credential_refused = stop.credential_refused;
+            record.translation = stop.translation;
             let response = responder.fault(&stop, &learned);
             record.cause = stop.cause.or((!stop.reason.is_empty()).then_some(stop.reason));
             (response, outcome_of(stop.fault))
@@ -68,9 +71,6 @@ where
     record.close(&response, outcome);
     response
 }
-
-/// What the log has in place of a status that nobody got; nginx writes the same.
-const CLIENT_CLOSED_REQUEST: u16 = 499;
 
 /// What came of a call that was not stopped.
 enum Went {
@@ -103,13 +103,13 @@ where
     };
     learned.consumer = Some(caller.consumer);
     record.consumer = Some(caller.consumer);
-    learned.decision = match admit::charge(services, matched.route, caller.consumer) {
-        Ok(decision) => decision,
-        Err((stop, decision)) => {
-            learned.decision = Some(decision);
-            return Err(stop);
-        }
+    let charged = admit::charge(services, matched.route, caller.consumer);
+    learned.decision = match &charged {
+        Ok(decision) => *decision,
+        Err((_, decision)) => Some(*decision),
     };
+    record.decision = learned.decision;
+    charged.map_err(|(stop, _)| stop)?;
     let bounds = &services.plan.bounds;
     let bytes = body::read_body(
         &head.headers,
@@ -119,6 +119,7 @@ where
         deadline,
     )
     .await?;
+    record.bytes_in = bytes.len() as u64;
     // From here on something may have been sent, so a call that is not closed is one nobody knows of.
     record.outcome = Outcome::Unknown;
     match way {
@@ -128,7 +129,7 @@ where
         }
         Way::Unmapped(unmapped) => {
             let way = (&unmapped, caller);
-            let answer = forward::forward(responder, way, bytes.into(), deadline, learned);
+            let answer = forward::forward(responder, way, bytes.into(), deadline, learned, record);
             answer.await.map(Went::Forwarded)
         }
     }
@@ -145,19 +146,23 @@ async fn translate(
 ) -> Result<WrittenAnswer, Stop> {
     let Responder { services, route, head, .. } = *responder;
     let settings = route.settings_for(learned.consumer);
-    let decoded = decode::decode(services, route, targets, head, bytes, settings)?;
+    let decoded = decode::decode(services, route, targets, head, bytes, settings)
+        .map_err(|stop| stop.at(Translation::ReadRequest))?;
     learned.operation = Some(decoded.operation);
     let operation = &route.client.operations[decoded.operation];
     record.operation = learned.operation;
     check_acceptable(operation, head)?;
     let pair = route.pairs[decoded.operation].as_ref().ok_or_else(|| {
         Stop::because(Fault::InvalidRequest, "the upstream has no such operation")
+            .at(Translation::WriteRequest)
     })?;
     let bytes = if decoded.whole { bytes } else { &[] };
-    let answer =
-        exchange(responder, (operation, pair), &decoded.record, bytes, deadline, learned).await?;
-    record.unreadable = answer.1;
-    write(responder, (operation, pair), &decoded.record, answer.0, learned)
+    let sides = (operation, pair);
+    let exchanging =
+        exchange(responder, sides, &decoded.record, bytes, deadline, (learned, &mut record.spent));
+    let (answer, unreadable) = exchanging.await?;
+    record.unreadable = unreadable;
+    write(responder, sides, &decoded.record, answer, learned)
 }
 
 /// Before the body is read, the operation is that of the line, if only one is on it.
@@ -184,7 +189,8 @@ fn check_acceptable(operation: &Operation, head: &Parts) -> Result<(), Stop> {
     let body = preferred(&operation.success.bodies, &head.headers, None);
     match body.and_then(|body| body.media_type()) {
         Some(media_type) if !acceptable(&head.headers, media_type) => {
-            Err(Stop::because(Fault::NotAcceptable, "the Accept header"))
+            let stop = Stop::because(Fault::NotAcceptable, "the Accept header");
+            Err(stop.at(Translation::ReadRequest))
         }
         Some(_) | None => Ok(()),
     }
@@ -197,7 +203,7 @@ async fn exchange(
     record: &Record<'_>,
     bytes: &[u8],
     deadline: Instant,
-    learned: &mut Learned,
+    (learned, spent): (&mut Learned, &mut Spent),
 ) -> Result<(Record<'static>, u32), Stop> {
     let Responder { services, route, head, call } = *responder;
     let translated = outgoing::translate(services, route, pair, operation, record)?;
@@ -205,8 +211,8 @@ async fn exchange(
     let upstream = &services.plan.upstreams[route.upstream];
     let target = &upstream.mapping.operations[pair.upstream];
     let upstream = (route.upstream, upstream);
-    let steps =
-        send::look_up(services, upstream, target, &translated.record, call, deadline).await?;
+    let mut visit = Visit { services, upstream, call, deadline, spent };
+    let steps = visit.look_up(target, &translated.record).await?;
     let id = call.digits();
     let gateway = Gateway { call: &id, ..Gateway::default() };
     let sides = (operation, pair);
@@ -214,7 +220,7 @@ async fn exchange(
         outgoing::write(services, route, upstream.1, sides, &translated.record, &gateway, &steps)?;
     outgoing::keep_bytes(route, upstream.1, head, bytes, &mut request);
     trace::pass(&head.headers, &mut request.headers);
-    let sent = send::send(services, upstream, request, call, deadline).await;
+    let sent = visit.send(request).await;
     match judge(&services.plan.vocabulary, route, upstream.1, target, &translated.record, sent) {
         Verdict::Yes { record, unreadable } => Ok((record, unreadable)),
         Verdict::Stopped(stop) => Err(*stop),
@@ -249,50 +255,6 @@ pub(super) fn write(
     write_answer(operation, sources, wanted).map_err(|refusal| {
         Stop::new(Fault::OutcomeUnknown)
             .caused(format!("the answer cannot be written: {}", refusal.reason))
+            .at(Translation::WriteAnswer)
     })
-}
-
-impl CallRecord {
-    /// The record of a call that has just come in.
-    pub fn begun(call: CallId) -> Self {
-        Self {
-            call,
-            began: Instant::now(),
-            route: None,
-            consumer: None,
-            operation: None,
-            line: None,
-            status: 0,
-            outcome: Outcome::No,
-            fault: None,
-            cause: None,
-            credential_refused: false,
-            unreadable: 0,
-            dropped: Vec::new(),
-            duration: std::time::Duration::ZERO,
-        }
-    }
-
-    fn close(&mut self, response: &Response<Full<Bytes>>, outcome: Outcome) {
-        self.status = response.status().as_u16();
-        self.outcome = outcome;
-        self.duration = self.began.elapsed();
-    }
-
-    /// Closes the record of a call whose client went away before its answer, or that panicked.
-    pub fn abandon(&mut self) {
-        self.status = CLIENT_CLOSED_REQUEST;
-        self.cause = Some("the call ended before its answer".into());
-        self.duration = self.began.elapsed();
-    }
-
-    /// True if the call ended without an answer.
-    pub fn is_abandoned(&self) -> bool {
-        self.status == CLIENT_CLOSED_REQUEST
-    }
-
-    /// True once the call was answered.
-    pub fn is_closed(&self) -> bool {
-        self.status != 0
-    }
 }

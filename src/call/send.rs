@@ -5,13 +5,13 @@ use tokio::time::Instant;
 
 use crate::call::judge::stop_of_error;
 use crate::call::outgoing::sources;
-use crate::call::{Services, Stop};
+use crate::call::{Services, Stop, Translation};
 use crate::ident::CallId;
 use crate::mapping::model::{Operation, Step};
 use crate::mapping::run::{Gateway, Outgoing, read_step, write_step};
 use crate::plan::Upstream;
 use crate::upstream::endpoints::Seen;
-use crate::upstream::{Answered, ReplyBody, Request, SendError};
+use crate::upstream::{Answered, ReplyBody, Request, SendError, Spent};
 use crate::value::{Fault, Record};
 
 /// RFC 9110 section 7.6.3.
@@ -19,73 +19,83 @@ pub(super) const VIA_LATIMER: &str = "1.1 latimer";
 /// The call's id, towards both sides.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Sends a request.
-pub(super) async fn send<'s>(
-    services: &'s Services,
-    upstream: (usize, &Upstream),
-    outgoing: Outgoing,
-    call: CallId,
-    deadline: Instant,
-) -> Result<Answered<'s>, SendError> {
-    let Outgoing { method, target, headers, body, .. } = outgoing;
-    let target = match upstream.1.url.base_path.as_str() {
-        "" => target,
-        base => format!("{base}{target}"),
-    };
-    let request = Request { method, target, headers, body, call };
-    services.upstreams[upstream.0].send(&request, deadline).await
+/// One call at its upstream.
+#[derive(Debug)]
+pub(super) struct Visit<'s, 'r> {
+    pub(super) services: &'s Services,
+    /// With its index in the plan.
+    pub(super) upstream: (usize, &'s Upstream),
+    pub(super) call: CallId,
+    pub(super) deadline: Instant,
+    /// What it costs, for the record.
+    pub(super) spent: &'r mut Spent,
 }
 
-/// Runs the look-ups that the operation has before its call. They read, so a failure says no.
-pub(super) async fn look_up(
-    services: &Services,
-    upstream: (usize, &Upstream),
-    operation: &Operation,
-    record: &Record<'_>,
-    call: CallId,
-    deadline: Instant,
-) -> Result<Vec<Vec<String>>, Stop> {
-    let mut found: Vec<Vec<String>> = Vec::new();
-    for step in &operation.steps {
-        let values =
-            look_up_one(services, upstream, (operation, step), record, &found, call, deadline)
-                .await?;
-        found.push(values);
+impl<'s> Visit<'s, '_> {
+    /// Sends a request.
+    pub(super) async fn send(&mut self, outgoing: Outgoing) -> Result<Answered<'s>, SendError> {
+        let (index, planned) = self.upstream;
+        let Outgoing { method, target, headers, body, .. } = outgoing;
+        let target = match planned.url.base_path.as_str() {
+            "" => target,
+            base => format!("{base}{target}"),
+        };
+        let request = Request { method, target, headers, body, call: self.call };
+        self.services.upstreams[index].send(&request, self.deadline, self.spent).await
     }
-    Ok(found)
-}
 
-async fn look_up_one(
-    services: &Services,
-    upstream: (usize, &Upstream),
-    (operation, step): (&Operation, &Step),
-    record: &Record<'_>,
-    found: &[Vec<String>],
-    call: CallId,
-    deadline: Instant,
-) -> Result<Vec<String>, Stop> {
-    let gateway = Gateway::default();
-    let sources = sources(services, upstream.1, record, &gateway, found);
-    let outgoing = write_step(operation, step, sources)?;
-    let failed = |cause: String| Stop::new(Fault::UpstreamFailed).caused(cause);
-    let sent = send(services, upstream, outgoing, call, deadline).await;
-    let mut answered = sent.map_err(|error| match stop_of_error(&error) {
-        // A look-up changes nothing, so that nobody need be in doubt.
-        Stop { fault: Fault::OutcomeUnknown, cause, .. } => {
-            Stop { cause, ..Stop::new(Fault::UpstreamTimeout) }
+    /// Runs the look-ups that the operation has before its call. They read, so a failure says no.
+    pub(super) async fn look_up(
+        &mut self,
+        operation: &Operation,
+        record: &Record<'_>,
+    ) -> Result<Vec<Vec<String>>, Stop> {
+        let mut found: Vec<Vec<String>> = Vec::new();
+        for step in &operation.steps {
+            let values = self.look_up_one((operation, step), record, &found).await?;
+            found.push(values);
         }
-        stop => stop,
-    })?;
-    let whole = matches!(answered.reply.body, ReplyBody::Whole(_));
-    answered.saw(if whole { Seen::Answered } else { Seen::Lost });
-    let reply = answered.reply;
-    let status = reply.head.status;
-    if status == http::StatusCode::NOT_FOUND {
-        return Err(Stop::new(Fault::NotFound).caused("the look-up answered 404"));
+        Ok(found)
     }
-    match reply.body {
-        ReplyBody::Whole(body) if status.is_success() => Ok(read_step(step, &body, sources)?),
-        ReplyBody::Whole(_) => Err(failed(format!("the look-up answered {status}"))),
-        ReplyBody::Broken(_) => Err(failed("the look-up's answer did not come whole".to_owned())),
+
+    async fn look_up_one(
+        &mut self,
+        (operation, step): (&Operation, &Step),
+        record: &Record<'_>,
+        found: &[Vec<String>],
+    ) -> Result<Vec<String>, Stop> {
+        let gateway = Gateway::default();
+        let sources = sources(self.services, self.upstream.1, record, &gateway, found);
+        let outgoing = write_step(operation, step, sources)
+            .map_err(|refusal| Stop::from(refusal).at(Translation::WriteRequest))?;
+        let failed = |cause: String| Stop::new(Fault::UpstreamFailed).caused(cause);
+        let sent = self.send(outgoing).await;
+        let mut answered = sent.map_err(|error| match stop_of_error(&error) {
+            // A look-up changes nothing, so that nobody need be in doubt.
+            Stop { fault: Fault::OutcomeUnknown, cause, .. } => {
+                Stop { cause, ..Stop::new(Fault::UpstreamTimeout) }
+            }
+            stop => stop,
+        })?;
+        let whole = matches!(answered.reply.body, ReplyBody::Whole(_));
+        answered.saw(if whole { Seen::Answered } else { Seen::Lost });
+        let reply = answered.reply;
+        let status = reply.head.status;
+        if status == http::StatusCode::NOT_FOUND {
+            return Err(Stop::new(Fault::NotFound).caused("the look-up answered 404"));
+        }
+        match reply.body {
+            ReplyBody::Whole(body) if status.is_success() => {
+                read_step(step, &body, sources).map_err(|refusal| match refusal.fault {
+                    Fault::UpstreamFailed => Stop::from(refusal).at(Translation::ReadAnswer),
+                    // It was read, and what is looked for is not there.
+                    _ => refusal.into(),
+                })
+            }
+            ReplyBody::Whole(_) => Err(failed(format!("the look-up answered {status}"))),
+            ReplyBody::Broken(_) => {
+                Err(failed("the look-up's answer did not come whole".to_owned()))
+            }
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! The trace that a call belongs to, which goes on to the upstream (W3C Trace Context).
 
+use std::fmt;
+
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -7,12 +9,38 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// Lengths of version, trace, parent and flags.
 const PARTS: [usize; 4] = [2, 32, 16, 2];
 
+/// The id of a trace: 32 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct TraceId([u8; 32]);
+
 /// Hands the client's trace on, if it has one and in the form that the page gives.
 pub(super) fn pass(from: &HeaderMap, to: &mut HeaderMap) {
-    let mut values = from.get_all(&TRACEPARENT).iter();
-    let (Some(value), None) = (values.next(), values.next()) else { return };
-    if is_trace(value) {
+    if let Some(value) = trace(from) {
         to.insert(TRACEPARENT, value.clone());
+    }
+}
+
+/// The id of the client's trace, if it has one and in the form that the page gives.
+pub(super) fn id(from: &HeaderMap) -> Option<TraceId> {
+    let digits = trace(from)?.as_bytes().get(3..35)?;
+    digits.try_into().ok().map(TraceId)
+}
+
+fn trace(from: &HeaderMap) -> Option<&HeaderValue> {
+    let mut values = from.get_all(&TRACEPARENT).iter();
+    let (value, None) = (values.next()?, values.next()) else { return None };
+    is_trace(value).then_some(value)
+}
+
+impl fmt::Display for TraceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(std::str::from_utf8(&self.0).map_err(|_| fmt::Error)?)
+    }
+}
+
+impl fmt::Debug for TraceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -46,6 +74,8 @@ mod tests {
     #[test]
     fn a_trace_passes_and_nothing_else() {
         assert_eq!(passed(&[SAMPLE])[TRACEPARENT], SAMPLE);
+        let id = id(&passed(&[SAMPLE])).map(|id| id.to_string());
+        assert_eq!(id.as_deref(), Some("0af7651916cd43dd8448eb211c80319c"));
         let more = format!("{SAMPLE}-x");
         let loud = SAMPLE.to_uppercase();
         let later = SAMPLE.replacen("00", "ff", 1);

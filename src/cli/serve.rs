@@ -39,7 +39,6 @@ impl Serve {
             let (count, path) = (warnings.len(), self.config.display());
             tell(&format!("warnings: {count}; `latimer check --config {path}` shows them\n"));
         }
-        telemetry::start(&config.log);
         // While there is one thread.
         let sockets = match Sockets::take() {
             Ok(sockets) => sockets,
@@ -48,11 +47,16 @@ impl Serve {
                 return COULD_NOT_TELL;
             }
         };
+        if let Err(error) = telemetry::start(&config.log) {
+            tell(&format!("cannot start the log: {error}\n"));
+            return COULD_NOT_TELL;
+        }
         let runtime = match runtime() {
             Ok(runtime) => runtime,
             Err(code) => return code,
         };
         let code = runtime.block_on(serve(sockets, &config, plan));
+        telemetry::end();
         // A name that is still being looked up holds nobody up.
         runtime.shutdown_background();
         code

@@ -89,7 +89,7 @@ impl Drop for Told {
             self.record.abandon();
         }
         telemetry::log_call(&self.shared.services.plan, &self.record);
-        self.shared.services.metrics.count(&self.record);
+        self.shared.services.tally.count(&self.record);
     }
 }
 

@@ -154,7 +154,7 @@ async fn serve(
 
 fn take(shared: &Arc<Shared>, arrival: Arrival, connections: &mut JoinSet<()>) {
     let open = Open { shared: Arc::clone(shared), _permit: arrival.permit };
-    let metered = shared.services.metrics.connection();
+    let metered = shared.services.tally.connection();
     connections.spawn(async move {
         connection::serve(arrival.stream, &open.shared).await;
         drop(metered);

@@ -25,6 +25,7 @@ pub struct Budget {
     retries: Window,
     /// Two that ask at once must not both get the last one.
     withdrawing: Mutex<()>,
+    taken: AtomicU64,
     refused: AtomicU64,
 }
 
@@ -36,6 +37,7 @@ impl Budget {
             calls: Window::new(bounds::RETRY_WINDOW, now),
             retries: Window::new(bounds::RETRY_WINDOW, now),
             withdrawing: Mutex::new(()),
+            taken: AtomicU64::new(0),
             refused: AtomicU64::new(0),
         }
     }
@@ -53,10 +55,16 @@ impl Budget {
         let allowed = self.retries.sum(now) < share + beside;
         if allowed {
             self.retries.add(now);
+            self.taken.fetch_add(1, Ordering::Relaxed);
         } else {
             self.refused.fetch_add(1, Ordering::Relaxed);
         }
         allowed
+    }
+
+    /// Further tries that were taken, since it was made.
+    pub fn taken(&self) -> u64 {
+        self.taken.load(Ordering::Relaxed)
     }
 
     /// Tries that were not allowed, since it was made.
@@ -86,7 +94,7 @@ mod tests {
     fn without_calls_there_is_what_stands_beside() {
         let (budget, start) = budget(20, 10);
         assert_eq!(withdrawn(&budget, start), 100, "10 a second, over 10 seconds");
-        assert_eq!(budget.refused(), 1);
+        assert_eq!((budget.taken(), budget.refused()), (100, 1));
         let later = start + bounds::RETRY_WINDOW;
         assert_eq!(withdrawn(&budget, later), 100, "and again when they are forgotten");
     }

@@ -19,6 +19,7 @@ use tower::{BoxError, Service, ServiceExt, service_fn};
 
 use crate::alarm::Alarm;
 use crate::tls;
+use crate::upstream::meter::Open;
 use crate::upstream::reply::{self, BrokenBody, Head, Progress, Reply, ReplyBody};
 use crate::upstream::wire::Wire;
 use crate::upstream::{SendError, Settings};
@@ -45,6 +46,8 @@ pub(super) struct Connection {
     answered: bool,
     /// When it was opened.
     pub(super) opened: Instant,
+    /// Counts it, if it is one of a pool.
+    pub(super) counted: Option<Open>,
 }
 
 /// An answer; the connection with it if it can take another request.
@@ -94,6 +97,7 @@ impl Connection {
             answers: 0,
             answered: false,
             opened: Instant::now(),
+            counted: None,
         }
     }
 

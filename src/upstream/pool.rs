@@ -5,13 +5,14 @@
 //! untouched request goes to a fresh one, once. If the other side closes it while our bytes are on their
 //! way, nobody knows.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::Method;
 use tokio::time::Instant;
 
 use crate::bounds;
 use crate::upstream::connection::{self, Connection, Exchanged, Failure, Unanswered};
+use crate::upstream::meter::Meter;
 use crate::upstream::request::{Preamble, Request};
 use crate::upstream::{Reply, SendError, Settings};
 
@@ -21,6 +22,7 @@ pub(super) struct Pool {
     pub(super) settings: Settings,
     pub(super) preamble: Preamble,
     idle: Mutex<Vec<Idle>>,
+    meter: Arc<Meter>,
 }
 
 #[derive(Debug)]
@@ -31,12 +33,12 @@ pub(super) struct Idle {
 
 impl Pool {
     /// No connections yet.
-    pub(super) fn new(settings: Settings) -> Self {
+    pub(super) fn new(settings: Settings, meter: Arc<Meter>) -> Self {
         let preamble = Preamble::new(&settings.authority);
-        Self { settings, preamble, idle: Mutex::new(Vec::new()) }
+        Self { settings, preamble, idle: Mutex::new(Vec::new()), meter }
     }
 
-    /// Sends a request and reads the answer, all within the deadline.
+    /// Sends a request and reads the answer, all within the deadline; tells when it was there.
     ///
     /// If the future is dropped the connection is closed with it.
     ///
@@ -47,7 +49,7 @@ impl Pool {
         request: &Request,
         now: Instant,
         deadline: Instant,
-    ) -> Result<Reply, SendError> {
+    ) -> Result<(Reply, Instant), SendError> {
         let message = request.encode(&self.preamble);
         if let Some(kept) = self.checkout(now) {
             let exchanged = self.exchange(kept, &message, &request.method, deadline).await;
@@ -57,7 +59,8 @@ impl Pool {
                 done => return self.finish(done),
             }
         }
-        let fresh = connection::connect(&self.settings, deadline).await?;
+        let mut fresh = connection::connect(&self.settings, deadline).await?;
+        fresh.counted = Some(self.meter.open());
         self.finish(self.exchange(fresh, &message, &request.method, deadline).await)
     }
 
@@ -72,13 +75,14 @@ impl Pool {
     }
 
     /// Keeps the connection, if it can be, and says what came of the request.
-    fn finish(&self, exchanged: Exchanged) -> Result<Reply, SendError> {
+    fn finish(&self, exchanged: Exchanged) -> Result<(Reply, Instant), SendError> {
         match exchanged {
             Ok((reply, connection)) => {
+                let now = Instant::now();
                 if let Some(connection) = connection {
-                    self.keep(connection);
+                    self.keep(connection, now);
                 }
-                Ok(reply)
+                Ok((reply, now))
             }
             Err(Unanswered::NothingSent(Failure::Deadline)) => Err(SendError::TimedOutBeforeSend),
             Err(Unanswered::NothingSent(failure)) => {
@@ -95,17 +99,26 @@ impl Pool {
     /// nobody else looks at them.
     pub(super) fn sweep(&self) {
         let now = Instant::now();
-        self.idle().retain(|kept| self.is_good(kept, now));
+        let mut idle = self.idle();
+        idle.retain(|kept| self.is_good(kept, now));
+        self.meter.note_idle(idle.len());
     }
 
     /// The newest connection that is still good.
     pub(super) fn checkout(&self, now: Instant) -> Option<Connection> {
         loop {
-            let kept = self.idle().pop()?;
+            let kept = self.pop()?;
             if self.is_good(&kept, now) {
                 return Some(kept.connection);
             }
         }
+    }
+
+    fn pop(&self) -> Option<Idle> {
+        let mut idle = self.idle();
+        let kept = idle.pop();
+        self.meter.note_idle(idle.len());
+        kept
     }
 
     fn is_good(&self, kept: &Idle, now: Instant) -> bool {
@@ -115,10 +128,11 @@ impl Pool {
             && kept.connection.is_silent(idle)
     }
 
-    fn keep(&self, connection: Connection) {
+    fn keep(&self, connection: Connection, since: Instant) {
         let mut idle = self.idle();
         if idle.len() < self.settings.idle_max {
-            idle.push(Idle { connection, since: Instant::now() });
+            idle.push(Idle { connection, since });
+            self.meter.note_idle(idle.len());
         }
     }
 

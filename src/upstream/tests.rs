@@ -61,7 +61,7 @@ async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> bool {
 }
 
 fn upstream(host: &str, port: u16) -> Arc<Pool> {
-    Arc::new(Pool::new(settings(host, port)))
+    Arc::new(Pool::new(settings(host, port), Arc::default()))
 }
 
 fn settings(host: &str, port: u16) -> Settings {
@@ -85,7 +85,8 @@ fn request() -> Request {
 
 async fn send(upstream: &Pool, millis: u64) -> Result<Reply, SendError> {
     let now = Instant::now();
-    upstream.send(&request(), now, now + Duration::from_millis(millis)).await
+    let sent = upstream.send(&request(), now, now + Duration::from_millis(millis)).await;
+    sent.map(|(reply, _)| reply)
 }
 
 #[tokio::test]
@@ -201,7 +202,7 @@ async fn callers_in_parallel_use_a_connection_each() {
     const CALLERS: usize = 8;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let settings = upstream("127.0.0.1", listener.local_addr().unwrap().port()).settings.clone();
-    let upstream = Arc::new(Pool::new(Settings { idle_max: CALLERS, ..settings }));
+    let upstream = Arc::new(Pool::new(Settings { idle_max: CALLERS, ..settings }, Arc::default()));
     let opened = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&opened);
     let server = tokio::spawn(async move {
@@ -310,7 +311,8 @@ async fn an_answer_may_come_before_the_request_has_left() {
         stream
     });
     let large = Request { method: Method::POST, body: vec![b'x'; 32 << 20], ..request() };
-    let reply = upstream.send(&large, Instant::now(), Instant::now() + 5 * SECOND).await.unwrap();
+    let (reply, _) =
+        upstream.send(&large, Instant::now(), Instant::now() + 5 * SECOND).await.unwrap();
     assert_eq!(reply.head.status, 413);
     assert!(matches!(reply.body, ReplyBody::Whole(bytes) if bytes == "no"));
     assert_eq!(upstream.idle().len(), 0, "half a request stands on it");

@@ -131,7 +131,7 @@ async fn every_fault_of_every_upstream_in_the_words_of_every_client() {
         }
     }
     assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.join("\n"));
-    check_log(&gateway.stop().await, refused_credentials);
+    check_log(&gateway.terminate().await, refused_credentials);
 }
 
 /// Faults that no upstream can be understood to say, because what is seen is another's too.

@@ -118,7 +118,7 @@ async fn line_and_body_pass_byte_for_byte_and_nothing_else_crosses() {
     assert_eq!(fixed, ["1.1 latimer", "Tue, 16 Jul 2013 20:42:52 GMT", "18"]);
     assert_eq!(got.header("x-request-id").unwrap().len(), 32);
 
-    check_log(&gateway.stop().await);
+    check_log(&gateway.terminate().await);
 }
 
 /// A call that no mapping knows has no operation, and its path could hold anything.
@@ -475,7 +475,7 @@ async fn that_our_credential_is_refused_is_told_to_the_operator_and_not_to_the_c
         assert_eq!(fault, (Some("upstream_failed"), Some("no")), "{vendor}: {got:?}");
         assert_eq!(got.header("www-authenticate"), None, "{vendor}");
         assert!(!got.body.contains(body), "{vendor}: {got:?}");
-        let log = gateway.stop().await.join("\n");
+        let log = gateway.terminate().await.join("\n");
         assert!(log.contains("the upstream refused our credential"), "{vendor}: {log}");
     }
 }

@@ -26,6 +26,7 @@ pub(crate) struct Gateway {
 
     /// Goes away with the last gateway that has it.
     _home: Arc<Home>,
+    hang: tokio::sync::watch::Sender<bool>,
     reading: tokio::task::JoinHandle<()>,
     log: tokio::sync::watch::Receiver<Vec<String>>,
     child: Child,
@@ -88,14 +89,15 @@ impl Gateway {
             pair.unwrap_or_else(|| panic!("no {key} in {ready}")).to_owned()
         };
         let (address, admin) = (value("listen="), value("admin="));
-        // The log has to be read on, or the program would wait for it.
         let (logging, log) = tokio::sync::watch::channel(seen);
+        let (hang, mut hanging) = tokio::sync::watch::channel(false);
         let reading = tokio::spawn(async move {
             while let Ok(Some(line)) = lines.next_line().await {
                 logging.send_modify(|log| log.push(line));
+                let _ = hanging.wait_for(|hangs| !hangs).await;
             }
         });
-        Self { address, admin, _home: Arc::clone(home), reading, log, child }
+        Self { address, admin, _home: Arc::clone(home), reading, hang, log, child }
     }
 
     /// Sends a request on a connection of its own and reads the answer.
@@ -127,6 +129,11 @@ impl Gateway {
         assert!(logged.is_ok_and(|seen| seen.is_ok()), "it is logged in time: {text}");
     }
 
+    /// Reads no more of the log, and leaves the pipe to it open.
+    pub(crate) fn stop_reading(&self) {
+        self.hang.send(true).unwrap();
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.id().expect("it runs")
     }
@@ -142,6 +149,7 @@ impl Gateway {
     pub(crate) async fn ended(mut self) -> (Option<i32>, Vec<String>) {
         let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
         let code = ended.expect("it ends in time").unwrap().code();
+        let _ = self.hang.send(false);
         self.reading.await.unwrap();
         (code, self.log.borrow().clone())
     }
@@ -154,12 +162,12 @@ impl Gateway {
         log
     }
 
-    /// Ends the program and waits for it; gives what it logged.
-    pub(crate) async fn stop(mut self) -> Vec<String> {
+    /// Ends the program at once and waits for it. Whoever wants to read its log lets it terminate.
+    pub(crate) async fn stop(mut self) {
         let _ = self.child.start_kill();
         let _ = self.child.wait().await;
+        let _ = self.hang.send(false);
         self.reading.await.unwrap();
-        self.log.borrow().clone()
     }
 }
 

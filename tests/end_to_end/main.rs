@@ -12,6 +12,7 @@ mod forward;
 mod handed;
 mod harness;
 mod limits;
+mod log;
 mod metrics;
 mod new_operation;
 mod outside;

@@ -89,7 +89,7 @@ async fn only_what_belongs_crosses_and_no_secret_is_logged() {
     assert_eq!(names, wanted);
 
     let call_id = got.header("x-request-id").unwrap().to_owned();
-    check_log(&gateway.stop().await, &call_id, &ours);
+    check_log(&gateway.terminate().await, &call_id, &ours);
     simulator.stop().await;
 }
 

@@ -6,6 +6,7 @@ use latimer::sim::Vendor;
 use tokio::net::TcpListener;
 
 use crate::harness::{Answer, Gateway, KEY, simulator};
+use crate::metrics::shows;
 use crate::scripted::{Act, Scripted, message};
 
 const CASE: &str = r#"{"context":{},"case":{"id":100001,"status":"resolved"}}"#;
@@ -48,6 +49,10 @@ async fn a_call_goes_to_the_endpoint_that_is_there() {
         for _ in 0..6 {
             let got = open(&gateway).await;
             assert_eq!(told(&got), YES, "{balance}: {got:?}");
+        }
+        if balance == "failover" {
+            // Five failures open the first one's breaker, and the last call does not try it.
+            shows(&gateway, "latimer_upstream_retries_total{upstream=\"desk\"} 5").await;
         }
         gateway.stop().await;
     }
@@ -115,9 +120,10 @@ async fn a_vendors_own_no_opens_nothing() {
 /// Past either cap a call is refused at once, in the client's own shape, and nothing is sent.
 #[tokio::test]
 async fn past_a_cap_nobody_waits() {
-    for (bounds, upstream) in
-        [("bounds: {concurrency_max: 1}\n", ""), ("", "    concurrency_max: 1\n")]
-    {
+    for (bounds, upstream, counted) in [
+        ("bounds: {concurrency_max: 1}\n", "", "latimer_sheds_total 20"),
+        ("", "    concurrency_max: 1\n", "latimer_upstream_sheds_total{upstream=\"desk\"} 20"),
+    ] {
         let scripted = Scripted::start(Act::Wait).await;
         let gateway = gateway(bounds, &format!("    url: {}\n{upstream}", scripted.url)).await;
         let shed = async {
@@ -131,6 +137,9 @@ async fn past_a_cap_nobody_waits() {
             for _ in 0..20 {
                 refused.push(open(&gateway).await);
             }
+            shows(&gateway, counted).await;
+            shows(&gateway, "latimer_requests_in_flight 1").await;
+            shows(&gateway, "latimer_upstream_requests_in_flight{upstream=\"desk\"} 1").await;
             refused
         };
         let (_, refused) = tokio::join!(open(&gateway), shed);

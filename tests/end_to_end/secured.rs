@@ -266,7 +266,7 @@ async fn an_upstream_that_cannot_be_believed_gets_nothing() {
         let gateway = start("127.0.0.1:0", &text.replace("localhost", host)).await;
         refused(&gateway).await;
         assert_eq!((terminator.handshakes(), simulator.log().len()), (0, 0), "{wanted}");
-        let log = gateway.stop().await;
+        let log = gateway.terminate().await;
         assert!(log.iter().any(|line| line.contains(wanted)), "{wanted}: {log:#?}");
         simulator.stop().await;
     }
@@ -443,7 +443,7 @@ async fn a_new_certificate_is_taken_up_while_serving() {
         assert_eq!(shown().await, after);
     })
     .await;
-    let log = gateway.stop().await;
+    let log = gateway.terminate().await;
     let told = |text: &str| log.iter().filter(|line| line.contains(text)).count();
     assert_eq!(told("the certificate was replaced"), 1, "{log:#?}");
     assert_eq!(told("there is no certificate in the file"), 1, "{log:#?}");

@@ -126,12 +126,19 @@ impl Url {
 
     /// Host and port as the `Host` header and a connection want them; the scheme's own port is left out.
     pub fn authority_text(&self) -> String {
-        let host =
-            if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
         match (self.scheme, self.port) {
-            (Scheme::Http, 80) | (Scheme::Https, 443) => host,
-            (Scheme::Http | Scheme::Https, port) => format!("{host}:{port}"),
+            (Scheme::Http, 80) | (Scheme::Https, 443) => self.bracketed_host(),
+            (Scheme::Http | Scheme::Https, _) => self.host_and_port(),
         }
+    }
+
+    /// Host and port, as logs and metrics name an endpoint.
+    pub fn host_and_port(&self) -> String {
+        format!("{}:{}", self.bracketed_host(), self.port)
+    }
+
+    fn bracketed_host(&self) -> String {
+        if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() }
     }
 }
 

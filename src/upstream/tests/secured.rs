@@ -13,7 +13,7 @@ type Secured = ServerStream<TcpStream>;
 fn secured(stage: &Stage, roots: &str, port: u16) -> Arc<Pool> {
     let settings = upstream("127.0.0.1", port).settings.clone();
     let tls = Some(stage.client(roots, HOST, None));
-    Arc::new(Pool::new(Settings { tls, connect_timeout: SECOND, ..settings }))
+    Arc::new(Pool::new(Settings { tls, connect_timeout: SECOND, ..settings }, Arc::default()))
 }
 
 /// Plays its part on each connection that shakes hands; tells how many did.
@@ -135,7 +135,7 @@ async fn an_upstream_that_refuses_our_certificate_has_taken_nothing() {
         let port = listener.local_addr().unwrap().port();
         let settings = secured(&stage, "ours.pem", port).settings.clone();
         let client = Some(stage.client("ours.pem", HOST, shown));
-        let upstream = Arc::new(Pool::new(Settings { tls: client, ..settings }));
+        let upstream = Arc::new(Pool::new(Settings { tls: client, ..settings }, Arc::default()));
         let refusing = async {
             let (stream, _) = listener.accept().await.unwrap();
             // Held open, for a reset could overtake what is said.
@@ -161,7 +161,7 @@ async fn a_handshake_has_the_time_of_a_connection() {
     let deaf = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let settings = secured(&stage, "ours.pem", deaf.local_addr().unwrap().port()).settings.clone();
     let connect_timeout = Duration::from_millis(100);
-    let upstream = Arc::new(Pool::new(Settings { connect_timeout, ..settings }));
+    let upstream = Arc::new(Pool::new(Settings { connect_timeout, ..settings }, Arc::default()));
     let sent = send(&upstream, 5_000).await;
     assert!(matches!(sent, Err(SendError::Unreachable { .. })), "{sent:?}");
     assert_eq!(send(&upstream, 50).await.unwrap_err(), SendError::TimedOutBeforeSend);
@@ -230,7 +230,7 @@ async fn a_large_request_arrives_whole() {
     let large = Request { method: Method::POST, body, ..request() };
     let calling = async {
         let now = Instant::now();
-        let reply = upstream.send(&large, now, now + 10 * SECOND).await.unwrap();
+        let (reply, _) = upstream.send(&large, now, now + 10 * SECOND).await.unwrap();
         assert_eq!(reply.head.status, 200);
         assert_eq!(upstream.idle().len(), 1, "it is kept");
         upstream.idle().clear();

@@ -21,7 +21,8 @@ fn failover() -> Resilience {
 }
 
 async fn call(upstream: &Upstream) -> Result<u16, SendError> {
-    let mut answered = upstream.send(&request(), Instant::now() + 5 * SECOND).await?;
+    let mut answered =
+        upstream.send(&request(), Instant::now() + 5 * SECOND, &mut Spent::default()).await?;
     answered.saw(Seen::Answered);
     Ok(answered.reply.head.status.as_u16())
 }
@@ -135,7 +136,7 @@ async fn a_target_that_is_no_path_goes_nowhere() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let upstream = over(&[listener.local_addr().unwrap().port()], Resilience::default());
     let sly = Request { target: "/x HTTP/1.1\r\nHost: other\r\n\r\n".to_owned(), ..request() };
-    let sent = upstream.send(&sly, Instant::now() + SECOND).await;
+    let sent = upstream.send(&sly, Instant::now() + SECOND, &mut Spent::default()).await;
     assert!(matches!(sent, Err(SendError::Unreachable { .. })), "{sent:?}");
     let connected = tokio::time::timeout(Duration::from_millis(50), listener.accept()).await;
     assert!(connected.is_err());
