@@ -139,6 +139,8 @@ pub struct Stop {
     pub retry_after: Option<u64>,
     /// The methods that the path has.
     pub allow: String,
+    /// True if it is a content coding that is not read; the answer names those that are.
+    pub unread_coding: bool,
     /// True if the request's body was left unread, so that the connection cannot go on.
     pub close: bool,
 }
@@ -166,6 +168,7 @@ impl Stop {
             credential_refused: false,
             retry_after: None,
             allow: String::new(),
+            unread_coding: false,
             close: false,
         }
     }

@@ -201,7 +201,14 @@ pub(super) fn judge(
         // Where it points to is a place of the upstream's, and the client must not go there.
         return Err(stop(fault, said("this is not passed on")));
     }
-    if is_our_credential(responder, caller, &reply.head, body)? {
+    // The body passes as it is, and is read without its codings.
+    let decoded =
+        reply.decoded(responder.services.plan.upstreams[responder.route.upstream].reply_bytes_max);
+    let plain = match &decoded {
+        Some(ReplyBody::Whole(plain)) => plain,
+        Some(ReplyBody::Broken(_)) | None => body,
+    };
+    if is_our_credential(responder, caller, &reply.head, plain)? {
         let refused = Stop::new(Fault::UpstreamFailed).caused(said("unauthenticated"));
         return Err(Stop { credential_refused: true, ..refused });
     }

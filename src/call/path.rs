@@ -14,6 +14,7 @@ use crate::call::{
     CallLine, CallRecord, Outcome, Services, Stop, admit, body, decode, forward, outgoing, send,
     trace,
 };
+use crate::codec::coding::Codings;
 use crate::ident::CallId;
 use crate::mapping::model::Operation;
 use crate::mapping::run::{
@@ -111,6 +112,11 @@ where
         }
     };
     let bounds = &services.plan.bounds;
+    // What is not looked into keeps its codings.
+    let codings = match &way {
+        Way::Mapped(_) => body::codings(&head.headers)?,
+        Way::Unmapped(_) => Codings::default(),
+    };
     let bytes = body::read_body(
         &head.headers,
         incoming,
@@ -119,6 +125,7 @@ where
         deadline,
     )
     .await?;
+    let bytes = body::decode(&codings, bytes, bounds.body_bytes_max)?;
     // From here on something may have been sent, so a call that is not closed is one nobody knows of.
     record.outcome = Outcome::Unknown;
     match way {

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, VIA};
+use http::header::{ACCEPT_ENCODING, CONNECTION, CONTENT_TYPE, RETRY_AFTER, VIA};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::Full;
@@ -11,6 +11,7 @@ use http_body_util::Full;
 use crate::bounds;
 use crate::call::send::{REQUEST_ID, VIA_LATIMER};
 use crate::call::{Outcome, Services, Stop};
+use crate::codec::coding;
 use crate::config::{Limit, Messages};
 use crate::ident::CallId;
 use crate::limit::Decision;
@@ -91,6 +92,10 @@ impl Responder<'_> {
         put(headers, FAULT, stop.fault.name());
         if let Some(seconds) = stop.retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if stop.unread_coding {
+            // RFC 9110 section 15.5.16.
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(coding::ACCEPTED));
         }
         if stop.close {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));

@@ -78,7 +78,8 @@ async fn look_up_one(
     })?;
     let whole = matches!(answered.reply.body, ReplyBody::Whole(_));
     answered.saw(if whole { Seen::Answered } else { Seen::Lost });
-    let reply = answered.reply;
+    let mut reply = answered.reply;
+    reply.decode(upstream.1.reply_bytes_max);
     let status = reply.head.status;
     if status == http::StatusCode::NOT_FOUND {
         return Err(Stop::new(Fault::NotFound).caused("the look-up answered 404"));
