@@ -213,7 +213,8 @@ async fn exchange(
     let target = &upstream.mapping.operations[pair.upstream];
     let upstream = (route.upstream, upstream);
     let steps =
-        send::look_up(services, upstream, target, &translated.record, call, deadline).await?;
+        send::look_up(services, upstream, target, &translated.record, (call, head), deadline)
+            .await?;
     let id = call.digits();
     let gateway = Gateway { call: &id, ..Gateway::default() };
     let sides = (operation, pair);

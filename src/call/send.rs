@@ -1,11 +1,12 @@
 //! Sending a request to the upstream, and the look-ups before it.
 
 use http::header::HeaderName;
+use http::request::Parts;
 use tokio::time::Instant;
 
 use crate::call::judge::stop_of_error;
 use crate::call::outgoing::sources;
-use crate::call::{Services, Stop};
+use crate::call::{Services, Stop, trace};
 use crate::ident::CallId;
 use crate::mapping::model::{Operation, Step};
 use crate::mapping::run::{Gateway, Outgoing, read_step, write_step};
@@ -42,14 +43,21 @@ pub(super) async fn look_up(
     upstream: (usize, &Upstream),
     operation: &Operation,
     record: &Record<'_>,
-    call: CallId,
+    (call, head): (CallId, &Parts),
     deadline: Instant,
 ) -> Result<Vec<Vec<String>>, Stop> {
     let mut found: Vec<Vec<String>> = Vec::new();
     for step in &operation.steps {
-        let values =
-            look_up_one(services, upstream, (operation, step), record, &found, call, deadline)
-                .await?;
+        let values = look_up_one(
+            services,
+            upstream,
+            (operation, step),
+            record,
+            &found,
+            (call, head),
+            deadline,
+        )
+        .await?;
         found.push(values);
     }
     Ok(found)
@@ -61,12 +69,13 @@ async fn look_up_one(
     (operation, step): (&Operation, &Step),
     record: &Record<'_>,
     found: &[Vec<String>],
-    call: CallId,
+    (call, head): (CallId, &Parts),
     deadline: Instant,
 ) -> Result<Vec<String>, Stop> {
     let gateway = Gateway::default();
     let sources = sources(services, upstream.1, record, &gateway, found);
-    let outgoing = write_step(operation, step, sources)?;
+    let mut outgoing = write_step(operation, step, sources)?;
+    trace::pass(&head.headers, &mut outgoing.headers);
     let failed = |cause: String| Stop::new(Fault::UpstreamFailed).caused(cause);
     let sent = send(services, upstream, outgoing, call, deadline).await;
     let mut answered = sent.map_err(|error| match stop_of_error(&error) {

@@ -9,6 +9,8 @@ use crate::ident::CallId;
 const AGENT: &str = concat!("latimer/", env!("CARGO_PKG_VERSION"));
 /// RFC 9110 section 7.6.3.
 const VIA_LATIMER: &str = "1.1 latimer";
+/// W3C Trace Context.
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// A request for an upstream.
 #[derive(Clone, Debug)]
@@ -17,7 +19,7 @@ pub struct Request {
     pub method: Method,
     /// Path and query, the upstream's base path included.
     pub target: String,
-    /// What is sent besides what every request of ours has.
+    /// What is sent besides what every request of ours has. Without a `traceparent` here one is made.
     pub headers: HeaderMap,
     /// The body.
     pub body: Vec<u8>,
@@ -51,7 +53,7 @@ impl Request {
 
     /// The whole message in one piece, so that it leaves in one write.
     pub(super) fn encode(&self, preamble: &Preamble) -> Vec<u8> {
-        const MARKS: usize = 160;
+        const MARKS: usize = 240;
         let size = self.target.len() + preamble.0.len() + self.body.len() + MARKS;
         let mut bytes = Vec::with_capacity(size + 48 * self.headers.len());
         bytes.extend_from_slice(self.method.as_str().as_bytes());
@@ -60,6 +62,9 @@ impl Request {
         bytes.extend_from_slice(preamble.0.as_bytes());
         bytes.extend_from_slice(self.call.digits().as_bytes());
         bytes.extend_from_slice(b"\r\n");
+        if !self.headers.contains_key(TRACEPARENT) {
+            self.write_trace(&mut bytes);
+        }
         for (name, value) in &self.headers {
             if !is_ours(name) {
                 bytes.extend_from_slice(name.as_str().as_bytes());
@@ -76,6 +81,18 @@ impl Request {
         bytes.extend_from_slice(b"\r\n");
         bytes.extend_from_slice(&self.body);
         bytes
+    }
+}
+
+impl Request {
+    /// A trace that begins here (W3C Trace Context, section 3.2): the call's id, a parent that no other
+    /// request has, and not sampled, since nobody has asked for it.
+    fn write_trace(&self, bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(b"traceparent: 00-");
+        bytes.extend_from_slice(self.call.digits().as_bytes());
+        bytes.push(b'-');
+        bytes.extend_from_slice(&CallId::random().digits().as_bytes()[..16]);
+        bytes.extend_from_slice(b"-00\r\n");
     }
 }
 
@@ -119,6 +136,7 @@ mod tests {
         headers.insert("transfer-encoding", HeaderValue::from_static("chunked"));
         headers.insert("host", HeaderValue::from_static("elsewhere"));
         headers.insert("x-request-id", HeaderValue::from_static("another"));
+        headers.insert("traceparent", HeaderValue::from_static("00-client-01"));
         let (target, body) = (target.to_owned(), body.as_bytes().to_vec());
         Request { method, target, headers, body, call: CallId::random() }
     }
@@ -130,11 +148,33 @@ mod tests {
         let wanted = format!(
             "PUT /api/v4/cases/10/transitions?touchpoint=web HTTP/1.1\r\nhost: desk:7004\r\n\
              user-agent: latimer/{}\r\nvia: 1.1 latimer\r\nx-request-id: {}\r\n\
-             thalamus-token: t\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{{}}",
+             thalamus-token: t\r\ncontent-type: application/json\r\ntraceparent: 00-client-01\r\n\
+             content-length: 2\r\n\r\n{{}}",
             env!("CARGO_PKG_VERSION"),
             request.call
         );
         assert_eq!(text, wanted);
+    }
+
+    #[test]
+    fn a_request_without_a_trace_begins_one() {
+        let mut request = request(Method::GET, "/", "");
+        request.headers.remove("traceparent");
+        let trace = || {
+            let text = String::from_utf8(request.encode(&Preamble::new("h"))).unwrap();
+            let mut lines = text.lines().filter_map(|line| line.strip_prefix("traceparent: "));
+            let trace = lines.next().unwrap().to_owned();
+            assert!(lines.next().is_none(), "{text}");
+            trace
+        };
+        let (first, second) = (trace(), trace());
+        let wanted = format!("00-{}-", request.call);
+        for trace in [&first, &second] {
+            assert!(trace.starts_with(&wanted) && trace.ends_with("-00"), "{trace}");
+            let parent = &trace[36..52];
+            assert!(trace.len() == 55 && parent.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        }
+        assert_ne!(first, second, "every request is a parent of its own");
     }
 
     #[test]
