@@ -17,6 +17,7 @@ mod body;
 mod decode;
 mod explain;
 mod forward;
+mod hop;
 mod judge;
 mod metrics;
 mod outgoing;

@@ -21,7 +21,7 @@ pub(super) use path::{Unmapped, take};
 use crate::call::admit::Caller;
 use crate::call::judge::{fault_of_status, seen_of_body, stop_of_error, why_broken};
 use crate::call::respond::{Learned, Responder, outcome_of};
-use crate::call::{Outcome, Services, Stop, admit, outgoing, send, trace};
+use crate::call::{Outcome, Services, Stop, admit, hop, outgoing, send, trace};
 use crate::mapping::model::Operation;
 use crate::mapping::run::{
     AnswerHead, Gateway, Outgoing, Reading, WrittenAnswer, read_answer, read_secrets,
@@ -149,6 +149,9 @@ fn counterpart<'u>(
 }
 
 fn pass(name: &HeaderName, from: &HeaderMap, to: &mut HeaderMap) {
+    if hop::ends_here(from, name) {
+        return;
+    }
     for value in from.get_all(name) {
         to.append(name.clone(), value.clone());
     }

@@ -9,6 +9,8 @@ use std::borrow::Cow;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::call::hop;
+
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
@@ -24,7 +26,7 @@ const STATE_BYTES_MAX: usize = 512;
 pub(super) fn pass(from: &HeaderMap, to: &mut HeaderMap) {
     let mut values = from.get_all(&TRACEPARENT).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return };
-    let Some(trace) = trace(value) else { return };
+    let Some(trace) = trace(value).filter(|_| !hop::ends_here(from, &TRACEPARENT)) else { return };
     to.insert(TRACEPARENT, trace);
     let states: Vec<&str> =
         from.get_all(&TRACESTATE).iter().map(|value| value.to_str().unwrap_or("\0")).collect();
@@ -34,6 +36,7 @@ pub(super) fn pass(from: &HeaderMap, to: &mut HeaderMap) {
         several => Cow::Owned(several.join(",")),
     };
     if is_state(&state)
+        && !hop::ends_here(from, &TRACESTATE)
         && let Ok(state) = HeaderValue::from_str(&state)
     {
         to.insert(TRACESTATE, state);
