@@ -110,6 +110,8 @@ pub struct CallRecord {
     pub dropped: Vec<String>,
     /// How long it took.
     pub duration: Duration,
+    /// Whether a byte of its request to the upstream may have left; look-ups apart.
+    pub departure: upstream::Departure,
 }
 
 /// What a call's path is to the client's mapping.

@@ -32,7 +32,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 pub use reply::{BrokenBody, Reply, ReplyBody};
-pub use request::Request;
+pub use request::{Departure, Request};
 pub use watch::watch;
 
 use crate::config::Resilience;

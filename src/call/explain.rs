@@ -17,7 +17,7 @@ use crate::mapping::run::{
     render_content, write_fault,
 };
 use crate::plan::{Pair, Route};
-use crate::upstream::{Reply, ReplyBody};
+use crate::upstream::{Departure, Reply, ReplyBody};
 use crate::value::{Record, Value};
 
 /// One stage, with what it came to.
@@ -322,8 +322,8 @@ impl Explainer<'_> {
     }
 
     fn responder(&self) -> Responder<'_> {
-        let call = CallId::random();
-        Responder { services: self.services, route: self.route, head: self.head, call }
+        let (call, departure) = (CallId::random(), Departure::default());
+        Responder { services: self.services, route: self.route, head: self.head, call, departure }
     }
 
     /// What the client would be told.

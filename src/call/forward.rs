@@ -165,10 +165,11 @@ pub(super) async fn forward(
     deadline: Instant,
     learned: &Learned,
 ) -> Result<Forwarded, Stop> {
-    let Responder { services, route, head, call } = *responder;
+    let Responder { services, route, head, call, .. } = *responder;
     let request = write(services, route, (unmapped, caller), head, body)?;
     let upstream = (route.upstream, &services.plan.upstreams[route.upstream]);
-    let sent = send::send(services, upstream, request, call, deadline).await;
+    let from = (call, responder.departure.clone());
+    let sent = send::send(services, upstream, request, from, deadline).await;
     judge(responder, caller, sent, learned)
 }
 

@@ -21,12 +21,14 @@ use crate::mapping::run::{
     Gateway, RequestParts, Sources, WrittenAnswer, acceptable, preferred, write_answer,
 };
 use crate::plan::{Pair, Target};
+use crate::upstream::Departure;
 use crate::value::{Fault, Record, Value};
 
 /// Answers one request, and fills in its record.
 ///
-/// The record is the caller's, so that it has something to tell of a call whose client goes away: then
-/// this future is dropped, and the outcome is what it was when that happened.
+/// The record is the caller's, so that it has something to tell of a call that is given up: then this future
+/// is dropped, and the outcome is what it was when that happened. Its `departure` tells whether the future
+/// may be dropped, or has to be seen through because a byte of the request may have left.
 pub async fn handle<B>(
     services: &Services,
     request: Request<B>,
@@ -47,7 +49,8 @@ where
     let route = &services.plan.routes[matched.route];
     record.route = Some(matched.route);
     let mut learned = Learned::default();
-    let responder = Responder { services, route, head: &head, call };
+    let departure = record.departure.clone();
+    let responder = Responder { services, route, head: &head, call, departure };
     let went = go(&responder, matched, body, &mut learned, record).await;
     let (response, outcome) = match went {
         Ok(Went::Translated(answer)) => (responder.yes(answer, &learned), Outcome::Yes),
@@ -206,7 +209,7 @@ async fn exchange(
     deadline: Instant,
     learned: &mut Learned,
 ) -> Result<(Record<'static>, u32), Stop> {
-    let Responder { services, route, head, call } = *responder;
+    let Responder { services, route, head, call, .. } = *responder;
     let translated = outgoing::translate(services, route, pair, operation, record)?;
     learned.dropped = translated.dropped;
     let upstream = &services.plan.upstreams[route.upstream];
@@ -222,7 +225,8 @@ async fn exchange(
         outgoing::write(services, route, upstream.1, sides, &translated.record, &gateway, &steps)?;
     outgoing::keep_bytes(route, upstream.1, head, bytes, &mut request);
     trace::pass(&head.headers, &mut request.headers);
-    let sent = send::send(services, upstream, request, call, deadline).await;
+    let from = (call, responder.departure.clone());
+    let sent = send::send(services, upstream, request, from, deadline).await;
     match judge(&services.plan.vocabulary, route, upstream.1, target, &translated.record, sent) {
         Verdict::Yes { record, unreadable } => Ok((record, unreadable)),
         Verdict::Stopped(stop) => Err(*stop),
@@ -238,7 +242,7 @@ pub(super) fn write(
     mut answer: Record<'static>,
     learned: &Learned,
 ) -> Result<WrittenAnswer, Stop> {
-    let Responder { services, route, head, call } = *responder;
+    let Responder { services, route, head, call, .. } = *responder;
     if !route.same_vendor {
         answer.drop_raw();
     }
@@ -278,6 +282,7 @@ impl CallRecord {
             unreadable: 0,
             dropped: Vec::new(),
             duration: std::time::Duration::ZERO,
+            departure: Departure::default(),
         }
     }
 
@@ -287,8 +292,12 @@ impl CallRecord {
         self.duration = self.began.elapsed();
     }
 
-    /// Closes the record of a call whose client went away before its answer, or that panicked.
+    /// Closes the record of a call that was given up before its answer: its client went away and nothing
+    /// of it had left, the gateway ended, or it panicked.
     pub fn abandon(&mut self) {
+        if self.departure.has_left() == Some(false) {
+            self.outcome = Outcome::No;
+        }
         self.status = CLIENT_CLOSED_REQUEST;
         self.cause = Some("the call ended before its answer".into());
         self.duration = self.began.elapsed();

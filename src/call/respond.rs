@@ -20,6 +20,7 @@ use crate::mapping::run::{
     FaultText, Gateway, RequestParts, Settings, Sources, WrittenAnswer, limit_headers, write_fault,
 };
 use crate::plan::Route;
+use crate::upstream::Departure;
 use crate::value::{Fault, Record};
 
 const OUTCOME: HeaderName = HeaderName::from_static("x-latimer-outcome");
@@ -32,6 +33,7 @@ pub(super) struct Responder<'a> {
     pub(super) route: &'a Route,
     pub(super) head: &'a Parts,
     pub(super) call: CallId,
+    pub(super) departure: Departure,
 }
 
 /// What was learned of a call by the time it is answered.

@@ -12,7 +12,7 @@ use crate::mapping::model::{Operation, Step};
 use crate::mapping::run::{Gateway, Outgoing, read_step, write_step};
 use crate::plan::Upstream;
 use crate::upstream::endpoints::Seen;
-use crate::upstream::{Answered, ReplyBody, Request, SendError};
+use crate::upstream::{Answered, Departure, ReplyBody, Request, SendError};
 use crate::value::{Fault, Record};
 
 /// RFC 9110 section 7.6.3.
@@ -25,7 +25,7 @@ pub(super) async fn send<'s>(
     services: &'s Services,
     upstream: (usize, &Upstream),
     outgoing: Outgoing,
-    call: CallId,
+    (call, departure): (CallId, Departure),
     deadline: Instant,
 ) -> Result<Answered<'s>, SendError> {
     let Outgoing { method, target, headers, body, .. } = outgoing;
@@ -33,7 +33,7 @@ pub(super) async fn send<'s>(
         "" => target,
         base => format!("{base}{target}"),
     };
-    let request = Request { method, target, headers, body, call };
+    let request = Request { method, target, headers, body, call, departure };
     services.upstreams[upstream.0].send(&request, deadline).await
 }
 
@@ -77,7 +77,9 @@ async fn look_up_one(
     let mut outgoing = write_step(operation, step, sources)?;
     trace::pass(&head.headers, &mut outgoing.headers);
     let failed = |cause: String| Stop::new(Fault::UpstreamFailed).caused(cause);
-    let sent = send(services, upstream, outgoing, call, deadline).await;
+    // What has left of a look-up is nothing to wait for.
+    let from = (call, Departure::default());
+    let sent = send(services, upstream, outgoing, from, deadline).await;
     let mut answered = sent.map_err(|error| match stop_of_error(&error) {
         // A look-up changes nothing, so that nobody need be in doubt.
         Stop { fault: Fault::OutcomeUnknown, cause, .. } => {

@@ -1,5 +1,8 @@
 //! A request as the bytes of HTTP/1.1 (RFC 9112 sections 3 to 6).
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, USER_AGENT, VIA};
 use http::{HeaderMap, HeaderName, Method};
 
@@ -25,7 +28,14 @@ pub struct Request {
     pub body: Vec<u8>,
     /// The call's id, which goes along.
     pub call: CallId,
+    /// Who is told once a byte of it may have left.
+    pub departure: Departure,
 }
+
+/// Whether a byte of a request may have left, for those who cannot ask the call itself: it knows, but while
+/// it runs it has no time to answer. By default nobody asks.
+#[derive(Clone, Debug, Default)]
+pub struct Departure(Option<Arc<AtomicBool>>);
 
 /// What every request to one upstream has, written once.
 #[derive(Clone, Debug)]
@@ -38,6 +48,34 @@ impl Preamble {
             " HTTP/1.1\r\nhost: {authority}\r\nuser-agent: {AGENT}\r\nvia: {VIA_LATIMER}\r\n\
              x-request-id: "
         ))
+    }
+}
+
+impl Departure {
+    /// One that somebody asks.
+    pub fn watched() -> Self {
+        Self(Some(Arc::default()))
+    }
+
+    /// Nothing has left of the request that comes next.
+    pub fn reset(&self) {
+        self.set(false);
+    }
+
+    /// A byte may have left.
+    pub fn leave(&self) {
+        self.set(true);
+    }
+
+    /// True if a byte may have left; `None` if nobody was to be told.
+    pub fn has_left(&self) -> Option<bool> {
+        self.0.as_ref().map(|left| left.load(Ordering::Relaxed))
+    }
+
+    fn set(&self, left: bool) {
+        if let Some(flag) = &self.0 {
+            flag.store(left, Ordering::Relaxed);
+        }
     }
 }
 
@@ -138,7 +176,8 @@ mod tests {
         headers.insert("x-request-id", HeaderValue::from_static("another"));
         headers.insert("traceparent", HeaderValue::from_static("00-client-01"));
         let (target, body) = (target.to_owned(), body.as_bytes().to_vec());
-        Request { method, target, headers, body, call: CallId::random() }
+        let (call, departure) = (CallId::random(), Departure::default());
+        Request { method, target, headers, body, call, departure }
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod coded;
 mod connections;
 mod faults;
 mod forward;
+mod gone;
 mod harness;
 mod http;
 mod limits;
