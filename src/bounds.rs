@@ -5,12 +5,16 @@
 
 use std::time::Duration;
 
-/// A mapping or configuration file.
-pub const FILE_BYTES_MAX: usize = 1024 * 1024;
+/// A mapping file.
+pub const MAPPING_BYTES_MAX: usize = 1024 * 1024;
+/// A configuration file: 100,000 consumers have some 10 MiB.
+pub const CONFIGURATION_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Nesting of a mapping or configuration file.
 pub const FILE_DEPTH_MAX: usize = 64;
-/// Entries of a mapping or configuration file.
-pub const FILE_NODES_MAX: usize = 200_000;
+/// Entries of a mapping file.
+pub const MAPPING_NODES_MAX: usize = 200_000;
+/// Entries of a configuration file.
+pub const CONFIGURATION_NODES_MAX: usize = 4_000_000;
 
 /// A file that holds a secret.
 pub const SECRET_BYTES_MAX: usize = 64 * 1024;
@@ -63,8 +67,16 @@ pub const DEADLINE: Duration = Duration::from_secs(30);
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Time for calls in flight when the gateway stops.
 pub const DRAIN: Duration = Duration::from_secs(20);
+/// Time for workers to let go of what is cut off when the gateway is told to stop at once.
+pub const CUT_OFF: Duration = Duration::from_secs(1);
+/// Sockets that a service manager hands over: one for clients, one for the operator.
+pub const HANDED_SOCKETS_MAX: usize = 2;
+/// Time for the service manager to take a word of ours.
+pub const NOTIFY_TIMEOUT: Duration = Duration::from_secs(1);
 /// Calls in flight.
 pub const CONCURRENCY_MAX: usize = 10_000;
+/// Connections that wait to be accepted; the system's own limit may be lower.
+pub const BACKLOG: i32 = 4096;
 /// Connections of clients, idle ones too.
 pub const CONNECTIONS_MAX: usize = 50_000;
 /// URLs of one upstream: those that a call has tried are kept as the bits of one number.
