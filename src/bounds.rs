@@ -37,6 +37,8 @@ pub const XML_NODES_MAX: u32 = 10_000;
 pub const JSONPATH_BYTES_MAX: usize = 64 * 1024;
 /// A client's body, unless `bounds.body_bytes_max` says otherwise.
 pub const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Content codings of one body, one around the other.
+pub const CODINGS_MAX: usize = 4;
 /// A client's request head, unless `bounds.head_bytes_max` says otherwise.
 pub const HEAD_BYTES_MAX: usize = 32 * 1024;
 /// An upstream's answer, unless `reply_bytes_max` says otherwise.

@@ -17,6 +17,7 @@ mod body;
 mod decode;
 mod explain;
 mod forward;
+mod hop;
 mod judge;
 mod metrics;
 mod outgoing;
@@ -98,6 +99,8 @@ pub struct Stop {
     pub retry_after: Option<u64>,
     /// The methods that the path has.
     pub allow: String,
+    /// True if it is a content coding that is not read; the answer names those that are.
+    pub unread_coding: bool,
     /// True if the request's body was left unread, so that the connection cannot go on.
     pub close: bool,
 }
@@ -126,6 +129,7 @@ impl Stop {
             translation: None,
             retry_after: None,
             allow: String::new(),
+            unread_coding: false,
             close: false,
         }
     }

@@ -35,7 +35,7 @@ use tokio::time::Instant;
 
 pub use meter::Connections;
 pub use reply::{BrokenBody, Reply, ReplyBody};
-pub use request::Request;
+pub use request::{Departure, Request};
 pub use spent::Spent;
 pub use watch::watch;
 

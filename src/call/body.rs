@@ -1,4 +1,4 @@
-//! Reading a client's body, within its bounds.
+//! Reading a client's body, within its bounds, and taking its content codings off.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -13,7 +13,34 @@ use http_body_util::BodyExt;
 use tokio::time::Instant;
 
 use crate::call::Stop;
+use crate::codec::coding::{Codings, Undecoded};
 use crate::value::Fault;
+
+/// The codings of the body (RFC 9110 section 8.4), which are looked at before it is read.
+pub(super) fn codings(headers: &HeaderMap) -> Result<Codings, Stop> {
+    if !headers.contains_key(CONTENT_ENCODING) {
+        return Ok(Codings::default());
+    }
+    let values = headers.get_all(CONTENT_ENCODING).iter();
+    Codings::read(values.map(http::HeaderValue::as_bytes)).map_err(|_| {
+        let reason = "the body has a content coding that is not read";
+        let stop = Stop::because(Fault::UnsupportedMediaType, reason);
+        Stop { close: true, unread_coding: true, ..stop }
+    })
+}
+
+/// Takes the codings off a body that was read. What comes out is held to the size that came in.
+pub(super) fn decode(codings: &Codings, bytes: Bytes, bytes_max: usize) -> Result<Bytes, Stop> {
+    if codings.is_empty() || bytes.is_empty() {
+        return Ok(bytes);
+    }
+    codings.decode(&bytes, bytes_max).map(Bytes::from).map_err(|undecoded| match undecoded {
+        Undecoded::TooLarge => Stop::because(Fault::TooLarge, "the body is too large"),
+        Undecoded::Broken => {
+            Stop::because(Fault::InvalidRequest, "the body is not what its content coding says")
+        }
+    })
+}
 
 /// Reads the whole body.
 ///
@@ -30,10 +57,6 @@ where
     B::Error: std::fmt::Display,
 {
     let stop = |fault, reason: &'static str| Stop { close: true, ..Stop::because(fault, reason) };
-    let encoded = headers.get(CONTENT_ENCODING).is_some_and(|value| value != "identity");
-    if encoded {
-        return Err(stop(Fault::UnsupportedMediaType, "an encoded body is not read"));
-    }
     let too_large = || stop(Fault::TooLarge, "the body is too large");
     let announced =
         headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());

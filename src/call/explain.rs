@@ -9,7 +9,7 @@ use crate::call::forward::Unmapped;
 use crate::call::judge::{Verdict, judge};
 use crate::call::respond::{Learned, Responder, outcome_of};
 use crate::call::route::{Way, find_route};
-use crate::call::{Services, Stop, admit, decode, forward, outgoing, path, trace};
+use crate::call::{Services, Stop, admit, body, decode, forward, outgoing, path, trace};
 use crate::ident::CallId;
 use crate::mapping::model::{Named, Operation, Place};
 use crate::mapping::run::{
@@ -17,7 +17,7 @@ use crate::mapping::run::{
     render_content, write_fault,
 };
 use crate::plan::{Pair, Route};
-use crate::upstream::{Reply, ReplyBody};
+use crate::upstream::{Departure, Reply, ReplyBody};
 use crate::value::{Record, Value};
 
 /// One stage, with what it came to.
@@ -129,6 +129,10 @@ impl Explainer<'_> {
                 return self.forwarded(&unmapped, caller, body, reply, learned);
             }
         };
+        let codings = body::codings(&head.headers)?;
+        let bytes_max = services.plan.bounds.body_bytes_max;
+        let decoded = body::decode(&codings, bytes::Bytes::copy_from_slice(body), bytes_max)?;
+        let body = &decoded[..];
         let settings = route.settings_for(learned.consumer);
         let decoded = decode::decode(services, route, targets, head, body, settings)?;
         learned.operation = Some(decoded.operation);
@@ -249,11 +253,12 @@ impl Explainer<'_> {
         (operation, pair): (&Operation, &Pair),
         own: &Record<'_>,
         record: &Record<'_>,
-        reply: Reply,
+        mut reply: Reply,
         learned: &Learned,
     ) -> Result<(), Stop> {
         let (services, route) = (self.services, self.route);
         let upstream = &services.plan.upstreams[route.upstream];
+        reply.decode(upstream.reply_bytes_max);
         let target = &upstream.mapping.operations[pair.upstream];
         let row = self.fault_line(target, record, &reply);
         let status = reply.head.status.as_u16().to_string();
@@ -317,8 +322,8 @@ impl Explainer<'_> {
     }
 
     fn responder(&self) -> Responder<'_> {
-        let call = CallId::random();
-        Responder { services: self.services, route: self.route, head: self.head, call }
+        let (call, departure) = (CallId::random(), Departure::default());
+        Responder { services: self.services, route: self.route, head: self.head, call, departure }
     }
 
     /// What the client would be told.

@@ -22,7 +22,7 @@ use crate::call::admit::Caller;
 use crate::call::judge::{fault_of_status, seen_of_body, stop_of_error, why_broken};
 use crate::call::respond::{Learned, Responder, outcome_of};
 use crate::call::send::Visit;
-use crate::call::{CallRecord, Outcome, Services, Stop, admit, outgoing, trace};
+use crate::call::{CallRecord, Outcome, Services, Stop, admit, hop, outgoing, trace};
 use crate::mapping::model::Operation;
 use crate::mapping::run::{
     AnswerHead, Gateway, Outgoing, Reading, WrittenAnswer, read_answer, read_secrets,
@@ -150,6 +150,9 @@ fn counterpart<'u>(
 }
 
 fn pass(name: &HeaderName, from: &HeaderMap, to: &mut HeaderMap) {
+    if hop::ends_here(from, name) {
+        return;
+    }
     for value in from.get_all(name) {
         to.append(name.clone(), value.clone());
     }
@@ -164,11 +167,13 @@ pub(super) async fn forward(
     learned: &Learned,
     record: &mut CallRecord,
 ) -> Result<Forwarded, Stop> {
-    let Responder { services, route, head, call } = *responder;
+    let Responder { services, route, head, call, .. } = *responder;
     let request = write(services, route, (unmapped, caller), head, body)?;
     let upstream = (route.upstream, &services.plan.upstreams[route.upstream]);
+    let departure = responder.departure.clone();
     let spent = &mut record.spent;
-    let sent = Visit { services, upstream, call, deadline, spent }.send(request).await;
+    let mut visit = Visit { services, upstream, call, head, departure, deadline, spent };
+    let sent = visit.send(request).await;
     judge(responder, caller, sent, learned)
 }
 
@@ -204,7 +209,14 @@ pub(super) fn judge(
         // Where it points to is a place of the upstream's, and the client must not go there.
         return Err(stop(fault, said("this is not passed on")));
     }
-    if is_our_credential(responder, caller, &reply.head, body)? {
+    // The body passes as it is, and is read without its codings.
+    let decoded =
+        reply.decoded(responder.services.plan.upstreams[responder.route.upstream].reply_bytes_max);
+    let plain = match &decoded {
+        Some(ReplyBody::Whole(plain)) => plain,
+        Some(ReplyBody::Broken(_)) | None => body,
+    };
+    if is_our_credential(responder, caller, &reply.head, plain)? {
         let refused = Stop::new(Fault::UpstreamFailed).caused(said("unauthenticated"));
         return Err(Stop { credential_refused: true, ..refused });
     }

@@ -37,6 +37,7 @@ pub fn judge(
 ) -> Verdict {
     let verdict = match sent {
         Ok(mut answered) => {
+            answered.reply.decode(upstream.reply_bytes_max);
             let reply = &answered.reply;
             let (verdict, seen) =
                 judge_reply(vocabulary, route, upstream, operation, request, reply);
@@ -83,7 +84,9 @@ fn whole_seconds(time: Duration) -> u64 {
 /// What an answer says of the endpoint that it came from.
 pub(super) fn seen_of_body(body: &ReplyBody) -> Seen {
     match body {
-        ReplyBody::Whole(_) | ReplyBody::Broken(BrokenBody::TooLarge) => Seen::Answered,
+        ReplyBody::Whole(_) | ReplyBody::Broken(BrokenBody::TooLarge | BrokenBody::Undecodable) => {
+            Seen::Answered
+        }
         ReplyBody::Broken(BrokenBody::TimedOut) => Seen::Late,
         ReplyBody::Broken(BrokenBody::Truncated | BrokenBody::Malformed) => Seen::Lost,
     }
@@ -152,6 +155,9 @@ pub(super) fn why_broken(broken: BrokenBody) -> &'static str {
         BrokenBody::TooLarge => "the answer's body is over the cap",
         BrokenBody::Malformed => "where the answer's body ends cannot be told",
         BrokenBody::TimedOut => "the answer's body did not come in time",
+        BrokenBody::Undecodable => {
+            "the answer's body is not what a content coding that is read says"
+        }
     }
 }
 

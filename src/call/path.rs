@@ -15,6 +15,7 @@ use crate::call::{
     CallLine, CallRecord, Outcome, Services, Stop, Translation, admit, body, decode, forward,
     outgoing, trace,
 };
+use crate::codec::coding::Codings;
 use crate::mapping::model::Operation;
 use crate::mapping::run::{
     Gateway, RequestParts, Sources, WrittenAnswer, acceptable, preferred, write_answer,
@@ -25,8 +26,9 @@ use crate::value::{Fault, Record, Value};
 
 /// Answers one request, and fills in its record.
 ///
-/// The record is the caller's, so that it has something to tell of a call whose client goes away: then
-/// this future is dropped, and the outcome is what it was when that happened.
+/// The record is the caller's, so that it has something to tell of a call that is given up: then this future
+/// is dropped, and the outcome is what it was when that happened. Its `departure` tells whether the future
+/// may be dropped, or has to be seen through because a byte of the request may have left.
 pub async fn handle<B>(
     services: &Services,
     request: Request<B>,
@@ -48,7 +50,8 @@ where
     let route = &services.plan.routes[matched.route];
     record.route = Some(matched.route);
     let mut learned = Learned::default();
-    let responder = Responder { services, route, head: &head, call };
+    let departure = record.departure.clone();
+    let responder = Responder { services, route, head: &head, call, departure };
     let went = go(&responder, matched, body, &mut learned, record).await;
     let (response, outcome) = match went {
         Ok(Went::Translated(answer)) => (responder.yes(answer, &learned), Outcome::Yes),
@@ -111,6 +114,11 @@ where
     record.decision = learned.decision;
     charged.map_err(|(stop, _)| stop)?;
     let bounds = &services.plan.bounds;
+    // What is not looked into keeps its codings.
+    let codings = match &way {
+        Way::Mapped(_) => body::codings(&head.headers)?,
+        Way::Unmapped(_) => Codings::default(),
+    };
     let bytes = body::read_body(
         &head.headers,
         incoming,
@@ -120,6 +128,7 @@ where
     )
     .await?;
     record.bytes_in = bytes.len() as u64;
+    let bytes = body::decode(&codings, bytes, bounds.body_bytes_max)?;
     // From here on something may have been sent, so a call that is not closed is one nobody knows of.
     record.outcome = Outcome::Unknown;
     match way {
@@ -205,13 +214,14 @@ async fn exchange(
     deadline: Instant,
     (learned, spent): (&mut Learned, &mut Spent),
 ) -> Result<(Record<'static>, u32), Stop> {
-    let Responder { services, route, head, call } = *responder;
+    let Responder { services, route, head, call, .. } = *responder;
     let translated = outgoing::translate(services, route, pair, operation, record)?;
     learned.dropped = translated.dropped;
     let upstream = &services.plan.upstreams[route.upstream];
     let target = &upstream.mapping.operations[pair.upstream];
     let upstream = (route.upstream, upstream);
-    let mut visit = Visit { services, upstream, call, deadline, spent };
+    let departure = responder.departure.clone();
+    let mut visit = Visit { services, upstream, call, head, departure, deadline, spent };
     let steps = visit.look_up(target, &translated.record).await?;
     let id = call.digits();
     let gateway = Gateway { call: &id, ..Gateway::default() };
@@ -236,7 +246,7 @@ pub(super) fn write(
     mut answer: Record<'static>,
     learned: &Learned,
 ) -> Result<WrittenAnswer, Stop> {
-    let Responder { services, route, head, call } = *responder;
+    let Responder { services, route, head, call, .. } = *responder;
     if !route.same_vendor {
         answer.drop_raw();
     }

@@ -13,7 +13,7 @@ use crate::call::Outcome;
 use crate::call::trace::TraceId;
 use crate::ident::CallId;
 use crate::limit::Decision;
-use crate::upstream::Spent;
+use crate::upstream::{Departure, Spent};
 use crate::value::Fault;
 
 /// What there is to say about a call, once: metrics and log are written from it.
@@ -55,7 +55,9 @@ pub struct CallRecord {
     pub duration: Duration,
     /// What of that was the upstream's.
     pub spent: Spent,
-    /// Bytes of the request's body, once it was read.
+    /// Whether a byte of its request to the upstream may have left; look-ups apart.
+    pub departure: Departure,
+    /// Bytes of the request's body as it came, once it was read.
     pub bytes_in: u64,
     /// Bytes of the answer's body.
     pub bytes_out: u64,
@@ -108,6 +110,7 @@ impl CallRecord {
             dropped: Vec::new(),
             duration: Duration::ZERO,
             spent: Spent::default(),
+            departure: Departure::default(),
             bytes_in: 0,
             bytes_out: 0,
         }
@@ -121,8 +124,12 @@ impl CallRecord {
         self.duration = self.began.elapsed();
     }
 
-    /// Closes the record of a call whose client went away before its answer, or that panicked.
+    /// Closes the record of a call that was given up before its answer: its client went away and nothing
+    /// of it had left, the gateway ended, or it panicked.
     pub fn abandon(&mut self) {
+        if self.departure.has_left() == Some(false) {
+            self.outcome = Outcome::No;
+        }
         let now = Instant::now();
         self.status = CLIENT_CLOSED_REQUEST;
         self.cause = Some("the call ended before its answer".into());

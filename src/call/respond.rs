@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, VIA};
+use http::header::{ACCEPT_ENCODING, CONNECTION, CONTENT_TYPE, RETRY_AFTER, VIA};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::Full;
@@ -11,6 +11,7 @@ use http_body_util::Full;
 use crate::bounds;
 use crate::call::send::{REQUEST_ID, VIA_LATIMER};
 use crate::call::{Outcome, Services, Stop};
+use crate::codec::coding;
 use crate::config::{Limit, Messages};
 use crate::ident::CallId;
 use crate::limit::Decision;
@@ -19,6 +20,7 @@ use crate::mapping::run::{
     FaultText, Gateway, RequestParts, Settings, Sources, WrittenAnswer, limit_headers, write_fault,
 };
 use crate::plan::Route;
+use crate::upstream::Departure;
 use crate::value::{Fault, Record};
 
 const OUTCOME: HeaderName = HeaderName::from_static("x-latimer-outcome");
@@ -31,6 +33,7 @@ pub(super) struct Responder<'a> {
     pub(super) route: &'a Route,
     pub(super) head: &'a Parts,
     pub(super) call: CallId,
+    pub(super) departure: Departure,
 }
 
 /// What was learned of a call by the time it is answered.
@@ -91,6 +94,10 @@ impl Responder<'_> {
         put(headers, FAULT, stop.fault.name());
         if let Some(seconds) = stop.retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if stop.unread_coding {
+            // RFC 9110 section 15.5.16.
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(coding::ACCEPTED));
         }
         if stop.close {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));

@@ -1,17 +1,18 @@
 //! Sending a request to the upstream, and the look-ups before it.
 
 use http::header::HeaderName;
+use http::request::Parts;
 use tokio::time::Instant;
 
 use crate::call::judge::stop_of_error;
 use crate::call::outgoing::sources;
-use crate::call::{Services, Stop, Translation};
+use crate::call::{Services, Stop, Translation, trace};
 use crate::ident::CallId;
 use crate::mapping::model::{Operation, Step};
 use crate::mapping::run::{Gateway, Outgoing, read_step, write_step};
 use crate::plan::Upstream;
 use crate::upstream::endpoints::Seen;
-use crate::upstream::{Answered, ReplyBody, Request, SendError, Spent};
+use crate::upstream::{Answered, Departure, ReplyBody, Request, SendError, Spent};
 use crate::value::{Fault, Record};
 
 /// RFC 9110 section 7.6.3.
@@ -26,21 +27,34 @@ pub(super) struct Visit<'s, 'r> {
     /// With its index in the plan.
     pub(super) upstream: (usize, &'s Upstream),
     pub(super) call: CallId,
+    /// The head of the client's request.
+    pub(super) head: &'s Parts,
+    /// Told once a byte of the call itself may have left; what has left of a look-up is nothing to wait for.
+    pub(super) departure: Departure,
     pub(super) deadline: Instant,
     /// What it costs, for the record.
     pub(super) spent: &'r mut Spent,
 }
 
 impl<'s> Visit<'s, '_> {
-    /// Sends a request.
+    /// Sends the call itself.
     pub(super) async fn send(&mut self, outgoing: Outgoing) -> Result<Answered<'s>, SendError> {
+        let departure = self.departure.clone();
+        self.send_watched(outgoing, departure).await
+    }
+
+    async fn send_watched(
+        &mut self,
+        outgoing: Outgoing,
+        departure: Departure,
+    ) -> Result<Answered<'s>, SendError> {
         let (index, planned) = self.upstream;
         let Outgoing { method, target, headers, body, .. } = outgoing;
         let target = match planned.url.base_path.as_str() {
             "" => target,
             base => format!("{base}{target}"),
         };
-        let request = Request { method, target, headers, body, call: self.call };
+        let request = Request { method, target, headers, body, call: self.call, departure };
         self.services.upstreams[index].send(&request, self.deadline, self.spent).await
     }
 
@@ -66,10 +80,11 @@ impl<'s> Visit<'s, '_> {
     ) -> Result<Vec<String>, Stop> {
         let gateway = Gateway::default();
         let sources = sources(self.services, self.upstream.1, record, &gateway, found);
-        let outgoing = write_step(operation, step, sources)
+        let mut outgoing = write_step(operation, step, sources)
             .map_err(|refusal| Stop::from(refusal).at(Translation::WriteRequest))?;
+        trace::pass(&self.head.headers, &mut outgoing.headers);
         let failed = |cause: String| Stop::new(Fault::UpstreamFailed).caused(cause);
-        let sent = self.send(outgoing).await;
+        let sent = self.send_watched(outgoing, Departure::default()).await;
         let mut answered = sent.map_err(|error| match stop_of_error(&error) {
             // A look-up changes nothing, so that nobody need be in doubt.
             Stop { fault: Fault::OutcomeUnknown, cause, .. } => {
@@ -79,7 +94,8 @@ impl<'s> Visit<'s, '_> {
         })?;
         let whole = matches!(answered.reply.body, ReplyBody::Whole(_));
         answered.saw(if whole { Seen::Answered } else { Seen::Lost });
-        let reply = answered.reply;
+        let mut reply = answered.reply;
+        reply.decode(self.upstream.1.reply_bytes_max);
         let status = reply.head.status;
         if status == http::StatusCode::NOT_FOUND {
             return Err(Stop::new(Fault::NotFound).caused("the look-up answered 404"));

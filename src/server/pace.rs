@@ -18,6 +18,7 @@ use tokio::time::Instant;
 
 use crate::alarm::Alarm;
 use crate::server::head::Scan;
+use crate::upstream::Departure;
 
 const TOO_SLOW: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
@@ -39,7 +40,7 @@ impl Stream for TcpStream {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Calling(Arc<Told>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Told {
     /// Odd while a call is being answered, and then it is the call that watches the time. Every begin
     /// and every end counts one, so that a call is noticed afterwards too.
@@ -48,6 +49,19 @@ struct Told {
     rests: AtomicBool,
     /// True if the head that came last has a length beside a transfer coding.
     conflicts: AtomicBool,
+    /// Whether the call's request to the upstream may have left.
+    departure: Departure,
+}
+
+impl Default for Told {
+    fn default() -> Self {
+        Self {
+            calls: AtomicU64::default(),
+            rests: AtomicBool::default(),
+            conflicts: AtomicBool::default(),
+            departure: Departure::watched(),
+        }
+    }
 }
 
 /// One call; over when it is dropped, as it is even by a panic.
@@ -118,6 +132,11 @@ impl Calling {
     /// True if the head that came last has a length beside a transfer coding.
     pub(super) fn conflicts(&self) -> bool {
         self.0.conflicts.load(Ordering::Relaxed)
+    }
+
+    /// Whether the request to the upstream of the call that began last may have left.
+    pub(super) fn departure(&self) -> &Departure {
+        &self.0.departure
     }
 
     fn set_rests(&self, rests: bool) {

@@ -5,24 +5,30 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::header::CONNECTION;
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
+use tokio::sync::mpsc;
 use tower::{Layer, Service, ServiceBuilder};
 
+use crate::bounds;
 use crate::call::{self, CallRecord};
 use crate::ident::CallId;
 use crate::server::head;
 use crate::server::pace::Calling;
 use crate::server::worker::Shared;
 use crate::telemetry;
+use crate::upstream::Departure;
 
-/// A call's answer, some time.
-pub(super) type Answering =
+/// Calls that may be on their way to a worker: as many as there are in flight where nothing else is said.
+const LEFT_MAX: usize = bounds::CONCURRENCY_MAX;
+
+/// A call on its way to its answer.
+pub(super) type Running =
     Pin<Box<dyn Future<Output = Result<Response<Full<Bytes>>, Infallible>> + Send>>;
 
 /// What hyper calls for each request of a connection.
@@ -32,6 +38,53 @@ pub(super) struct Rim {
     pub(super) calling: Calling,
 }
 
+/// Where a call goes that hyper gives up, if a byte of its request to the upstream may have left: a write
+/// has to be seen through though its client has gone. At the other end is its worker.
+#[derive(Clone, Debug)]
+pub(super) struct Left(mpsc::Sender<Running>);
+
+/// A call's answer, some time.
+///
+/// hyper does not look at a connection of HTTP/1 during a call and so sees every call through, but for one
+/// whose interim answer (100) cannot be written any more. That is its choice and may change, and the outcome
+/// of a write must not hang on it.
+pub(super) struct Answering {
+    running: Option<Running>,
+    departure: Departure,
+    left: Left,
+}
+
+impl Left {
+    /// Both ends.
+    pub(super) fn channel() -> (Self, mpsc::Receiver<Running>) {
+        let (left, taken) = mpsc::channel(LEFT_MAX);
+        (Self(left), taken)
+    }
+}
+
+impl Future for Answering {
+    type Output = Result<Response<Full<Bytes>>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(running) = &mut self.running else { return Poll::Pending };
+        let answer = ready!(running.as_mut().poll(context));
+        self.running = None;
+        Poll::Ready(answer)
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        if self.departure.has_left() == Some(true)
+            && let Some(running) = self.running.take()
+        {
+            // A worker that has ended, or is that far behind, sees nothing through: then the call is given
+            // up.
+            let _ = self.left.0.try_send(running);
+        }
+    }
+}
+
 impl hyper::service::Service<Request<Incoming>> for Rim {
     type Response = Response<Full<Bytes>>;
     type Error = Infallible;
@@ -39,12 +92,15 @@ impl hyper::service::Service<Request<Incoming>> for Rim {
 
     fn call(&self, request: Request<Incoming>) -> Answering {
         let Self { shared, calling } = self.clone();
+        let left = shared.left.clone();
+        let departure = calling.departure().clone();
+        departure.reset();
         // Outermost, so that a defect in any stage costs one call and not the connection's task.
         let mut service = ServiceBuilder::new().layer(CatchPanic).service_fn(
             move |request: Request<Incoming>| answer(Arc::clone(&shared), calling.clone(), request),
         );
         // On the heap, once: it is moved several times before it is first polled.
-        Box::pin(service.call(request))
+        Answering { running: Some(Box::pin(service.call(request))), departure, left }
     }
 }
 
@@ -60,7 +116,9 @@ async fn answer(
     if let Some(status) = head::refused(&request, shared.services.plan.bounds.head_bytes_max) {
         return Ok(bare(status));
     }
-    let mut told = Told { record: CallRecord::begun(CallId::random()), shared };
+    let mut record = CallRecord::begun(CallId::random());
+    record.departure = calling.departure().clone();
+    let mut told = Told { record, shared };
     let services = &told.shared.services;
     let mut response = call::handle(services, request, &mut told.record).await;
     if told.shared.stopping.load(Ordering::Relaxed) {
@@ -77,7 +135,7 @@ fn bare(status: StatusCode) -> Response<Full<Bytes>> {
     response
 }
 
-/// Tells of a call when it is over: also of one whose client went away, or that panicked.
+/// Tells of a call when it is over: also of one that was given up, or that panicked.
 struct Told {
     record: CallRecord,
     shared: Arc<Shared>,
@@ -158,9 +216,54 @@ fn panicked() -> Response<Full<Bytes>> {
 
 #[cfg(test)]
 mod tests {
+    use std::task::Waker;
+
     use tower::service_fn;
 
     use super::*;
+
+    /// A call that waits for a word, given up; gives what its worker was handed, and the word's sender.
+    fn given_up(has_left: bool) -> (mpsc::Receiver<Running>, tokio::sync::oneshot::Sender<u16>) {
+        let (left, taken) = Left::channel();
+        let (word, waiting) = tokio::sync::oneshot::channel();
+        let running: Running = Box::pin(async move {
+            let mut response = Response::new(Full::new(Bytes::new()));
+            *response.status_mut() = StatusCode::from_u16(waiting.await.unwrap()).unwrap();
+            Ok(response)
+        });
+        let departure = Departure::watched();
+        let mut answering = Answering { running: Some(running), departure, left };
+        let polled = Pin::new(&mut answering).poll(&mut Context::from_waker(Waker::noop()));
+        assert!(polled.is_pending());
+        if has_left {
+            answering.departure.leave();
+        }
+        drop(answering);
+        (taken, word)
+    }
+
+    #[tokio::test]
+    async fn a_call_that_has_left_goes_on_when_it_is_given_up_and_another_one_ends() {
+        let (mut taken, word) = given_up(true);
+        let running = taken.recv().await.unwrap();
+        word.send(201).unwrap();
+        assert_eq!(running.await.unwrap().status(), 201);
+
+        let (mut taken, word) = given_up(false);
+        assert!(word.is_closed(), "it can send nothing more");
+        assert!(taken.recv().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn an_answered_call_is_not_handed_on() {
+        let (left, mut taken) = Left::channel();
+        let departure = Departure::watched();
+        departure.leave();
+        let running: Running = Box::pin(async { Ok(bare(StatusCode::OK)) });
+        let answering = Answering { running: Some(running), departure, left };
+        assert_eq!(answering.await.unwrap().status(), 200);
+        assert!(taken.recv().await.is_none());
+    }
 
     #[tokio::test]
     async fn a_panic_is_answered_as_unknown() {

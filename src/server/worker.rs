@@ -13,6 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::bounds;
 use crate::call::Services;
+use crate::server::rim::{Left, Running};
 use crate::server::{Settings, Stop, connection};
 use crate::tls;
 
@@ -45,6 +46,8 @@ pub(super) struct Shared {
     pub(super) stopping: AtomicBool,
     /// Tells connections that wait for a request.
     pub(super) stop: watch::Sender<bool>,
+    /// Where calls go that have to be seen through without their connection.
+    pub(super) left: Left,
     /// Connections that were given to this worker and are still open.
     connections: Arc<AtomicUsize>,
 }
@@ -63,16 +66,18 @@ impl Worker {
         let (arrivals, arriving) = mpsc::channel(ARRIVALS_MAX);
         let (over, ended) = oneshot::channel();
         let connections = Arc::new(AtomicUsize::new(0));
+        let (left, leaving) = Left::channel();
         let shared = Arc::new(Shared {
             services,
             tls: settings.tls.clone(),
             stopping: AtomicBool::new(false),
             stop: watch::Sender::new(false),
+            left,
             connections: Arc::clone(&connections),
         });
         let thread =
             std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
-                runtime.block_on(serve(shared, arriving, stop, drain));
+                runtime.block_on(serve(shared, arriving, leaving, stop, drain));
                 // Whoever waits has gone if nobody hears it.
                 let _ = over.send(());
                 // A name that is still being looked up holds nobody up.
@@ -113,6 +118,7 @@ impl Worker {
 async fn serve(
     shared: Arc<Shared>,
     mut arrivals: mpsc::Receiver<Arrival>,
+    mut leaving: mpsc::Receiver<Running>,
     mut stop: Stop,
     drain: Duration,
 ) {
@@ -125,6 +131,7 @@ async fn serve(
                 Some(arrival) => take(&shared, arrival, &mut connections),
                 None => break,
             },
+            Some(running) = leaving.recv() => see_through(running, &mut connections),
             _ = connections.join_next(), if !connections.is_empty() => {}
             _ = sweeps.tick() => shared.services.sweep_upstreams(),
             _ = stop.drain.changed() => break,
@@ -136,10 +143,18 @@ async fn serve(
     let _ = shared.stop.send(true);
     // What was accepted before the stop has a right to its answer.
     let all = async {
-        while let Some(arrival) = arrivals.recv().await {
-            take(&shared, arrival, &mut connections);
+        let mut arriving = true;
+        // Whoever gives up a call has handed it on before he ends.
+        while arriving || !connections.is_empty() || !leaving.is_empty() {
+            tokio::select! {
+                arrived = arrivals.recv(), if arriving => match arrived {
+                    Some(arrival) => take(&shared, arrival, &mut connections),
+                    None => arriving = false,
+                },
+                Some(running) = leaving.recv() => see_through(running, &mut connections),
+                _ = connections.join_next(), if !connections.is_empty() => {}
+            }
         }
-        while connections.join_next().await.is_some() {}
     };
     let ended = tokio::select! {
         ended = tokio::time::timeout_at(deadline, all) => ended.map_err(|_| "the time to drain ended"),
@@ -150,6 +165,14 @@ async fn serve(
         let connections = connections.len();
         tracing::warn!(target: "latimer::server", connections, "what is still open is cut off: {why}");
     }
+}
+
+/// Lets a call go on whose connection is gone.
+fn see_through(running: Running, connections: &mut JoinSet<()>) {
+    connections.spawn(async move {
+        // Nobody is there to be answered, and the call itself tells what became of it.
+        let _ = running.await;
+    });
 }
 
 fn take(shared: &Arc<Shared>, arrival: Arrival, connections: &mut JoinSet<()>) {

@@ -21,6 +21,7 @@ use crate::alarm::Alarm;
 use crate::tls;
 use crate::upstream::meter::Open;
 use crate::upstream::reply::{self, BrokenBody, Head, Progress, Reply, ReplyBody};
+use crate::upstream::request::{Departure, Request};
 use crate::upstream::wire::Wire;
 use crate::upstream::{SendError, Settings};
 
@@ -78,6 +79,7 @@ pub(super) enum Failure {
 /// A request on its way out and an answer on its way in.
 struct Transfer<'m> {
     unsent: &'m [u8],
+    departure: &'m Departure,
     /// What the socket had taken before the request.
     before: u64,
     /// The socket has taken all that was given to it, and TLS keeps nothing back.
@@ -127,11 +129,11 @@ impl Connection {
         !self.answered && matches!(failure, Failure::Io(error) if tls::is_refusal(error))
     }
 
-    /// Sends a message and reads its answer.
+    /// Sends a request, as the bytes that it was written to, and reads its answer.
     pub(super) async fn exchange(
         mut self,
         message: &[u8],
-        method: &Method,
+        request: &Request,
         reply_bytes_max: usize,
         deadline: Instant,
     ) -> Exchanged {
@@ -139,9 +141,16 @@ impl Connection {
         // The last answer's bytes have been given up by now, mostly, and their place is used again.
         received.reserve(READ_BYTES);
         let before = self.wire.written();
-        let mut transfer =
-            Transfer { unsent: message, before, flushed: false, received, ended: false, deadline };
-        let mut head = match self.read_head(&mut transfer, method).await {
+        let mut transfer = Transfer {
+            unsent: message,
+            departure: &request.departure,
+            before,
+            flushed: false,
+            received,
+            ended: false,
+            deadline,
+        };
+        let mut head = match self.read_head(&mut transfer, &request.method).await {
             Ok(head) => head,
             Err(failure) if !self.has_sent(&transfer) || self.was_refused(&failure) => {
                 return Err(Unanswered::NothingSent(failure));
@@ -221,7 +230,11 @@ impl Connection {
         context: &mut Context<'_>,
         transfer: &mut Transfer<'_>,
     ) -> Poll<Result<(), Failure>> {
-        let refused = match self.poll_write(context, transfer) {
+        let wrote = self.poll_write(context, transfer);
+        if self.has_sent(transfer) {
+            transfer.departure.leave();
+        }
+        let refused = match wrote {
             Err(error) if !self.has_sent(transfer) => return Poll::Ready(Err(Failure::Io(error))),
             // Whoever refuses the rest of a request may have said why.
             wrote => wrote.err(),

@@ -7,7 +7,6 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use http::Method;
 use tokio::time::Instant;
 
 use crate::bounds;
@@ -52,7 +51,7 @@ impl Pool {
     ) -> Result<(Reply, Instant), SendError> {
         let message = request.encode(&self.preamble);
         if let Some(kept) = self.checkout(now) {
-            let exchanged = self.exchange(kept, &message, &request.method, deadline).await;
+            let exchanged = self.exchange(kept, &message, request, deadline).await;
             match exchanged {
                 // It ended before it was touched.
                 Err(Unanswered::NothingSent(Failure::Closed | Failure::Io(_))) => {}
@@ -61,17 +60,17 @@ impl Pool {
         }
         let mut fresh = connection::connect(&self.settings, deadline).await?;
         fresh.counted = Some(self.meter.open());
-        self.finish(self.exchange(fresh, &message, &request.method, deadline).await)
+        self.finish(self.exchange(fresh, &message, request, deadline).await)
     }
 
     pub(super) async fn exchange(
         &self,
         connection: Connection,
         message: &[u8],
-        method: &Method,
+        request: &Request,
         deadline: Instant,
     ) -> Exchanged {
-        connection.exchange(message, method, self.settings.reply_bytes_max, deadline).await
+        connection.exchange(message, request, self.settings.reply_bytes_max, deadline).await
     }
 
     /// Keeps the connection, if it can be, and says what came of the request.

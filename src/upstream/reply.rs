@@ -8,12 +8,13 @@ use std::fmt;
 use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::header::{CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version};
 use smallvec::SmallVec;
 
 use self::chunked::Chunked;
 use crate::bounds;
+use crate::codec::coding::{Codings, Undecoded};
 
 /// An answer with a full head.
 #[derive(Debug)]
@@ -44,6 +45,8 @@ pub enum BrokenBody {
     TimedOut,
     /// Where it ends cannot be told, or it is not framed as its head says.
     Malformed,
+    /// It has a content coding that is not read, or is not what its coding says.
+    Undecodable,
 }
 
 /// Why bytes are no head of an answer.
@@ -77,6 +80,36 @@ pub(super) enum Framing {
     ToEnd,
     /// Nobody can tell.
     Unclear,
+}
+
+impl Reply {
+    /// Takes the content codings off the body, which nobody asked for (RFC 9110 section 12.5.3: without an
+    /// `Accept-Encoding` a server may take any). What comes out is held to the size of a body.
+    pub fn decode(&mut self, bytes_max: usize) {
+        let Some(decoded) = self.decoded(bytes_max) else { return };
+        self.head.headers.remove(CONTENT_ENCODING);
+        self.body = decoded;
+    }
+
+    /// The body without its codings; `None` if it has none.
+    pub fn decoded(&self, bytes_max: usize) -> Option<ReplyBody> {
+        if !self.head.headers.contains_key(CONTENT_ENCODING) {
+            return None;
+        }
+        let ReplyBody::Whole(bytes) = &self.body else { return None };
+        let values = self.head.headers.get_all(CONTENT_ENCODING).iter();
+        let codings = Codings::read(values.map(HeaderValue::as_bytes));
+        // An answer without a body may tell of the coding that it would have.
+        if bytes.is_empty() || codings.as_ref().is_ok_and(Codings::is_empty) {
+            return None;
+        }
+        let broken = match codings.map(|codings| codings.decode(bytes, bytes_max)) {
+            Ok(Ok(decoded)) => return Some(ReplyBody::Whole(decoded.into())),
+            Ok(Err(Undecoded::TooLarge)) => BrokenBody::TooLarge,
+            Ok(Err(Undecoded::Broken)) | Err(_) => BrokenBody::Undecodable,
+        };
+        Some(ReplyBody::Broken(broken))
+    }
 }
 
 impl fmt::Display for BadHead {

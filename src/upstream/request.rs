@@ -1,5 +1,8 @@
 //! A request as the bytes of HTTP/1.1 (RFC 9112 sections 3 to 6).
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, USER_AGENT, VIA};
 use http::{HeaderMap, HeaderName, Method};
 
@@ -9,6 +12,8 @@ use crate::ident::CallId;
 const AGENT: &str = concat!("latimer/", env!("CARGO_PKG_VERSION"));
 /// RFC 9110 section 7.6.3.
 const VIA_LATIMER: &str = "1.1 latimer";
+/// W3C Trace Context.
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// A request for an upstream.
 #[derive(Clone, Debug)]
@@ -17,13 +22,20 @@ pub struct Request {
     pub method: Method,
     /// Path and query, the upstream's base path included.
     pub target: String,
-    /// What is sent besides what every request of ours has.
+    /// What is sent besides what every request of ours has. Without a `traceparent` here one is made.
     pub headers: HeaderMap,
     /// The body.
     pub body: Vec<u8>,
     /// The call's id, which goes along.
     pub call: CallId,
+    /// Who is told once a byte of it may have left.
+    pub departure: Departure,
 }
+
+/// Whether a byte of a request may have left, for those who cannot ask the call itself: it knows, but while
+/// it runs it has no time to answer. By default nobody asks.
+#[derive(Clone, Debug, Default)]
+pub struct Departure(Option<Arc<AtomicBool>>);
 
 /// What every request to one upstream has, written once.
 #[derive(Clone, Debug)]
@@ -39,6 +51,34 @@ impl Preamble {
     }
 }
 
+impl Departure {
+    /// One that somebody asks.
+    pub fn watched() -> Self {
+        Self(Some(Arc::default()))
+    }
+
+    /// Nothing has left of the request that comes next.
+    pub fn reset(&self) {
+        self.set(false);
+    }
+
+    /// A byte may have left.
+    pub fn leave(&self) {
+        self.set(true);
+    }
+
+    /// True if a byte may have left; `None` if nobody was to be told.
+    pub fn has_left(&self) -> Option<bool> {
+        self.0.as_ref().map(|left| left.load(Ordering::Relaxed))
+    }
+
+    fn set(&self, left: bool) {
+        if let Some(flag) = &self.0 {
+            flag.store(left, Ordering::Relaxed);
+        }
+    }
+}
+
 impl Request {
     /// True if the target can stand in a request line: a path, and nothing that ends it early.
     ///
@@ -51,7 +91,7 @@ impl Request {
 
     /// The whole message in one piece, so that it leaves in one write.
     pub(super) fn encode(&self, preamble: &Preamble) -> Vec<u8> {
-        const MARKS: usize = 160;
+        const MARKS: usize = 240;
         let size = self.target.len() + preamble.0.len() + self.body.len() + MARKS;
         let mut bytes = Vec::with_capacity(size + 48 * self.headers.len());
         bytes.extend_from_slice(self.method.as_str().as_bytes());
@@ -60,6 +100,9 @@ impl Request {
         bytes.extend_from_slice(preamble.0.as_bytes());
         bytes.extend_from_slice(self.call.digits().as_bytes());
         bytes.extend_from_slice(b"\r\n");
+        if !self.headers.contains_key(TRACEPARENT) {
+            self.write_trace(&mut bytes);
+        }
         for (name, value) in &self.headers {
             if !is_ours(name) {
                 bytes.extend_from_slice(name.as_str().as_bytes());
@@ -76,6 +119,18 @@ impl Request {
         bytes.extend_from_slice(b"\r\n");
         bytes.extend_from_slice(&self.body);
         bytes
+    }
+}
+
+impl Request {
+    /// A trace that begins here (W3C Trace Context, section 3.2): the call's id, a parent that no other
+    /// request has, and not sampled, since nobody has asked for it.
+    fn write_trace(&self, bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(b"traceparent: 00-");
+        bytes.extend_from_slice(self.call.digits().as_bytes());
+        bytes.push(b'-');
+        bytes.extend_from_slice(&CallId::random().digits().as_bytes()[..16]);
+        bytes.extend_from_slice(b"-00\r\n");
     }
 }
 
@@ -119,8 +174,10 @@ mod tests {
         headers.insert("transfer-encoding", HeaderValue::from_static("chunked"));
         headers.insert("host", HeaderValue::from_static("elsewhere"));
         headers.insert("x-request-id", HeaderValue::from_static("another"));
+        headers.insert("traceparent", HeaderValue::from_static("00-client-01"));
         let (target, body) = (target.to_owned(), body.as_bytes().to_vec());
-        Request { method, target, headers, body, call: CallId::random() }
+        let (call, departure) = (CallId::random(), Departure::default());
+        Request { method, target, headers, body, call, departure }
     }
 
     #[test]
@@ -130,11 +187,33 @@ mod tests {
         let wanted = format!(
             "PUT /api/v4/cases/10/transitions?touchpoint=web HTTP/1.1\r\nhost: desk:7004\r\n\
              user-agent: latimer/{}\r\nvia: 1.1 latimer\r\nx-request-id: {}\r\n\
-             thalamus-token: t\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{{}}",
+             thalamus-token: t\r\ncontent-type: application/json\r\ntraceparent: 00-client-01\r\n\
+             content-length: 2\r\n\r\n{{}}",
             env!("CARGO_PKG_VERSION"),
             request.call
         );
         assert_eq!(text, wanted);
+    }
+
+    #[test]
+    fn a_request_without_a_trace_begins_one() {
+        let mut request = request(Method::GET, "/", "");
+        request.headers.remove("traceparent");
+        let trace = || {
+            let text = String::from_utf8(request.encode(&Preamble::new("h"))).unwrap();
+            let mut lines = text.lines().filter_map(|line| line.strip_prefix("traceparent: "));
+            let trace = lines.next().unwrap().to_owned();
+            assert!(lines.next().is_none(), "{text}");
+            trace
+        };
+        let (first, second) = (trace(), trace());
+        let wanted = format!("00-{}-", request.call);
+        for trace in [&first, &second] {
+            assert!(trace.starts_with(&wanted) && trace.ends_with("-00"), "{trace}");
+            let parent = &trace[36..52];
+            assert!(trace.len() == 55 && parent.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        }
+        assert_ne!(first, second, "every request is a parent of its own");
     }
 
     #[test]

@@ -80,7 +80,8 @@ fn settings(host: &str, port: u16) -> Settings {
 fn request() -> Request {
     let (method, call) = (Method::GET, CallId::random());
     let headers = http::HeaderMap::new();
-    Request { method, target: "/x".to_owned(), headers, body: Vec::new(), call }
+    let departure = Departure::default();
+    Request { method, target: "/x".to_owned(), headers, body: Vec::new(), call, departure }
 }
 
 async fn send(upstream: &Pool, millis: u64) -> Result<Reply, SendError> {
@@ -295,7 +296,7 @@ async fn a_request_that_was_not_touched_is_sent_anew() {
     SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
     drop(stream);
     let (message, deadline) = (request().encode(&upstream.preamble), Instant::now() + SECOND);
-    let exchanged = upstream.exchange(kept, &message, &Method::GET, deadline).await;
+    let exchanged = upstream.exchange(kept, &message, &request(), deadline).await;
     let untouched = matches!(exchanged, Err(Unanswered::NothingSent(Failure::Io(_))));
     assert!(untouched, "{exchanged:?}");
 }

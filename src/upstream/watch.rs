@@ -9,7 +9,7 @@ use crate::config::Health;
 use crate::ident::CallId;
 use crate::upstream::connection;
 use crate::upstream::health::{first_check, is_good};
-use crate::upstream::request::{Preamble, Request};
+use crate::upstream::request::{Departure, Preamble, Request};
 use crate::upstream::{Settings, Shared};
 use std::sync::Arc;
 
@@ -56,9 +56,10 @@ async fn ask(settings: &Settings, rules: &Health) -> Option<u16> {
         headers: HeaderMap::new(),
         body: Vec::new(),
         call: CallId::random(),
+        departure: Departure::default(),
     };
     let message = request.encode(&Preamble::new(&settings.authority));
-    let asked = connection.exchange(&message, &request.method, ANSWER_BYTES_MAX, deadline).await;
+    let asked = connection.exchange(&message, &request, ANSWER_BYTES_MAX, deadline).await;
     asked.ok().map(|(reply, _)| reply.head.status.as_u16())
 }
 

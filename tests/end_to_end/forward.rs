@@ -26,8 +26,18 @@ async fn start(vendor: Vendor, url: &str, more: &[&str]) -> Gateway {
 fn seen(scripted: &Scripted) -> String {
     let seen = scripted.take_seen();
     assert_eq!(seen.len(), 1, "{seen:?}");
-    seen.into_iter().next().unwrap()
+    let mut request = seen.into_iter().next().unwrap();
+    // A parent that was made is another one each time.
+    if let Some(at) =
+        request.find("traceparent: 00-").filter(|at| request[at + 65..].starts_with("-00"))
+    {
+        request.replace_range(at + 49..at + 65, MADE);
+    }
+    request
 }
+
+/// What stands for a parent that was made.
+const MADE: &str = "0000000000000000";
 
 /// What the upstream must have seen: a line, header lines, and those of ours that stand on every request.
 fn wanted(line: &str, headers: &str, scripted: &Scripted, got: &Answer, body: &str) -> String {
@@ -37,10 +47,14 @@ fn wanted(line: &str, headers: &str, scripted: &Scripted, got: &Answer, body: &s
         "" => String::new(),
         body => format!("content-length: {}\r\n", body.len()),
     };
+    let trace = match headers.contains("traceparent: ") {
+        true => String::new(),
+        false => format!("traceparent: 00-{call}-{MADE}-00\r\n"),
+    };
     let version = env!("CARGO_PKG_VERSION");
     format!(
         "{line} HTTP/1.1\r\nhost: {host}\r\nuser-agent: latimer/{version}\r\nvia: 1.1 latimer\r\n\
-         x-request-id: {call}\r\n{headers}{length}\r\n{body}"
+         x-request-id: {call}\r\n{trace}{headers}{length}\r\n{body}"
     )
 }
 

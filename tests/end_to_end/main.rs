@@ -6,11 +6,14 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 mod authority;
+mod coded;
 mod connections;
 mod faults;
 mod forward;
+mod gone;
 mod handed;
 mod harness;
+mod http;
 mod limits;
 mod log;
 mod metrics;
@@ -29,3 +32,4 @@ mod tables;
 mod upstreams;
 mod variants;
 mod vendors;
+mod wire;

@@ -24,7 +24,7 @@ const ALONG: [(&str, &str); 15] = [
     ("Accept", "private/type"),
     ("Accept-Encoding", "gzip"),
     ("traceparent", TRACE),
-    ("tracestate", "private=state"),
+    ("tracestate", "of=theirs"),
 ];
 
 #[tokio::test]
@@ -60,6 +60,7 @@ async fn only_what_belongs_crosses_and_no_secret_is_logged() {
         "thalamus-token",
         "thalamus-touchpoint",
         "traceparent",
+        "tracestate",
         "user-agent",
         "via",
         "x-request-id",
@@ -69,7 +70,7 @@ async fn only_what_belongs_crosses_and_no_secret_is_logged() {
         let found = seen.headers.iter().find(|(known, _)| known == name);
         found.map(|(_, value)| value.as_str()).unwrap()
     };
-    assert_eq!(value("traceparent"), TRACE);
+    assert_eq!((value("traceparent"), value("tracestate")), (TRACE, "of=theirs"));
     assert_eq!(value("via"), "1.1 latimer");
     assert_eq!(value("user-agent"), concat!("latimer/", env!("CARGO_PKG_VERSION")));
     assert_eq!(Some(value("x-request-id")), got.header("x-request-id"));

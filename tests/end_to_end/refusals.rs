@@ -239,10 +239,9 @@ async fn a_wrong_media_type() {
     .await;
 }
 
-/// Content codings are refused for now: nobody has looked into what they hold.
 #[tokio::test]
-async fn an_encoded_body() {
-    for coding in ["gzip", "deflate", "br", "identity, gzip"] {
+async fn a_content_coding_that_is_not_read() {
+    for coding in ["zstd", "compress", "gzip, dcb"] {
         let spoil = |_, request: &mut Request| {
             request.headers.push(("Content-Encoding", coding.to_owned()));
         };

@@ -263,7 +263,7 @@ async fn what_tls_keeps_was_not_sent() {
     while SockRef::from(kept.socket()).send(&filler).is_ok() {}
     let message = request().encode(&upstream.preamble);
     let deadline = Instant::now() + Duration::from_millis(100);
-    let exchanged = upstream.exchange(kept, &message, &Method::GET, deadline).await;
+    let exchanged = upstream.exchange(kept, &message, &request(), deadline).await;
     assert!(matches!(exchanged, Err(Unanswered::NothingSent(Failure::Deadline))), "{exchanged:?}");
 }
 
@@ -275,6 +275,6 @@ async fn a_reset_before_the_first_byte_is_known_over_tls_too() {
     SockRef::from(stream.get_ref().0).set_linger(Some(Duration::ZERO)).unwrap();
     drop(stream);
     let (message, deadline) = (request().encode(&upstream.preamble), Instant::now() + SECOND);
-    let exchanged = upstream.exchange(kept, &message, &Method::GET, deadline).await;
+    let exchanged = upstream.exchange(kept, &message, &request(), deadline).await;
     assert!(matches!(exchanged, Err(Unanswered::NothingSent(Failure::Io(_)))), "{exchanged:?}");
 }
