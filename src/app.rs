@@ -86,7 +86,8 @@ pub async fn start(config: &Config, plan: Plan) -> Result<Gateway, StartError> {
     let operators = TcpListener::bind(admin).await.map_err(failed(admin))?;
     let listen = clients.local_addr().map_err(failed(listen))?;
     let admin = operators.local_addr().map_err(failed(admin))?;
-    let tls = config.listen_tls.as_ref().map(|settings| tls::Server::new(settings, Offer::Http1));
+    let offer = if config.listen_http2 { Offer::Http2AndHttp1 } else { Offer::Http1 };
+    let tls = config.listen_tls.as_ref().map(|settings| tls::Server::new(settings, offer));
     let tls = tls.transpose().map_err(StartError::Tls)?;
     let shared = Shared::new(plan)?;
     let certificates = tls.iter().map(tls::Server::certificate).chain(shared.certificates());
@@ -96,6 +97,7 @@ pub async fn start(config: &Config, plan: Plan) -> Result<Gateway, StartError> {
         connections_max: config.bounds.connections_max,
         drain: config.drain,
         tls,
+        http2: config.listen_http2,
     };
     let (stop, stopped) = watch::channel(false);
     let ready = Arc::new(AtomicBool::new(true));

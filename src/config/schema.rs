@@ -87,7 +87,8 @@ pub(super) const ROOT: &[Field] = &[
 ];
 
 /// The keys of the long form of `listen`.
-pub(super) const LISTEN: &[Field] = &[Field::leaf("addr"), Field::now("tls", Shape::Map(TLS))];
+pub(super) const LISTEN: &[Field] =
+    &[Field::leaf("addr"), Field::now("tls", Shape::Map(TLS)), Field::leaf("http2")];
 
 /// The keys of `listen.tls`.
 pub(super) const TLS: &[Field] =
@@ -110,6 +111,7 @@ pub(super) const BOUNDS: &[Field] = &[
     Field::leaf("idle_timeout"),
     Field::leaf("concurrency_max"),
     Field::leaf("connections_max"),
+    Field::leaf("streams_max"),
 ];
 
 /// The keys of an upstream.

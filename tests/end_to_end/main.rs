@@ -10,6 +10,7 @@ mod connections;
 mod faults;
 mod forward;
 mod harness;
+mod http2;
 mod limits;
 mod metrics;
 mod new_operation;
