@@ -223,6 +223,11 @@ impl Shared {
 
 /// What connections to each endpoint of an upstream are secured with: one thing, by other names.
 fn clients(planned: &plan::Upstream) -> Result<Vec<Option<tls::Client>>, tls::Error> {
+    let offer = match planned.http {
+        config::Http::Auto => Offer::Http2AndHttp1,
+        config::Http::One => Offer::Http1,
+        config::Http::Two => Offer::Http2,
+    };
     let mut first: Option<tls::Client> = None;
     let mut client = |url: &config::Url| {
         let Some(settings) = planned.tls.as_ref().filter(|_| url.scheme == Scheme::Https) else {
@@ -230,7 +235,7 @@ fn clients(planned: &plan::Upstream) -> Result<Vec<Option<tls::Client>>, tls::Er
         };
         let client = match &first {
             Some(first) => first.for_host(&url.host)?,
-            None => tls::Client::new(settings, &url.host, Offer::Http1)?,
+            None => tls::Client::new(settings, &url.host, offer)?,
         };
         first.get_or_insert_with(|| client.clone());
         Ok(Some(client))
@@ -248,6 +253,7 @@ fn endpoints(
         port: url.port,
         authority: url.authority_text(),
         tls: tls.clone(),
+        http: planned.http,
         connect_timeout: planned.connect_timeout,
         idle_max: bounds::UPSTREAM_IDLE_MAX,
         idle_timeout: UPSTREAM_IDLE_TIMEOUT,

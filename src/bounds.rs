@@ -57,6 +57,12 @@ pub const HTTP2_PENDING_RESETS_MAX: usize = 20;
 pub const HTTP2_ERROR_RESETS_MAX: usize = 100;
 /// Calls that a client resets on one connection; one more ends it if that is more than were answered.
 pub const HTTP2_RESETS_MAX: u64 = 100;
+/// Streams that we open on one HTTP/2 connection to an upstream at most; then another one is opened.
+pub const HTTP2_UPSTREAM_STREAMS_MAX: usize = 100;
+/// Bytes of an answer that an upstream may send before they are read.
+pub const HTTP2_REPLY_WINDOW_BYTES: u32 = 256 * 1024;
+/// The same of all answers on one connection together.
+pub const HTTP2_REPLIES_WINDOW_BYTES: u32 = 1024 * 1024;
 /// Silence after which the other side of an HTTP/2 connection is asked whether it is there.
 pub const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(20);
 /// Time for its answer.

@@ -76,7 +76,7 @@ pub use resilience::{Balance, Breaker, Health, Resilience, RetryBudget};
 pub use route::{Consumers, Ids, Limit, Messages, Policy, RATE, Route, Unmapped};
 pub use settings::Setting;
 pub use tree::Spanned;
-pub use upstream::{Credential, RawYaml, Upstream};
+pub use upstream::{Credential, Http, RawYaml, Upstream};
 
 /// A configuration in which nothing is wrong that can be told without the mappings.
 #[derive(Clone, Debug)]

@@ -120,6 +120,7 @@ pub(super) const UPSTREAM: &[Field] = &[
     Field::leaf("url"),
     Field::now("urls", Shape::List),
     Field::leaf("balance"),
+    Field::leaf("http"),
     Field::now("settings", Shape::Settings),
     Field::now("credential", Shape::Map(CREDENTIAL)),
     Field::leaf("reply_bytes_max"),

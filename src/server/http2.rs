@@ -66,7 +66,7 @@ where
     });
     let idle_timeout = shared.services.plan.bounds.idle_timeout;
     let mut ending = false;
-    let mut look = deadline;
+    let mut look = deadline.min(Instant::now() + idle_timeout);
     loop {
         tokio::select! {
             biased;
@@ -82,23 +82,12 @@ where
             }
             () = told.as_mut(), if !ending => {}
             () = sleep_until(look) => {
-                if !activity.has_begun() {
-                    tracing::debug!(target: "latimer::server", "the preface did not come in time");
-                    return;
-                }
                 let patience = if ending { LINGER } else { idle_timeout };
-                match activity.quiet_until(patience) {
-                    Some(until) if Instant::now() >= until => {}
-                    Some(until) => {
-                        look = until;
-                        continue;
-                    }
-                    None => {
-                        look = Instant::now() + patience;
-                        continue;
-                    }
+                look = activity.ends_at(deadline, patience);
+                if Instant::now() < look {
+                    continue;
                 }
-                if ending {
+                if ending || !activity.has_begun() {
                     return;
                 }
             }
@@ -187,10 +176,16 @@ impl Activity {
         self.moved.store(since, Ordering::Relaxed);
     }
 
-    /// When it will have been without a call for that long; `None` while there is one.
-    fn quiet_until(&self, patience: Duration) -> Option<Instant> {
-        let moved = Duration::from_millis(self.moved.load(Ordering::Relaxed));
-        (self.calls.load(Ordering::Relaxed) == 0).then(|| self.opened + moved + patience)
+    /// When it will have been without a call for that long if none comes; or else, when to look again. Before
+    /// the preface has come, that is its deadline.
+    fn ends_at(&self, deadline: Instant, patience: Duration) -> Instant {
+        if !self.has_begun() {
+            return deadline;
+        }
+        if self.calls.load(Ordering::Relaxed) > 0 {
+            return Instant::now() + patience;
+        }
+        self.opened + Duration::from_millis(self.moved.load(Ordering::Relaxed)) + patience
     }
 
     fn has_begun(&self) -> bool {

@@ -11,7 +11,9 @@ use http::Method;
 use tokio::time::Instant;
 
 use crate::bounds;
+use crate::tls;
 use crate::upstream::connection::{self, Connection, Exchanged, Failure, Unanswered};
+use crate::upstream::http2::{Sessions, Went};
 use crate::upstream::request::{Preamble, Request};
 use crate::upstream::{Reply, SendError, Settings};
 
@@ -21,6 +23,8 @@ pub(super) struct Pool {
     pub(super) settings: Settings,
     pub(super) preamble: Preamble,
     idle: Mutex<Vec<Idle>>,
+    /// Those in HTTP/2.
+    pub(super) sessions: Sessions,
 }
 
 #[derive(Debug)]
@@ -33,12 +37,13 @@ impl Pool {
     /// No connections yet.
     pub(super) fn new(settings: Settings) -> Self {
         let preamble = Preamble::new(&settings.authority);
-        Self { settings, preamble, idle: Mutex::new(Vec::new()) }
+        let sessions = Sessions::new(&settings);
+        Self { settings, preamble, idle: Mutex::new(Vec::new()), sessions }
     }
 
     /// Sends a request and reads the answer, all within the deadline.
     ///
-    /// If the future is dropped the connection is closed with it.
+    /// If the future is dropped the connection is closed with it, or the stream is reset.
     ///
     /// # Errors
     /// If no full head came back; the error tells whether anything was sent.
@@ -48,8 +53,17 @@ impl Pool {
         now: Instant,
         deadline: Instant,
     ) -> Result<Reply, SendError> {
+        let mut fresh = None;
+        if self.sessions.may_serve() {
+            match self.sessions.send(request, &self.settings, deadline).await {
+                Went::Done(done) => return done,
+                Went::Http1(connection) => fresh = connection,
+            }
+        }
         let message = request.encode(&self.preamble);
-        if let Some(kept) = self.checkout(now) {
+        if fresh.is_none()
+            && let Some(kept) = self.checkout(now)
+        {
             let exchanged = self.exchange(kept, &message, &request.method, deadline).await;
             match exchanged {
                 // It ended before it was touched.
@@ -57,8 +71,23 @@ impl Pool {
                 done => return self.finish(done),
             }
         }
-        let fresh = connection::connect(&self.settings, deadline).await?;
+        let fresh = match fresh {
+            Some(fresh) => fresh,
+            None => self.connect(deadline).await?,
+        };
         self.finish(self.exchange(fresh, &message, &request.method, deadline).await)
+    }
+
+    /// A connection in HTTP/1.1.
+    async fn connect(&self, deadline: Instant) -> Result<Connection, SendError> {
+        let connection = connection::connect(&self.settings, deadline).await?;
+        if connection.protocol() == tls::Protocol::Http2 {
+            // It has learnt it meanwhile.
+            self.sessions.forget();
+            let cause = "the upstream speaks HTTP/2 now".to_owned();
+            return Err(SendError::Unreachable { cause });
+        }
+        Ok(connection)
     }
 
     pub(super) async fn exchange(
@@ -96,6 +125,7 @@ impl Pool {
     pub(super) fn sweep(&self) {
         let now = Instant::now();
         self.idle().retain(|kept| self.is_good(kept, now));
+        self.sessions.sweep(&self.settings);
     }
 
     /// The newest connection that is still good.

@@ -6,9 +6,9 @@ use http::{HeaderMap, HeaderName, Method};
 use crate::ident::CallId;
 
 /// What we call ourselves.
-const AGENT: &str = concat!("latimer/", env!("CARGO_PKG_VERSION"));
+pub(super) const AGENT: &str = concat!("latimer/", env!("CARGO_PKG_VERSION"));
 /// RFC 9110 section 7.6.3.
-const VIA_LATIMER: &str = "1.1 latimer";
+pub(super) const VIA_LATIMER: &str = "1.1 latimer";
 
 /// A request for an upstream.
 #[derive(Clone, Debug)]
@@ -80,13 +80,13 @@ impl Request {
 }
 
 /// Fields that frame the message or are in the preamble.
-fn is_ours(name: &HeaderName) -> bool {
+pub(super) fn is_ours(name: &HeaderName) -> bool {
     [HOST, CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION, USER_AGENT, VIA].contains(name)
         || name.as_str() == "x-request-id"
 }
 
 /// Methods whose empty body is announced (RFC 9110 section 8.6).
-fn expects_body(method: &Method) -> bool {
+pub(super) fn expects_body(method: &Method) -> bool {
     matches!(*method, Method::POST | Method::PUT | Method::PATCH)
 }
 

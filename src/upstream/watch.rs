@@ -7,9 +7,9 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::config::Health;
 use crate::ident::CallId;
-use crate::upstream::connection;
 use crate::upstream::health::{first_check, is_good};
-use crate::upstream::request::{Preamble, Request};
+use crate::upstream::pool::Pool;
+use crate::upstream::request::Request;
 use crate::upstream::{Settings, Shared};
 use std::sync::Arc;
 
@@ -48,8 +48,9 @@ pub async fn watch(
 
 /// The status of the answer, on a connection of its own; none if no answer came in time.
 async fn ask(settings: &Settings, rules: &Health) -> Option<u16> {
-    let deadline = Instant::now() + rules.timeout;
-    let connection = connection::connect(settings, deadline).await.ok()?;
+    let now = Instant::now();
+    let settings = Settings { reply_bytes_max: ANSWER_BYTES_MAX, ..settings.clone() };
+    let pool = Pool::new(settings);
     let request = Request {
         method: Method::GET,
         target: rules.target.clone(),
@@ -57,9 +58,8 @@ async fn ask(settings: &Settings, rules: &Health) -> Option<u16> {
         body: Vec::new(),
         call: CallId::random(),
     };
-    let message = request.encode(&Preamble::new(&settings.authority));
-    let asked = connection.exchange(&message, &request.method, ANSWER_BYTES_MAX, deadline).await;
-    asked.ok().map(|(reply, _)| reply.head.status.as_u16())
+    let asked = pool.send(&request, now, now + rules.timeout).await;
+    asked.ok().map(|reply| reply.head.status.as_u16())
 }
 
 fn tell(upstream: &str, endpoint: &str, good: bool) {

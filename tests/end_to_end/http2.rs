@@ -2,6 +2,7 @@
 
 pub(crate) mod client;
 mod floods;
+mod upstreams;
 
 use std::time::{Duration, Instant};
 
@@ -284,7 +285,8 @@ async fn an_idle_connection_is_told_goodbye() {
     let began = Instant::now();
     // Without an error, as GOAWAY(NO_ERROR) has it, though the client would have gone on.
     in_time(client.over()).await.unwrap();
-    assert!(began.elapsed() >= Duration::from_millis(400), "{:?}", began.elapsed());
+    let took = began.elapsed();
+    assert!(took >= Duration::from_millis(400) && took < Duration::from_secs(4), "{took:?}");
     assert!(in_time(client.call("a.test", &right())).await.is_err());
     gateway.stop().await;
     simulator.stop().await;

@@ -24,7 +24,7 @@ const HOST: &str = "gateway.test";
 /// Authorities and certificates in a folder.
 pub(crate) struct Stage {
     folder: tempfile::TempDir,
-    ours: Authority,
+    pub(crate) ours: Authority,
     partners: Authority,
 }
 
@@ -38,7 +38,7 @@ impl Stage {
         stage
     }
 
-    fn path(&self, name: &str) -> String {
+    pub(crate) fn path(&self, name: &str) -> String {
         self.folder.path().join(name).display().to_string()
     }
 
@@ -49,7 +49,7 @@ impl Stage {
         std::fs::rename(new, path).unwrap();
     }
 
-    fn issued(&self, name: &str, issued: &Issued) -> Files {
+    pub(crate) fn issued(&self, name: &str, issued: &Issued) -> Files {
         self.write(&format!("{name}.cert"), &issued.cert);
         self.write(&format!("{name}.key"), &issued.key);
         let path = |end: &str| self.folder.path().join(format!("{name}.{end}"));
