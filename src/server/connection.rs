@@ -79,7 +79,9 @@ async fn serve_secured(
         // Over TLS nobody need guess: RFC 9113 section 3.2.
         Ok(secured) => match secured.protocol() {
             tls::Protocol::Http1 => serve_stream(secured, deadline, false, shared).await,
-            tls::Protocol::Http2 => http2::serve(secured, Bytes::new(), deadline, shared).await,
+            tls::Protocol::Http2 => {
+                Box::pin(http2::serve(secured, Bytes::new(), deadline, shared)).await;
+            }
         },
         Err(error) => {
             tracing::debug!(target: "latimer::server", %error, "a handshake failed");

@@ -54,8 +54,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let activity = Arc::new(Activity::new());
-    let rim = Rim { shared: Arc::clone(shared), calling: Calling::default() };
-    let streams = Streams { rim, activity: Arc::clone(&activity) };
+    let streams = Streams { shared: Arc::clone(shared), activity: Arc::clone(&activity) };
     let wire = Wire { stream, given_back: read, left: PREFACE.len(), activity: activity.clone() };
     let serving = builder(shared).serve_connection(TokioIo::new(wire), streams);
     let mut serving = pin!(serving);
@@ -247,7 +246,7 @@ impl Body for Answer {
 /// What hyper calls for each stream.
 #[derive(Clone, Debug)]
 struct Streams {
-    rim: Rim,
+    shared: Arc<Shared>,
     activity: Arc<Activity>,
 }
 
@@ -259,7 +258,9 @@ impl Service<Request<Incoming>> for Streams {
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let activity = Arc::clone(&self.activity);
         let call = activity.begin();
-        let answering = self.rim.call(request);
+        // Each of the calls at a time has a rim of its own, as the only call of a connection has.
+        let rim = Rim { shared: Arc::clone(&self.shared), calling: Calling::default() };
+        let answering = rim.call(request);
         // One that is dropped before its answer was reset as well.
         let unanswered = Answer { body: Full::default(), taken: false, activity };
         Box::pin(async move {
@@ -305,6 +306,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
             let now = self.given_back.len().min(buffer.remaining());
             buffer.put_slice(&self.given_back[..now]);
             self.given_back.advance(now);
+            if self.given_back.is_empty() {
+                self.given_back = Bytes::new();
+            }
             Poll::Ready(Ok(()))
         };
         self.count(buffer.filled().len() - before);

@@ -239,6 +239,10 @@ impl<S> Paced<S> {
             let now = self.given_back.len().min(buffer.remaining());
             buffer.put_slice(&self.given_back[..now]);
             self.given_back.advance(now);
+            if self.given_back.is_empty() {
+                // Without the room that it stood in.
+                self.given_back = Bytes::new();
+            }
             return Poll::Ready(Ok(()));
         }
         let before = buffer.filled().len();

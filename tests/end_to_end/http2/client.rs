@@ -120,7 +120,7 @@ impl Client {
     /// Waits for the end of the connection.
     pub(crate) async fn over(&mut self) -> Result<(), String> {
         let ended = self.over.wait_for(Option::is_some).await.unwrap().clone().unwrap();
-        ended.as_ref().as_ref().map(|()| ()).map_err(ToString::to_string)
+        ended.as_ref().as_ref().copied().map_err(ToString::to_string)
     }
 }
 
