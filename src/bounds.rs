@@ -5,12 +5,16 @@
 
 use std::time::Duration;
 
-/// A mapping or configuration file.
-pub const FILE_BYTES_MAX: usize = 1024 * 1024;
+/// A mapping file.
+pub const MAPPING_BYTES_MAX: usize = 1024 * 1024;
+/// A configuration file: 100,000 consumers have some 10 MiB.
+pub const CONFIGURATION_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Nesting of a mapping or configuration file.
 pub const FILE_DEPTH_MAX: usize = 64;
-/// Entries of a mapping or configuration file.
-pub const FILE_NODES_MAX: usize = 200_000;
+/// Entries of a mapping file.
+pub const MAPPING_NODES_MAX: usize = 200_000;
+/// Entries of a configuration file.
+pub const CONFIGURATION_NODES_MAX: usize = 4_000_000;
 
 /// A file that holds a secret.
 pub const SECRET_BYTES_MAX: usize = 64 * 1024;

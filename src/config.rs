@@ -137,7 +137,7 @@ pub fn load(
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).map_err(unreadable)?;
     // One byte more than is taken, so that the reader can tell that there is more.
-    let limit = bounds::FILE_BYTES_MAX as u64 + 1;
+    let limit = bounds::CONFIGURATION_BYTES_MAX as u64 + 1;
     file.take(limit).read_to_end(&mut bytes).map_err(unreadable)?;
     let name = path.display().to_string();
     let text = String::from_utf8(bytes).map_err(|error| not_utf8(&name, &error))?;
@@ -155,7 +155,7 @@ pub fn load_text(
     environment: impl Iterator<Item = (String, String)>,
 ) -> Result<(Config, Vec<Diagnostic>), Vec<Diagnostic>> {
     let environment: BTreeMap<String, String> = environment.collect();
-    let root = yaml::load(file, codes::YAML)?;
+    let root = yaml::load(file, codes::YAML, yaml::Most::CONFIGURATION)?;
     let shown = redact::file(file, &root);
     let (overrides, findings) = environment::overrides(&environment, &root);
     let reader = &mut Reader {

@@ -8,6 +8,7 @@
 
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
 use saphyr_parser::{Event, Parser, ScalarStyle};
 
 use crate::bounds;
@@ -102,20 +103,39 @@ impl Node {
     }
 }
 
+/// How much a file may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Most {
+    /// Its size in bytes.
+    pub bytes: usize,
+    /// Its scalars, lists and maps.
+    pub nodes: usize,
+}
+
+impl Most {
+    /// Of a mapping or the vocabulary, which people write.
+    pub const MAPPING: Self =
+        Self { bytes: bounds::MAPPING_BYTES_MAX, nodes: bounds::MAPPING_NODES_MAX };
+    /// Of a configuration, whose consumers may be many.
+    pub const CONFIGURATION: Self =
+        Self { bytes: bounds::CONFIGURATION_BYTES_MAX, nodes: bounds::CONFIGURATION_NODES_MAX };
+}
+
 /// Reads a file's text into a node.
 ///
 /// # Errors
 /// Everything that was found wrong, each under `code` and with its place. A syntax error ends the
 /// reading; duplicate keys and the like are reported together.
-pub fn load(file: &Arc<SourceFile>, code: &'static str) -> Result<Node, Vec<Diagnostic>> {
-    let mut loader =
-        Loader { file, code, offsets: Offsets::of(&file.text), findings: Vec::new(), nodes: 0 };
-    if file.text.len() > bounds::FILE_BYTES_MAX {
-        let found = format!(
-            "the file has {} bytes, at most {} are read",
-            file.text.len(),
-            bounds::FILE_BYTES_MAX
-        );
+pub fn load(
+    file: &Arc<SourceFile>,
+    code: &'static str,
+    most: Most,
+) -> Result<Node, Vec<Diagnostic>> {
+    let (offsets, findings) = (Offsets::of(&file.text), Vec::new());
+    let mut loader = Loader { file, code, offsets, findings, nodes: 0, nodes_max: most.nodes };
+    if file.text.len() > most.bytes {
+        let found =
+            format!("the file has {} bytes, at most {} are read", file.text.len(), most.bytes);
         return Err(vec![loader.finding(Span::new(0, 0), found)]);
     }
     if let Some(tab) = indenting_tab(&file.text) {
@@ -174,6 +194,7 @@ struct Loader<'a> {
     offsets: Offsets,
     findings: Vec<Diagnostic>,
     nodes: usize,
+    nodes_max: usize,
 }
 
 type Events<'a> = Parser<'a, saphyr_parser::StrInput<'a>>;
@@ -243,7 +264,7 @@ impl<'a> Loader<'a> {
         depth: usize,
     ) -> Option<Node> {
         self.nodes += 1;
-        if depth > bounds::FILE_DEPTH_MAX || self.nodes > bounds::FILE_NODES_MAX {
+        if depth > bounds::FILE_DEPTH_MAX || self.nodes > self.nodes_max {
             self.report(span, "the file is nested too deeply or has too many entries", "");
             return None;
         }
@@ -306,6 +327,8 @@ impl<'a> Loader<'a> {
 
     fn map(&mut self, start: Span, events: &mut Events<'a>, depth: usize) -> Option<Node> {
         let mut entries: Vec<(Scalar, Node)> = Vec::new();
+        // A map may have as many keys as a gateway has consumers.
+        let mut indexes: FxHashMap<String, usize> = FxHashMap::default();
         loop {
             let (event, span) = self.next(events)?;
             if matches!(event, Event::MappingEnd) {
@@ -320,7 +343,8 @@ impl<'a> Loader<'a> {
                 self.report(key.span, "a key that is not a text", "keys are texts");
                 continue;
             };
-            match entries.iter().find(|(other, _)| other.text == name.text) {
+            let index = *indexes.entry(name.text.clone()).or_insert(entries.len());
+            match entries.get(index) {
                 Some((first, _)) => {
                     let first = Location { file: Arc::clone(self.file), span: first.span };
                     let finding =

@@ -1,5 +1,7 @@
 //! `consumers:`, who may call.
 
+use rustc_hash::FxHashMap;
+
 use super::form;
 use super::section::{Reader, Section};
 use super::settings::{self, Setting};
@@ -24,9 +26,11 @@ pub struct Consumer {
 /// All consumers whose keys are right, in the file's order; no two have one key.
 pub(super) fn read(reader: &mut Reader<'_>, root: &Section<'_>) -> Vec<Consumer> {
     let mut consumers: Vec<Consumer> = Vec::new();
+    let mut keys: FxHashMap<KeyHash, usize> = FxHashMap::default();
     for entry in reader.named(root, "consumers") {
         let Some(consumer) = one(reader, entry) else { continue };
-        if let Some(first) = consumers.iter().find(|first| first.key.value == consumer.key.value) {
+        let first = *keys.entry(consumer.key.value).or_insert(consumers.len());
+        if let Some(first) = consumers.get(first) {
             reader.findings.push(same_key(first, &consumer));
         }
         consumers.push(consumer);

@@ -172,7 +172,7 @@ mod tests {
 
     fn merged(text: &str, variables: &[(&str, &str)]) -> String {
         let file = SourceFile::new("t.yaml", text);
-        let root = yaml::load(&file, "C000").expect("is YAML");
+        let root = yaml::load(&file, "C000", yaml::Most::CONFIGURATION).expect("is YAML");
         let environment =
             variables.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
         let (overrides, findings) = environment::overrides(&environment, &root);

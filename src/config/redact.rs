@@ -107,7 +107,7 @@ mod tests {
 
     fn shown(text: &str) -> String {
         let source = SourceFile::new("t.yaml", text);
-        let root = yaml::load(&source, "C000").expect("is YAML");
+        let root = yaml::load(&source, "C000", yaml::Most::CONFIGURATION).expect("is YAML");
         file(&source, &root).text.clone()
     }
 

@@ -3,6 +3,8 @@
 //! They look at the names that the file has, not at what was read without fault: a broken upstream is reported
 //! once and not again by each route that leads to it, and a broken route still has its names checked.
 
+use rustc_hash::FxHashSet;
+
 use super::codes;
 use super::form::quote;
 use super::route::{Consumers, Route};
@@ -13,6 +15,7 @@ use crate::diag::{self, Diagnostic};
 /// Reports names without a meaning; and if nothing else is wrong, parts without a use.
 pub(super) fn check(reader: &mut Reader<'_>, root: &Section<'_>, routes: &[Route]) {
     let (upstreams, consumers) = (names(root, "upstreams"), names(root, "consumers"));
+    let there: FxHashSet<&str> = consumers.iter().map(|name| name.value.as_str()).collect();
     for route in entries(root, "routes") {
         // A file without upstreams is reported as such.
         if let Some(item) = route.get("upstream")
@@ -24,7 +27,14 @@ pub(super) fn check(reader: &mut Reader<'_>, root: &Section<'_>, routes: &[Route
         if let Some(Item { kind: Kind::List(items), .. }) = route.get("consumers")
             && is_readable(root, "consumers")
         {
-            items.iter().for_each(|item| known(reader, "consumer", item, &consumers));
+            let unknown = |item: &&Item| match &item.kind {
+                Kind::Text(name) => !there.contains(name.as_str()),
+                Kind::Map(_) | Kind::List(_) | Kind::Nothing => false,
+            };
+            items
+                .iter()
+                .filter(unknown)
+                .for_each(|item| known(reader, "consumer", item, &consumers));
         }
     }
     // A part may seem unused only because a name that leads to it is wrong.
@@ -79,16 +89,19 @@ fn unused_consumers(
     names: &[&Spanned<String>],
     routes: &[Route],
 ) {
-    let lets_in = |route: &Route, name: &str| match &route.consumers {
-        Consumers::All => true,
-        Consumers::Named(listed) => listed.iter().any(|listed| listed.value == name),
-    };
-    for name in names {
-        if !routes.iter().any(|route| lets_in(route, &name.value)) && !disabled(root, &name.value) {
-            unused(reader, "consumer", name, "no route lets it in");
+    let all = routes.iter().find(|route| matches!(route.consumers, Consumers::All));
+    if all.is_none() {
+        let listed = routes.iter().filter_map(|route| match &route.consumers {
+            Consumers::All => None,
+            Consumers::Named(names) => Some(names),
+        });
+        let listed: FxHashSet<&str> = listed.flatten().map(|name| name.value.as_str()).collect();
+        for entry in entries(root, "consumers") {
+            if !listed.contains(entry.name.value.as_str()) && !disabled(entry) {
+                unused(reader, "consumer", &entry.name, "no route lets it in");
+            }
         }
     }
-    let all = routes.iter().find(|route| matches!(route.consumers, Consumers::All));
     if let (Some(route), true) = (all, names.is_empty()) {
         let message =
             format!("route {} lets in all consumers, and there is none", quote(&route.name.value));
@@ -100,9 +113,8 @@ fn unused_consumers(
 }
 
 /// A consumer that is switched off is kept on purpose.
-fn disabled(root: &Section<'_>, name: &str) -> bool {
-    let entry = entries(root, "consumers").iter().find(|entry| entry.name.value == name);
-    let value = entry.and_then(|entry| entry.get("disabled")).map(|item| &item.kind);
+fn disabled(entry: &Entry) -> bool {
+    let value = entry.get("disabled").map(|item| &item.kind);
     matches!(value, Some(Kind::Text(text)) if text == "true")
 }
 

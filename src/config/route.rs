@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rustc_hash::FxHashSet;
+
 use super::form::{self, Malformed, Rate, net, quote};
 use super::gateway::TIMEOUT;
 use super::section::{Reader, Section};
@@ -179,9 +181,10 @@ fn consumers(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Consumers
         }
         Kind::List(items) => {
             let mut names: Vec<Spanned<String>> = Vec::new();
+            let mut seen: FxHashSet<String> = FxHashSet::default();
             for item in items {
                 let Some(name) = reader.parsed(item, "consumers", form::text) else { continue };
-                if names.iter().any(|other| other.value == name.value) {
+                if !seen.insert(name.value.clone()) {
                     let message = format!("`consumers` names {} twice", quote(&name.value));
                     reader.error(codes::CONFLICT, &name.at, message, "once is enough");
                 }

@@ -58,20 +58,44 @@ impl Scan {
     const START: usize = b"transfer-encoding:".len();
 
     /// The next bytes.
-    pub(super) fn feed(&mut self, mut bytes: &[u8]) {
-        while !self.ended && !bytes.is_empty() {
-            let end = memchr::memchr(b'\n', bytes);
-            let line = &bytes[..end.unwrap_or(bytes.len())];
-            let taken = line.len().min(Self::START - self.seen);
-            self.start[self.seen..self.seen + taken].copy_from_slice(&line[..taken]);
-            self.seen += taken;
-            let Some(end) = end else { return };
-            let start = &self.start[..self.seen];
-            self.lengths = self.lengths.saturating_add(begins(start, b"content-length:").into());
-            self.coding |= begins(start, b"transfer-encoding:");
-            self.ended = matches!(start, b"" | b"\r");
-            self.seen = 0;
-            bytes = &bytes[end + 1..];
+    pub(super) fn feed(&mut self, bytes: &[u8]) {
+        if self.ended {
+            return;
+        }
+        let mut begins = 0;
+        for end in memchr::memchr_iter(b'\n', bytes) {
+            let line = &bytes[begins..end];
+            if self.seen == 0 {
+                self.line(line);
+            } else {
+                self.keep(line);
+                let (start, seen) = (self.start, std::mem::take(&mut self.seen));
+                self.line(&start[..seen]);
+            }
+            if self.ended {
+                return;
+            }
+            begins = end + 1;
+        }
+        self.keep(&bytes[begins..]);
+    }
+
+    /// A part of a line whose end has not come.
+    fn keep(&mut self, part: &[u8]) {
+        let taken = part.len().min(Self::START - self.seen);
+        self.start[self.seen..self.seen + taken].copy_from_slice(&part[..taken]);
+        self.seen += taken;
+    }
+
+    /// A line, as far as its start.
+    fn line(&mut self, line: &[u8]) {
+        match line {
+            [] | [b'\r'] => self.ended = true,
+            [b'c' | b'C', ..] if begins(line, b"content-length:") => {
+                self.lengths = self.lengths.saturating_add(1);
+            }
+            [b't' | b'T', ..] => self.coding |= begins(line, b"transfer-encoding:"),
+            _ => {}
         }
     }
 

@@ -1,11 +1,11 @@
 use super::*;
 
 fn read(text: &str) -> Node {
-    load(&SourceFile::new("t.yaml", text), "M000").expect("loads")
+    load(&SourceFile::new("t.yaml", text), "M000", Most::MAPPING).expect("loads")
 }
 
 fn wrong(text: &str) -> Vec<(String, String)> {
-    load(&SourceFile::new("t.yaml", text), "M000")
+    load(&SourceFile::new("t.yaml", text), "M000", Most::MAPPING)
         .expect_err("is refused")
         .into_iter()
         .map(|finding| (finding.at.short(), finding.message))

@@ -19,10 +19,9 @@ use latimer::mapping::run::{
 };
 use latimer::secret::Secret;
 use latimer::value::{Record, Value};
-use mimalloc::MiMalloc;
 
 #[global_allocator]
-static ALLOCATOR: AllocProfiler<MiMalloc> = AllocProfiler::new(MiMalloc);
+static ALLOCATOR: AllocProfiler = AllocProfiler::system();
 
 /// A message of a vendor's page, and an answer of about 300 bytes where the vendor has answers so long.
 struct Samples {

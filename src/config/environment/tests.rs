@@ -14,7 +14,8 @@ routes:
 ";
 
 fn resolve(variables: &[(&str, &str)]) -> (Vec<Override>, Vec<Diagnostic>) {
-    let file = yaml::load(&SourceFile::new("t.yaml", FILE), codes::YAML).expect("is YAML");
+    let file = yaml::load(&SourceFile::new("t.yaml", FILE), codes::YAML, yaml::Most::CONFIGURATION)
+        .expect("is YAML");
     let environment = variables.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
     overrides(&environment, &file)
 }

@@ -160,7 +160,14 @@ impl<'m, 'a> Answers<'m, 'a> {
             return None;
         }
         let (natives, message) = match &faults.find {
-            Some(_) => self.found(faults)?,
+            Some(_) => match self.found(faults) {
+                Some(found) => found,
+                // What the row has seen by itself needs no object that says it again.
+                None if row.when.is_some() && row.native.is_none() && row.text.is_none() => {
+                    (Vec::new(), None)
+                }
+                None => return None,
+            },
             None => self.declared(faults, row)?,
         };
         if let Some(native) = row.native.as_ref().filter(|native| native.arrow.reads()) {

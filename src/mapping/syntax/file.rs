@@ -124,7 +124,7 @@ pub struct Session {
 impl File {
     /// Reads a mapping file. `None` if it cannot be read as one at all; findings say why.
     pub fn parse(source: &Arc<SourceFile>, findings: &mut Findings) -> Option<Self> {
-        let root = match yaml::load(source, "M000") {
+        let root = match yaml::load(source, "M000", yaml::Most::MAPPING) {
             Ok(root) => root,
             Err(list) => {
                 findings.list.extend(list);
