@@ -251,7 +251,7 @@ mod tests {
                 "{}",
                 field.name
             );
-            let lower = |c: char| c.is_ascii_lowercase() || c == '_';
+            let lower = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
             assert!(
                 field.name.chars().all(lower),
                 "{}: environment names are upper case",

@@ -293,8 +293,13 @@ async fn an_idle_connection_is_told_goodbye() {
 }
 
 /// A gateway in front of a scripted Series, with a call in HTTP/2 that has reached the upstream.
-async fn in_flight(scripted: &Scripted) -> (Gateway, Client, client::Answering) {
-    let text = series(&scripted.url, "drain: 2s\n", ", deadline: 700ms");
+async fn in_flight(
+    scripted: &Scripted,
+    drain: &str,
+    deadline: &str,
+) -> (Gateway, Client, client::Answering) {
+    let route = format!(", deadline: {deadline}");
+    let text = series(&scripted.url, &format!("drain: {drain}\n"), &route);
     let gateway = Gateway::start(&text, &[]).await;
     let mut client = Client::plain(&gateway.address).await;
     let answering = client.begin("a.test", &right()).await.unwrap();
@@ -310,7 +315,7 @@ async fn in_flight(scripted: &Scripted) -> (Gateway, Client, client::Answering) 
 #[tokio::test]
 async fn a_call_in_flight_is_answered_while_the_gateway_drains() {
     let scripted = Scripted::start(Act::Wait).await;
-    let (gateway, mut client, answering) = in_flight(&scripted).await;
+    let (gateway, mut client, answering) = in_flight(&scripted, "2s", "700ms").await;
     scripted.act(message("200 OK", "application/json", "{}"));
     let (log, answer) = tokio::join!(gateway.terminate(), in_time(answering.answer()));
     let answer = answer.unwrap();
@@ -322,7 +327,7 @@ async fn a_call_in_flight_is_answered_while_the_gateway_drains() {
 #[tokio::test]
 async fn a_call_whose_stream_was_reset_is_told_of() {
     let scripted = Scripted::start(Act::Wait).await;
-    let (gateway, mut client, answering) = in_flight(&scripted).await;
+    let (gateway, mut client, answering) = in_flight(&scripted, "2s", "700ms").await;
     answering.reset();
     // The connection goes on for other calls.
     scripted.act(message("200 OK", "application/json", "{}"));
@@ -332,4 +337,18 @@ async fn a_call_whose_stream_was_reset_is_told_of() {
     let lines: Vec<_> = log.iter().filter(|line| line.contains("latimer::access")).collect();
     assert_eq!(lines.len(), 2, "{log:#?}");
     assert!(lines[0].contains("outcome=\"unknown\""), "a write was on its way: {lines:#?}");
+}
+
+#[tokio::test]
+async fn a_call_that_outlasts_the_drain_is_told_of() {
+    let scripted = Scripted::start(Act::Wait).await;
+    let (gateway, _client, answering) = in_flight(&scripted, "500ms", "10s").await;
+    let log = gateway.terminate().await;
+    let lines: Vec<_> = log.iter().filter(|line| line.contains("latimer::access")).collect();
+    assert_eq!(lines.len(), 1, "{log:#?}");
+    assert!(
+        lines[0].contains("status=499") && lines[0].contains("outcome=\"unknown\""),
+        "{lines:#?}"
+    );
+    assert!(in_time(answering.answer()).await.is_err(), "nothing is made up");
 }
