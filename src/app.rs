@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use socket2::{Domain, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::MissedTickBehavior;
+use tokio::time::{MissedTickBehavior, timeout};
 
 use crate::call::{Metrics, Services};
 use crate::catalog::{self, Catalog};
@@ -20,7 +21,7 @@ use crate::limit::Limiter;
 use crate::plan::{self, Plan};
 use crate::tls::{self, Offer};
 use crate::upstream::gate::Gate;
-use crate::{admin, bounds, server, upstream};
+use crate::{admin, bounds, server, systemd, upstream};
 
 /// What keeps the program from starting.
 #[derive(Debug)]
@@ -43,8 +44,10 @@ pub struct Gateway {
     /// Where the operator reaches it.
     pub admin: std::net::SocketAddr,
     stop: watch::Sender<bool>,
+    cut: watch::Sender<bool>,
     ready: Arc<AtomicBool>,
     serving: JoinHandle<()>,
+    pulse: server::Pulse,
     administering: JoinHandle<()>,
     sweeping: JoinHandle<()>,
     renewing: JoinHandle<()>,
@@ -79,11 +82,24 @@ pub fn environment() -> impl Iterator<Item = (String, String)> {
 /// # Errors
 /// If an address cannot be listened on, or TLS cannot be spoken with the settings.
 pub async fn start(config: &Config, plan: Plan) -> Result<Gateway, StartError> {
+    start_on(systemd::Sockets::default(), config, plan).await
+}
+
+/// Starts a gateway that listens on sockets that were handed over, and on its own where there are none.
+///
+/// # Errors
+/// If an address cannot be listened on, or TLS cannot be spoken with the settings.
+pub async fn start_on(
+    sockets: systemd::Sockets,
+    config: &Config,
+    plan: Plan,
+) -> Result<Gateway, StartError> {
     let failed =
         |address: std::net::SocketAddr| move |error| StartError::Bind(address.to_string(), error);
     let (listen, admin) = (config.listen.value, config.admin.listen.value);
-    let clients = listen_on(listen).map_err(failed(listen))?;
-    let operators = TcpListener::bind(admin).await.map_err(failed(admin))?;
+    let handed = sockets.clients.is_some();
+    let clients = listener(sockets.clients, listen).map_err(failed(listen))?;
+    let operators = listener(sockets.admin, admin).and_then(watched).map_err(failed(admin))?;
     let listen = clients.local_addr().map_err(failed(listen))?;
     let admin = operators.local_addr().map_err(failed(admin))?;
     let offer = if config.listen_http2 { Offer::Http2AndHttp1 } else { Offer::Http1 };
@@ -98,8 +114,14 @@ pub async fn start(config: &Config, plan: Plan) -> Result<Gateway, StartError> {
         drain: config.drain,
         tls,
         http2: config.listen_http2,
+        handed,
     };
     let (stop, stopped) = watch::channel(false);
+    let (cut, cutting) = watch::channel(false);
+    let told = server::Stop { drain: stopped.clone(), cut: cutting };
+    let server = server::Server::start(clients, &settings, || shared.services(), told);
+    let server = server.map_err(failed(listen))?;
+    let pulse = server.pulse();
     let ready = Arc::new(AtomicBool::new(true));
     let sweeping = tokio::spawn(sweep(Arc::clone(&shared.limiters), stopped.clone()));
     let renewing =
@@ -107,35 +129,89 @@ pub async fn start(config: &Config, plan: Plan) -> Result<Gateway, StartError> {
     let watching = shared.watch(&stopped);
     let metrics = Arc::clone(&shared.metrics);
     let administering = tokio::spawn(admin::run(operators, Arc::clone(&ready), metrics));
-    let serving = tokio::spawn(async move {
-        if let Err(error) = server::run(clients, settings, || shared.services(), stopped).await {
-            tracing::error!(target: "latimer::server", %error, "cannot serve");
-        }
-    });
-    Ok(Gateway { listen, admin, stop, ready, serving, administering, sweeping, renewing, watching })
+    let serving = tokio::spawn(server.run());
+    Ok(Gateway {
+        listen,
+        admin,
+        stop,
+        cut,
+        ready,
+        serving,
+        pulse,
+        administering,
+        sweeping,
+        renewing,
+        watching,
+    })
+}
+
+/// The socket that was handed over for an address, or else one of our own.
+fn listener(
+    handed: Option<std::net::TcpListener>,
+    address: std::net::SocketAddr,
+) -> io::Result<std::net::TcpListener> {
+    let Some(handed) = handed else { return listen_on(address) };
+    let bound = handed.local_addr()?;
+    if !systemd::serves(bound, address) {
+        tracing::warn!(
+            target: "latimer::server", %bound, configured = %address,
+            "the socket that was handed over is bound to another address than the configuration has; it is used"
+        );
+    }
+    Ok(handed)
+}
+
+/// A listener that this runtime watches.
+fn watched(listener: std::net::TcpListener) -> io::Result<TcpListener> {
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener)
 }
 
 /// A listener whose queue holds what may arrive in a burst; the system's own limit may be lower.
 fn listen_on(address: std::net::SocketAddr) -> io::Result<std::net::TcpListener> {
-    const BACKLOG: i32 = 4096;
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
+    socket.listen(bounds::BACKLOG)?;
     Ok(socket.into())
 }
 
 impl Gateway {
     /// Stops accepting, lets calls in flight finish, and ends.
     pub async fn stop(self) {
+        self.stop_unless(std::future::pending()).await;
+    }
+
+    /// The same, but cuts off what is still open once told to hurry; true if that was so.
+    pub async fn stop_unless(mut self, hurry: impl Future<Output = ()>) -> bool {
         self.ready.store(false, Ordering::Release);
         // Nobody listens any more only if serving has ended already.
         let _ = self.stop.send(true);
+        let hurried = tokio::select! {
+            _ = &mut self.serving => false,
+            () = hurry => true,
+        };
+        if hurried {
+            let _ = self.cut.send(true);
+            // A worker that hangs even now ends with the process.
+            let _ = timeout(bounds::CUT_OFF, &mut self.serving).await;
+            self.watching.abort_all();
+        }
         let _ = self.sweeping.await;
         let _ = self.renewing.await;
-        let _ = self.serving.await;
         self.watching.join_all().await;
         self.administering.abort();
+        hurried
+    }
+
+    /// Tells, as often as asked, whether connections are accepted and workers serve them; waits for as long
+    /// as one of those hangs.
+    pub fn pulse(&self) -> impl Fn() -> Pin<Box<dyn Future<Output = bool> + Send>> + Send + use<> {
+        let (accepting, workers) = (self.serving.abort_handle(), self.pulse.clone());
+        move || {
+            let (accepting, workers) = (accepting.clone(), workers.clone());
+            Box::pin(async move { workers.felt().await && !accepting.is_finished() })
+        }
     }
 }
 

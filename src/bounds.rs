@@ -93,8 +93,16 @@ pub const DEADLINE: Duration = Duration::from_secs(30);
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Time for calls in flight when the gateway stops.
 pub const DRAIN: Duration = Duration::from_secs(20);
+/// Time for workers to let go of what is cut off when the gateway is told to stop at once.
+pub const CUT_OFF: Duration = Duration::from_secs(1);
+/// Sockets that a service manager hands over: one for clients, one for the operator.
+pub const HANDED_SOCKETS_MAX: usize = 2;
+/// Time for the service manager to take a word of ours.
+pub const NOTIFY_TIMEOUT: Duration = Duration::from_secs(1);
 /// Calls in flight.
 pub const CONCURRENCY_MAX: usize = 10_000;
+/// Connections that wait to be accepted; the system's own limit may be lower.
+pub const BACKLOG: i32 = 4096;
 /// Connections of clients, idle ones too.
 pub const CONNECTIONS_MAX: usize = 50_000;
 /// URLs of one upstream: those that a call has tried are kept as the bits of one number.

@@ -10,6 +10,7 @@ mod explain;
 mod key;
 mod matrix;
 mod serve;
+mod signals;
 mod sim;
 mod test;
 
@@ -17,9 +18,9 @@ use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::StartError;
+use crate::cli::signals::Stops;
 use crate::diag::{self, Diagnostic, Severity};
 
 /// Findings, or differences.
@@ -177,30 +178,8 @@ fn runtime() -> Result<tokio::runtime::Runtime, u8> {
 /// Listens for Ctrl-C and SIGTERM from now on, which is before anybody is told that we are there; the
 /// future ends when one came.
 fn told_to_stop() -> impl Future<Output = ()> {
-    let interrupt = signal(SignalKind::interrupt());
-    let terminate = signal(SignalKind::terminate());
+    let mut stops = Stops::listen();
     async move {
-        let (Ok(mut interrupt), Ok(mut terminate)) = (interrupt, terminate) else {
-            // Without a handler the signals end the process by themselves.
-            return std::future::pending().await;
-        };
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_signal_that_comes_before_anybody_waits_is_not_lost() {
-        let told = told_to_stop();
-        let own = std::process::id().to_string();
-        let sent = std::process::Command::new("kill").args(["-TERM", &own]).status().unwrap();
-        assert!(sent.success());
-        told.await;
+        stops.next().await;
     }
 }

@@ -42,10 +42,11 @@ pub mod upstream;
 pub mod call;
 pub mod telemetry;
 
-// L6: listeners, simulated vendors
+// L6: listeners, simulated vendors, what a service manager gives and is told
 pub mod admin;
 pub mod server;
 pub mod sim;
+pub mod systemd;
 
 // L7: the assembler, the command line
 pub mod app;

@@ -12,7 +12,7 @@ const LAYERS: [&[&str]; 8] = [
     &["catalog", "plan"],
     &["limit", "upstream"],
     &["call", "telemetry"],
-    &["server", "admin", "sim"],
+    &["server", "admin", "sim", "systemd"],
     &["app", "cli"],
 ];
 

@@ -1,10 +1,16 @@
 //! `latimer serve`.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
+use tokio::task::JoinHandle;
 
-use crate::cli::{fail, runtime, show, tell, told_to_stop};
+use crate::cli::signals::{Stops, survive_hangups};
+use crate::cli::{COULD_NOT_TELL, fail, runtime, show, tell};
+use crate::config::Config;
+use crate::plan::Plan;
+use crate::systemd::{self, Notify, Sockets};
 use crate::{app, telemetry};
 
 /// Run the gateway.
@@ -34,20 +40,49 @@ impl Serve {
             tell(&format!("warnings: {count}; `latimer check --config {path}` shows them\n"));
         }
         telemetry::start(&config.log);
+        // While there is one thread.
+        let sockets = match Sockets::take() {
+            Ok(sockets) => sockets,
+            Err(error) => {
+                tell(&format!("error: {error}\n"));
+                return COULD_NOT_TELL;
+            }
+        };
         let runtime = match runtime() {
             Ok(runtime) => runtime,
             Err(code) => return code,
         };
-        runtime.block_on(async {
-            let gateway = match app::start(&config, plan).await {
-                Ok(gateway) => gateway,
-                Err(error) => return fail(&error),
-            };
-            let stop = told_to_stop();
-            tell(&format!("latimer ready listen={} admin={}\n", gateway.listen, gateway.admin));
-            stop.await;
-            gateway.stop().await;
-            0
-        })
+        let code = runtime.block_on(serve(sockets, &config, plan));
+        // A name that is still being looked up holds nobody up.
+        runtime.shutdown_background();
+        code
     }
+}
+
+/// Serves until a signal came and calls in flight have ended, or until a second one came.
+async fn serve(sockets: Sockets, config: &Config, plan: Plan) -> u8 {
+    let mut stops = Stops::listen();
+    let hangups = survive_hangups();
+    let gateway = match app::start_on(sockets, config, plan).await {
+        Ok(gateway) => gateway,
+        Err(error) => return fail(&error),
+    };
+    let notify = Arc::new(Notify::from_environment());
+    tell(&format!("latimer ready listen={} admin={}\n", gateway.listen, gateway.admin));
+    notify.ready(&format!("serving clients on {}", gateway.listen));
+    let watching = notify
+        .watchdog()
+        .map(|granted| tokio::spawn(systemd::watch(Arc::clone(&notify), granted, gateway.pulse())));
+    let signal = stops.next().await;
+    let drain = config.drain;
+    tracing::info!(target: "latimer::signals", signal, ?drain, "told to stop: calls in flight may end");
+    notify.stopping(&format!("stopping: calls in flight have {drain:?}"));
+    let hurry = async {
+        let signal = stops.next().await;
+        tracing::warn!(target: "latimer::signals", signal, "told to stop again: ends at once");
+    };
+    let hurried = gateway.stop_unless(hurry).await;
+    watching.inspect(JoinHandle::abort);
+    hangups.abort();
+    if hurried { COULD_NOT_TELL } else { 0 }
 }

@@ -28,9 +28,12 @@ use crate::server::secured::Secured;
 use crate::server::worker::Shared;
 use crate::tls;
 
-/// How long a connection that waits for a request still takes one after the gateway was told to stop: a
-/// client in the middle of its work is told by an answer that it has to come again elsewhere.
+/// How long a connection that waits for its next request still takes one after the gateway was told to stop:
+/// a client in the middle of its work is told by an answer that it has to come again elsewhere.
 const LAST_REQUEST: Duration = Duration::from_secs(1);
+/// The same for one whose first request, or its handshake, has not come whole. It has only just called; a
+/// packet that is lost twice on the way is sent again within that time (RFC 6298: after one second, then two).
+pub(super) const FIRST_REQUEST: Duration = Duration::from_secs(5);
 /// Time between two looks at a connection that rests. Going to sleep and waking up costs as much as a good
 /// part of a call, so a client in the middle of its work should not have to.
 const REST: Duration = Duration::from_millis(100);
@@ -75,7 +78,7 @@ async fn serve_secured(
     shared: &Arc<Shared>,
 ) {
     let stop = shared.stop.subscribe();
-    match Secured::accept(stream, tls, deadline, stop, LAST_REQUEST).await {
+    match Secured::accept(stream, tls, deadline, stop, FIRST_REQUEST).await {
         // Over TLS nobody need guess: RFC 9113 section 3.2.
         Ok(secured) => match secured.protocol() {
             tls::Protocol::Http1 => serve_stream(secured, deadline, false, shared).await,
@@ -104,7 +107,7 @@ where
         let _ = stop.wait_for(|stop| *stop).await;
     });
     if http2 {
-        if !sleep(&mut paced, told.as_mut(), shared).await {
+        if !sleep(&mut paced, told.as_mut(), &calling, shared).await {
             return;
         }
         // Once, and not before the client has said something.
@@ -114,7 +117,7 @@ where
         }
     }
     loop {
-        if !paced.has_bytes() && !sleep(&mut paced, told.as_mut(), shared).await {
+        if !paced.has_bytes() && !sleep(&mut paced, told.as_mut(), &calling, shared).await {
             return;
         }
         match awake(paced, calling.clone(), shared).await {
@@ -132,6 +135,7 @@ where
 async fn sleep<S: Stream>(
     paced: &mut Paced<S>,
     mut told: std::pin::Pin<&mut impl Future<Output = ()>>,
+    calling: &Calling,
     shared: &Shared,
 ) -> bool {
     if !shared.stopping.load(Ordering::Relaxed) {
@@ -143,8 +147,9 @@ async fn sleep<S: Stream>(
             return matches!(waited, Waited::Readable);
         }
     }
+    let patience = if calling.count() == 0 { FIRST_REQUEST } else { LAST_REQUEST };
     let waiting = poll_fn(|context| paced.poll_wait(context));
-    matches!(timeout(LAST_REQUEST, waiting).await, Ok(Waited::Readable))
+    matches!(timeout(patience, waiting).await, Ok(Waited::Readable))
 }
 
 /// Serves requests until none is there.

@@ -33,9 +33,10 @@ use hyper::service::Service;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::bounds;
+use crate::server::connection::FIRST_REQUEST;
 use crate::server::pace::Calling;
 use crate::server::rim::Rim;
 use crate::server::worker::Shared;
@@ -79,7 +80,17 @@ where
                 tracing::warn!(target: "latimer::server", "a client resets the streams that it opens: its connection is closed");
                 return;
             }
-            () = told.as_mut(), if !ending => {}
+            () = told.as_mut(), if !ending => {
+                // A client that was accepted has a right to its first calls.
+                if !activity.has_begun() {
+                    tokio::select! {
+                        biased;
+                        _ = serving.as_mut() => return,
+                        () = activity.preface.notified() => {}
+                        () = sleep(FIRST_REQUEST) => return,
+                    }
+                }
+            }
             () = sleep_until(look) => {
                 let patience = if ending { LINGER } else { idle_timeout };
                 look = activity.ends_at(deadline, patience);
@@ -128,6 +139,7 @@ struct Activity {
     reset: AtomicU64,
     /// The preface has come.
     begun: AtomicBool,
+    preface: Notify,
     /// Too many of the streams were reset.
     flood: Notify,
 }
@@ -160,6 +172,7 @@ impl Activity {
             answered: AtomicU64::new(0),
             reset: AtomicU64::new(0),
             begun: AtomicBool::new(false),
+            preface: Notify::new(),
             flood: Notify::new(),
         }
     }
@@ -288,6 +301,7 @@ impl<S> Wire<S> {
             if self.left == 0 {
                 self.activity.tell_move();
                 self.activity.begun.store(true, Ordering::Relaxed);
+                self.activity.preface.notify_one();
             }
         }
     }

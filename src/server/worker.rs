@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::bounds;
 use crate::call::Services;
-use crate::server::{Settings, connection};
+use crate::server::{Settings, Stop, connection};
 use crate::tls;
 
 /// Connections that a worker may be behind with; then the next ones wait to be accepted.
@@ -29,6 +30,7 @@ pub(super) struct Arrival {
 pub(super) struct Worker {
     arrivals: mpsc::Sender<Arrival>,
     connections: Arc<AtomicUsize>,
+    runtime: Handle,
     ended: oneshot::Receiver<()>,
     thread: JoinHandle<()>,
 }
@@ -54,11 +56,12 @@ impl Worker {
     pub(super) fn start(
         index: usize,
         services: Services,
-        stop: watch::Receiver<bool>,
+        stop: Stop,
         settings: &Settings,
     ) -> io::Result<Self> {
         let drain = settings.drain;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let handle = runtime.handle().clone();
         let (arrivals, arriving) = mpsc::channel(ARRIVALS_MAX);
         let (over, ended) = oneshot::channel();
         let connections = Arc::new(AtomicUsize::new(0));
@@ -75,13 +78,20 @@ impl Worker {
                 runtime.block_on(serve(shared, arriving, stop, drain));
                 // Whoever waits has gone if nobody hears it.
                 let _ = over.send(());
+                // A name that is still being looked up holds nobody up.
+                runtime.shutdown_background();
             })?;
-        Ok(Self { arrivals, connections, ended, thread })
+        Ok(Self { arrivals, connections, runtime: handle, ended, thread })
     }
 
     /// Connections that it has.
     pub(super) fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Where it does its work.
+    pub(super) fn runtime(&self) -> Handle {
+        self.runtime.clone()
     }
 
     /// Hands it a connection.
@@ -106,7 +116,7 @@ impl Worker {
 async fn serve(
     shared: Arc<Shared>,
     mut arrivals: mpsc::Receiver<Arrival>,
-    mut stop: watch::Receiver<bool>,
+    mut stop: Stop,
     drain: Duration,
 ) {
     let mut connections = JoinSet::new();
@@ -120,7 +130,7 @@ async fn serve(
             },
             _ = connections.join_next(), if !connections.is_empty() => {}
             _ = sweeps.tick() => shared.services.sweep_upstreams(),
-            _ = stop.changed() => break,
+            _ = stop.drain.changed() => break,
         }
     }
     let deadline = Instant::now() + drain;
@@ -134,8 +144,14 @@ async fn serve(
         }
         while connections.join_next().await.is_some() {}
     };
-    if tokio::time::timeout_at(deadline, all).await.is_err() {
-        tracing::warn!(target: "latimer::server", "calls were still in flight when the time to drain ended");
+    let ended = tokio::select! {
+        ended = tokio::time::timeout_at(deadline, all) => ended.map_err(|_| "the time to drain ended"),
+        Ok(_) = stop.cut.wait_for(|cut| *cut) => Err("told to stop at once"),
+    };
+    if let Err(why) = ended {
+        // Each call that is cut off says so itself.
+        let connections = connections.len();
+        tracing::warn!(target: "latimer::server", connections, "what is still open is cut off: {why}");
     }
 }
 

@@ -23,7 +23,7 @@ async fn gateway() -> (Gateway, Simulator) {
 }
 
 /// A whole request, to be answered on a kept connection.
-fn right() -> Vec<u8> {
+pub(crate) fn right() -> Vec<u8> {
     let request = request(Vendor::Series, &ticket(Vendor::Series, 1), "resolved", KEY);
     let mut message = format!("{} HTTP/1.1\r\nHost: gateway.test\r\n", request.line);
     for (name, value) in &request.headers {
@@ -146,7 +146,7 @@ async fn an_idle_connection_ends_without_a_word_and_a_second_head_has_its_time()
 }
 
 /// A gateway in front of a scripted Series, with a call that has reached the upstream.
-async fn in_flight(scripted: &Scripted, more: &str) -> (Gateway, TcpStream) {
+pub(crate) async fn in_flight(scripted: &Scripted, more: &str) -> (Gateway, TcpStream) {
     let text = format!(
         "drain: 1s\nupstreams:\n{}routes:\n  series: {{client: series, upstream: series, \
          consumers: [tester]{more}}}\n",
@@ -165,7 +165,7 @@ async fn in_flight(scripted: &Scripted, more: &str) -> (Gateway, TcpStream) {
 }
 
 /// The one line of the access log.
-fn access_line(log: &[String]) -> &str {
+pub(crate) fn access_line(log: &[String]) -> &str {
     let lines: Vec<_> = log.iter().filter(|line| line.contains("latimer::access")).collect();
     assert_eq!(lines.len(), 1, "{log:#?}");
     lines[0]

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -9,6 +10,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 
 use latimer::sim::{Options, Simulator, Vendor, serve};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_latimer");
 
 /// Longer than anything here takes; a test that hangs ends with it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -21,11 +24,16 @@ pub(crate) struct Gateway {
     pub(crate) address: String,
     pub(crate) admin: String,
 
-    /// Goes away with the gateway.
-    _folder: tempfile::TempDir,
+    /// Goes away with the last gateway that has it.
+    _home: Arc<Home>,
     reading: tokio::task::JoinHandle<()>,
     log: tokio::sync::watch::Receiver<Vec<String>>,
     child: Child,
+}
+
+/// A folder with a configuration.
+pub(crate) struct Home {
+    folder: tempfile::TempDir,
 }
 
 /// An answer, taken apart.
@@ -58,35 +66,21 @@ impl Gateway {
         configuration: &str,
         files: &[(String, String)],
     ) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        for (name, text) in files {
-            std::fs::write(folder.path().join(name), text).unwrap();
-        }
-        let path = folder.path().join("latimer.yaml");
-        let mappings = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(mappings);
-        let text = format!(
-            "listen: {listen}\nadmin: {{listen: 127.0.0.1:0}}\nmappings: {}\n\
-             consumers:\n  tester: {{key: {{env: TEST_KEY}}}}\n  other: {{key: {{env: OTHER_KEY}}}}\n\
-             {configuration}",
-            mappings.display()
-        );
-        std::fs::write(&path, text).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_latimer"));
-        command.arg("serve").arg("--config").arg(&path).env("TEST_KEY", KEY);
-        command.env("OTHER_KEY", "another-key").env("ORBIT_USER", "desk@x.y");
-        for vendor in Vendor::ALL {
-            let name = format!("{}_TOKEN", vendor.name().to_uppercase());
-            command.env(name, vendor.default_token());
-        }
+        let home = Home::new(listen, mappings, configuration, files);
+        Self::launch(&home, home.command()).await
+    }
+
+    /// Starts the program by a command and waits until it is ready.
+    pub(crate) async fn launch(home: &Arc<Home>, mut command: Command) -> Self {
         let mut child = command.stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let mut seen = String::new();
+        let mut seen = Vec::new();
         let ready = loop {
             let line = tokio::time::timeout(PATIENCE, lines.next_line()).await;
             match line.expect("the program says in time that it is ready").unwrap() {
                 Some(line) if line.starts_with("latimer ready ") => break line,
-                Some(line) => seen.push_str(&format!("{line}\n")),
-                None => panic!("the program ended:\n{seen}"),
+                Some(line) => seen.push(line),
+                None => panic!("the program ended:\n{}", seen.join("\n")),
             }
         };
         let value = |key: &str| {
@@ -95,13 +89,13 @@ impl Gateway {
         };
         let (address, admin) = (value("listen="), value("admin="));
         // The log has to be read on, or the program would wait for it.
-        let (logging, log) = tokio::sync::watch::channel(Vec::new());
+        let (logging, log) = tokio::sync::watch::channel(seen);
         let reading = tokio::spawn(async move {
             while let Ok(Some(line)) = lines.next_line().await {
                 logging.send_modify(|log| log.push(line));
             }
         });
-        Self { address, admin, _folder: folder, reading, log, child }
+        Self { address, admin, _home: Arc::clone(home), reading, log, child }
     }
 
     /// Sends a request on a connection of its own and reads the answer.
@@ -133,15 +127,31 @@ impl Gateway {
         assert!(logged.is_ok_and(|seen| seen.is_ok()), "it is logged in time: {text}");
     }
 
-    /// Tells the program to end, as a service manager does, and waits for it; gives what it logged.
-    pub(crate) async fn terminate(mut self) -> Vec<String> {
-        let pid = self.child.id().expect("it runs").to_string();
-        let told = Command::new("kill").args(["-TERM", &pid]).status().await;
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
+    /// Sends the program a signal.
+    pub(crate) async fn signal(&self, name: &str) {
+        let pid = self.pid().to_string();
+        let told = Command::new("kill").args([&format!("-{name}"), &pid]).status().await;
         assert!(told.unwrap().success());
+    }
+
+    /// Waits for the end of the program; gives its exit code and what it logged.
+    pub(crate) async fn ended(mut self) -> (Option<i32>, Vec<String>) {
         let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
-        assert!(ended.expect("it ends in time").unwrap().success());
+        let code = ended.expect("it ends in time").unwrap().code();
         self.reading.await.unwrap();
-        self.log.borrow().clone()
+        (code, self.log.borrow().clone())
+    }
+
+    /// Tells the program to end, as a service manager does, and waits for it; gives what it logged.
+    pub(crate) async fn terminate(self) -> Vec<String> {
+        self.signal("TERM").await;
+        let (code, log) = self.ended().await;
+        assert_eq!(code, Some(0), "{log:#?}");
+        log
     }
 
     /// Ends the program and waits for it; gives what it logged.
@@ -150,6 +160,59 @@ impl Gateway {
         let _ = self.child.wait().await;
         self.reading.await.unwrap();
         self.log.borrow().clone()
+    }
+}
+
+impl Home {
+    pub(crate) fn new(
+        listen: &str,
+        mappings: &str,
+        configuration: &str,
+        files: &[(String, String)],
+    ) -> Arc<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            std::fs::write(folder.path().join(name), text).unwrap();
+        }
+        let mappings = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(mappings);
+        let text = format!(
+            "listen: {listen}\nadmin: {{listen: 127.0.0.1:0}}\nmappings: {}\n\
+             consumers:\n  tester: {{key: {{env: TEST_KEY}}}}\n  other: {{key: {{env: OTHER_KEY}}}}\n\
+             {configuration}",
+            mappings.display()
+        );
+        std::fs::write(folder.path().join("latimer.yaml"), text).unwrap();
+        Arc::new(Self { folder })
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The program on the configuration.
+    pub(crate) fn command(&self) -> Command {
+        self.serving(Command::new(PROGRAM))
+    }
+
+    /// The same by a shell, whose script ends with `exec "$0" "$@"` and what else belongs there.
+    pub(crate) fn command_by(&self, script: &str) -> Command {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", script, PROGRAM]);
+        self.serving(shell)
+    }
+
+    fn serving(&self, mut command: Command) -> Command {
+        command.arg("serve").arg("--config").arg(self.path("latimer.yaml")).env("TEST_KEY", KEY);
+        command.env("OTHER_KEY", "another-key").env("ORBIT_USER", "desk@x.y");
+        for vendor in Vendor::ALL {
+            let name = format!("{}_TOKEN", vendor.name().to_uppercase());
+            command.env(name, vendor.default_token());
+        }
+        // What belongs to whoever runs the tests.
+        for name in ["LISTEN_PID", "LISTEN_FDS", "NOTIFY_SOCKET", "WATCHDOG_USEC"] {
+            command.env_remove(name);
+        }
+        command
     }
 }
 

@@ -352,3 +352,20 @@ async fn a_call_that_outlasts_the_drain_is_told_of() {
     );
     assert!(in_time(answering.answer()).await.is_err(), "nothing is made up");
 }
+
+#[tokio::test]
+async fn a_client_that_was_accepted_before_a_stop_is_answered() {
+    let (simulator, stage) = (simulated().await, Stage::new());
+    let gateway =
+        Gateway::start_on(&stage.listen(None), "mappings", &series(&simulator.url(), "", ""), &[])
+            .await;
+    let stream = client::shake_hands(&gateway.address, &stage).await;
+    let (_, answer) = tokio::join!(gateway.terminate(), async {
+        // The gateway has heard of its end by then, and nothing of a preface.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let mut client = Client::on("https", stream).await;
+        in_time(client.call("a.test", &right())).await
+    });
+    assert_eq!(answer.unwrap().status, 200);
+    simulator.stop().await;
+}

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 /// What the upstream does once it has read a request.
@@ -11,6 +12,8 @@ use tokio::task::JoinHandle;
 pub(crate) enum Act {
     /// Sends these bytes and closes.
     Say(Vec<u8>),
+    /// Sends these bytes once it is told, and closes.
+    Hold(Arc<Notify>, Vec<u8>),
     /// Ends the connection with a reset.
     Reset,
     /// Says nothing until the client goes away.
@@ -71,6 +74,10 @@ async fn serve(listener: TcpListener, state: Arc<Mutex<State>>) {
         };
         match act {
             Act::Say(bytes) => {
+                let _ = stream.write_all(&bytes).await;
+            }
+            Act::Hold(told, bytes) => {
+                told.notified().await;
                 let _ = stream.write_all(&bytes).await;
             }
             Act::Reset => stream.set_zero_linger().unwrap(),

@@ -48,7 +48,7 @@ impl Client {
         Self::on("https", stream).await
     }
 
-    async fn on<S>(scheme: &'static str, stream: S) -> Self
+    pub(crate) async fn on<S>(scheme: &'static str, stream: S) -> Self
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
