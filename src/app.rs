@@ -102,7 +102,8 @@ pub async fn start_on(
     let operators = listener(sockets.admin, admin).and_then(watched).map_err(failed(admin))?;
     let listen = clients.local_addr().map_err(failed(listen))?;
     let admin = operators.local_addr().map_err(failed(admin))?;
-    let tls = config.listen_tls.as_ref().map(|settings| tls::Server::new(settings, Offer::Http1));
+    let offer = if config.listen_http2 { Offer::Http2AndHttp1 } else { Offer::Http1 };
+    let tls = config.listen_tls.as_ref().map(|settings| tls::Server::new(settings, offer));
     let tls = tls.transpose().map_err(StartError::Tls)?;
     let shared = Shared::new(plan)?;
     let certificates = tls.iter().map(tls::Server::certificate).chain(shared.certificates());
@@ -112,6 +113,7 @@ pub async fn start_on(
         connections_max: config.bounds.connections_max,
         drain: config.drain,
         tls,
+        http2: config.listen_http2,
         handed,
     };
     let (stop, stopped) = watch::channel(false);
@@ -311,6 +313,11 @@ fn observed(plan: &Plan, upstreams: &[Arc<upstream::Shared>], gate: &Arc<Gate>) 
 
 /// What connections to each endpoint of an upstream are secured with: one thing, by other names.
 fn clients(planned: &plan::Upstream) -> Result<Vec<Option<tls::Client>>, tls::Error> {
+    let offer = match planned.http {
+        config::Http::Auto => Offer::Http2AndHttp1,
+        config::Http::One => Offer::Http1,
+        config::Http::Two => Offer::Http2,
+    };
     let mut first: Option<tls::Client> = None;
     let mut client = |url: &config::Url| {
         let Some(settings) = planned.tls.as_ref().filter(|_| url.scheme == Scheme::Https) else {
@@ -318,7 +325,7 @@ fn clients(planned: &plan::Upstream) -> Result<Vec<Option<tls::Client>>, tls::Er
         };
         let client = match &first {
             Some(first) => first.for_host(&url.host)?,
-            None => tls::Client::new(settings, &url.host, Offer::Http1)?,
+            None => tls::Client::new(settings, &url.host, offer)?,
         };
         first.get_or_insert_with(|| client.clone());
         Ok(Some(client))
@@ -336,6 +343,7 @@ fn endpoints(
         port: url.port,
         authority: url.authority_text(),
         tls: tls.clone(),
+        http: planned.http,
         connect_timeout: planned.connect_timeout,
         idle_max: bounds::UPSTREAM_IDLE_MAX,
         idle_timeout: UPSTREAM_IDLE_TIMEOUT,

@@ -45,6 +45,34 @@ pub const HEAD_BYTES_MAX: usize = 32 * 1024;
 pub const REPLY_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// An upstream's answer's head.
 pub const REPLY_HEAD_BYTES_MAX: usize = 64 * 1024;
+/// Streams that a client may have open on one HTTP/2 connection, unless `bounds.streams_max` says otherwise.
+/// RFC 9113 section 6.5.2 advises not to go below.
+pub const HTTP2_STREAMS_MAX: u32 = 100;
+/// An HTTP/2 frame: the least that the protocol allows as the most (RFC 9113 section 4.2).
+pub const HTTP2_FRAME_BYTES_MAX: u32 = 16 * 1024;
+/// Bytes of a body that a stream may send before they are read: the protocol's own default, nearly.
+pub const HTTP2_STREAM_WINDOW_BYTES: u32 = 64 * 1024;
+/// The same of all streams of a connection together, which bounds what one client can have us keep.
+pub const HTTP2_CONNECTION_WINDOW_BYTES: u32 = 256 * 1024;
+/// Bytes of an answer that are kept for a stream beyond those that its receiver takes.
+pub const HTTP2_SEND_BYTES_MAX: usize = 64 * 1024;
+/// Streams that a client has reset before they were looked at; one more ends its connection
+/// (CVE-2023-44487).
+pub const HTTP2_PENDING_RESETS_MAX: usize = 20;
+/// Streams that a client's own faults have us reset; one more ends its connection.
+pub const HTTP2_ERROR_RESETS_MAX: usize = 100;
+/// Calls that a client resets on one connection; one more ends it if that is more than were answered.
+pub const HTTP2_RESETS_MAX: u64 = 100;
+/// Streams that we open on one HTTP/2 connection to an upstream at most; then another one is opened.
+pub const HTTP2_UPSTREAM_STREAMS_MAX: usize = 100;
+/// Bytes of an answer that an upstream may send before they are read.
+pub const HTTP2_REPLY_WINDOW_BYTES: u32 = 256 * 1024;
+/// The same of all answers on one connection together.
+pub const HTTP2_REPLIES_WINDOW_BYTES: u32 = 1024 * 1024;
+/// Silence after which the other side of an HTTP/2 connection is asked whether it is there.
+pub const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(20);
+/// Time for its answer.
+pub const HTTP2_PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// Header fields of one message.
 pub const HEADERS_MAX: usize = 100;
 /// Characters of an upstream's text that `messages: upstream` lets through.

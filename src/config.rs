@@ -76,7 +76,7 @@ pub use resilience::{Balance, Breaker, Health, Resilience, RetryBudget};
 pub use route::{Consumers, Ids, Limit, Messages, Policy, RATE, Route, Unmapped};
 pub use settings::Setting;
 pub use tree::Spanned;
-pub use upstream::{Credential, RawYaml, Upstream};
+pub use upstream::{Credential, Http, RawYaml, Upstream};
 
 /// A configuration in which nothing is wrong that can be told without the mappings.
 #[derive(Clone, Debug)]
@@ -87,6 +87,8 @@ pub struct Config {
     pub listen: Spanned<SocketAddr>,
     /// What they are shown there; none for plain text.
     pub listen_tls: Option<ServerSettings>,
+    /// True if they may speak HTTP/2.
+    pub listen_http2: bool,
     /// The listener for operators.
     pub admin: Admin,
     /// The folder of the mappings.
@@ -189,12 +191,14 @@ pub fn load_text(
 fn checked(reader: &mut Reader<'_>, merged: &tree::Item) -> Option<Config> {
     let start = reader.at(Span::default());
     let root = &reader.section(merged, "the file", &start, schema::ROOT)?;
-    let (listen, listen_tls) = gateway::listen(reader, root);
+    let gateway::Listen { address: listen, tls: listen_tls, http2: listen_http2 } =
+        gateway::listen(reader, root);
     let config = Config {
         file: Arc::clone(&reader.shown),
         admin: gateway::admin(reader, root, &listen),
         listen,
         listen_tls,
+        listen_http2,
         mappings: gateway::mappings(reader, root),
         bounds: gateway::bounds(reader, root),
         trusted_proxies: gateway::trusted_proxies(reader, root),

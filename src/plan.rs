@@ -18,7 +18,7 @@ pub use build::{Problem, build};
 pub use routing::{Found, Routing, Target};
 
 use crate::config::pairs::Pairs;
-use crate::config::{Bounds, Limit, Messages, Policy, Resilience, Unmapped, Url};
+use crate::config::{Bounds, Http, Limit, Messages, Policy, Resilience, Unmapped, Url};
 use crate::diag::Diagnostic;
 use crate::mapping::check::unverified;
 use crate::mapping::model::{Mapping, Vocabulary};
@@ -113,6 +113,8 @@ pub struct Upstream {
     pub resilience: Resilience,
     /// What those of `https` have to show and what they are shown; none if there are none.
     pub tls: Option<ClientSettings>,
+    /// The version of HTTP.
+    pub http: Http,
     /// What an answer may have at most.
     pub reply_bytes_max: usize,
     /// Time for a connection.

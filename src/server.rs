@@ -5,6 +5,7 @@
 //!             handshake, if TLS is spoken
 //!             connection: asleep ─▶ awake (hyper) ─▶ asleep … ─▶ lingering close
 //!                                     rim ─▶ call
+//!               or, in HTTP/2: streams ─▶ rim ─▶ call, many at a time
 //! ```
 //!
 //! A call stays on the thread of its connection from its first byte to its last: the connections to
@@ -13,6 +14,7 @@
 
 mod connection;
 mod head;
+mod http2;
 mod pace;
 mod rim;
 mod secured;
@@ -44,6 +46,9 @@ pub struct Settings {
     pub drain: Duration,
     /// What connections are secured with; none for plain ones.
     pub tls: Option<tls::Server>,
+    /// True if HTTP/2 is spoken with clients that ask for it: by ALPN over TLS, which offers it then, else by
+    /// prior knowledge.
+    pub http2: bool,
     /// Somebody else holds the socket too, and takes what waits in its queue after a stop.
     pub handed: bool,
 }

@@ -49,6 +49,8 @@ pub enum Offer {
     Http1,
     /// `h2` (RFC 9113), else `http/1.1`.
     Http2AndHttp1,
+    /// `h2` alone.
+    Http2,
 }
 
 /// What both sides agreed on by ALPN; without ALPN it is HTTP/1.1 (RFC 9112).
@@ -67,6 +69,7 @@ impl Offer {
     fn names(self) -> Vec<Vec<u8>> {
         match self {
             Self::Http1 => vec![HTTP_1_1.to_vec()],
+            Self::Http2 => vec![H2.to_vec()],
             Self::Http2AndHttp1 => vec![H2.to_vec(), HTTP_1_1.to_vec()],
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! What a failed call means hangs on one question: had a byte of the request left? Every connection
 //! knows, and it is sound because a connection writes only while its call polls it (see `connection`).
+//! In HTTP/2, where calls share connections, streams know (see `http2`).
 //!
 //! ```text
 //! gate (calls in flight) ─▶ endpoints (breaker, health, turn) ─▶ pool (this worker's) ─▶ connection
@@ -16,6 +17,7 @@ mod connection;
 pub mod endpoints;
 pub mod gate;
 pub mod health;
+mod http2;
 mod meter;
 mod pool;
 mod reply;
@@ -39,7 +41,7 @@ pub use request::{Departure, Request};
 pub use spent::Spent;
 pub use watch::watch;
 
-use crate::config::Resilience;
+use crate::config::{Http, Resilience};
 use crate::tls;
 use budget::Budget;
 use endpoints::{Endpoints, Pick, Seen, Tried};
@@ -58,6 +60,8 @@ pub struct Settings {
     pub authority: String,
     /// What connections are secured with; none for plain ones.
     pub tls: Option<tls::Client>,
+    /// The version of HTTP.
+    pub http: Http,
     /// Time for a connection, its handshake included.
     pub connect_timeout: Duration,
     /// Idle connections that are kept.
@@ -166,7 +170,7 @@ impl Upstream {
 
     /// Sends a request and reads the answer, all within the deadline; notes what that took.
     ///
-    /// If the future is dropped the connection is closed with it.
+    /// If the future is dropped the connection is closed with it, or the stream is reset.
     ///
     /// # Errors
     /// If no full head came back; the error tells whether anything was sent.

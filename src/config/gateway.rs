@@ -26,6 +26,8 @@ const HEAD_BYTES: (usize, usize) = (8 * 1024, 1024 * 1024);
 const BODY_BYTES: (usize, usize) = (1024, 1024 * 1024 * 1024);
 /// The most calls in flight, and the most connections, that may be asked for.
 pub(super) const CONCURRENCY_LIMIT: u32 = 1_000_000;
+/// The most streams of one connection that may be asked for.
+const STREAMS_LIMIT: u32 = 10_000;
 /// The least and the most that a timeout may be.
 pub(super) const TIMEOUT: (Duration, Duration) =
     (Duration::from_millis(1), Duration::from_secs(3_600));
@@ -60,6 +62,8 @@ pub struct Bounds {
     pub concurrency_max: usize,
     /// Connections, idle ones too.
     pub connections_max: usize,
+    /// Streams of one HTTP/2 connection.
+    pub streams_max: u32,
 }
 
 /// How the log is written.
@@ -104,20 +108,27 @@ impl Default for Bounds {
             idle_timeout: bounds::IDLE_TIMEOUT,
             concurrency_max: bounds::CONCURRENCY_MAX,
             connections_max: bounds::CONNECTIONS_MAX,
+            streams_max: bounds::HTTP2_STREAMS_MAX,
         }
     }
 }
 
-/// `listen`: an address, or `{addr: …, tls: …}`.
-pub(super) fn listen(
-    reader: &mut Reader<'_>,
-    root: &Section<'_>,
-) -> (Spanned<SocketAddr>, Option<ServerSettings>) {
-    let mut secured = None;
+/// How clients are listened to.
+#[derive(Debug)]
+pub(super) struct Listen {
+    pub(super) address: Spanned<SocketAddr>,
+    pub(super) tls: Option<ServerSettings>,
+    pub(super) http2: bool,
+}
+
+/// `listen`: an address, or `{addr: …, tls: …, http2: …}`.
+pub(super) fn listen(reader: &mut Reader<'_>, root: &Section<'_>) -> Listen {
+    let (mut secured, mut http2) = (None, true);
     let address = root.get("listen").and_then(|item| match &item.kind {
         Kind::Map(_) => {
             let section = reader.subsection(root, "listen", schema::LISTEN)?;
             secured = tls::server(reader, &section);
+            http2 = reader.word(&section, "http2", &[("on", true), ("off", false)], true);
             let item = reader.required(&section, "addr", "add `addr: 127.0.0.1:8080`")?;
             reader.parsed(item, "addr", form::address)
         }
@@ -125,7 +136,8 @@ pub(super) fn listen(
             reader.parsed(item, "listen", form::address)
         }
     });
-    (address.unwrap_or_else(|| root.default(LISTEN)), secured)
+    let address = address.unwrap_or_else(|| root.default(LISTEN));
+    Listen { address, tls: secured, http2 }
 }
 
 /// `admin`, which must not take the clients' port.
@@ -184,6 +196,9 @@ pub(super) fn bounds(reader: &mut Reader<'_>, root: &Section<'_>) -> Bounds {
             CONCURRENCY_LIMIT,
             default.connections_max,
         ),
+        streams_max: reader
+            .leaf(section, "streams_max", form::count_to(STREAMS_LIMIT))
+            .map_or(default.streams_max, |count| count.value),
     }
 }
 

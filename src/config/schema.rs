@@ -87,7 +87,8 @@ pub(super) const ROOT: &[Field] = &[
 ];
 
 /// The keys of the long form of `listen`.
-pub(super) const LISTEN: &[Field] = &[Field::leaf("addr"), Field::now("tls", Shape::Map(TLS))];
+pub(super) const LISTEN: &[Field] =
+    &[Field::leaf("addr"), Field::now("tls", Shape::Map(TLS)), Field::leaf("http2")];
 
 /// The keys of `listen.tls`.
 pub(super) const TLS: &[Field] =
@@ -110,6 +111,7 @@ pub(super) const BOUNDS: &[Field] = &[
     Field::leaf("idle_timeout"),
     Field::leaf("concurrency_max"),
     Field::leaf("connections_max"),
+    Field::leaf("streams_max"),
 ];
 
 /// The keys of an upstream.
@@ -118,6 +120,7 @@ pub(super) const UPSTREAM: &[Field] = &[
     Field::leaf("url"),
     Field::now("urls", Shape::List),
     Field::leaf("balance"),
+    Field::leaf("http"),
     Field::now("settings", Shape::Settings),
     Field::now("credential", Shape::Map(CREDENTIAL)),
     Field::leaf("reply_bytes_max"),
@@ -248,7 +251,7 @@ mod tests {
                 "{}",
                 field.name
             );
-            let lower = |c: char| c.is_ascii_lowercase() || c == '_';
+            let lower = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
             assert!(
                 field.name.chars().all(lower),
                 "{}: environment names are upper case",

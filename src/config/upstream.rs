@@ -19,6 +19,18 @@ use crate::yaml;
 /// The least and the most that an answer may be bound to.
 const REPLY_BYTES: (usize, usize) = (1024, 1024 * 1024 * 1024);
 
+/// The version of HTTP that an upstream is spoken to in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Http {
+    /// Over TLS what is agreed on by ALPN, HTTP/2 if the upstream has it; else HTTP/1.1.
+    #[default]
+    Auto,
+    /// HTTP/1.1.
+    One,
+    /// HTTP/2; over plain http by prior knowledge (RFC 9113 section 3.3).
+    Two,
+}
+
 /// One instance of a vendor.
 #[derive(Clone, Debug)]
 pub struct Upstream {
@@ -32,6 +44,8 @@ pub struct Upstream {
     pub endpoints: Vec<Spanned<Url>>,
     /// What those of `https` have to show and what they are shown; none if there are none.
     pub tls: Option<ClientSettings>,
+    /// The version of HTTP.
+    pub http: Http,
     /// Values of its mapping's settings.
     pub settings: Vec<Setting>,
     /// What we show it.
@@ -101,6 +115,8 @@ fn one(reader: &mut Reader<'_>, entry: &Entry) -> Option<Upstream> {
         endpoints.iter().for_each(|url| refuse_plaintext(reader, url, &secret.at));
     }
     let tls = tls::client(reader, &section, &endpoints);
+    let versions = [("auto", Http::Auto), ("1", Http::One), ("2", Http::Two)];
+    let http = reader.word(&section, "http", &versions, Http::Auto);
     let settings = settings::read(reader, &section);
     let reply_bytes_max =
         reader.size(&section, "reply_bytes_max", REPLY_BYTES, bounds::REPLY_BYTES_MAX);
@@ -114,6 +130,7 @@ fn one(reader: &mut Reader<'_>, entry: &Entry) -> Option<Upstream> {
         url: endpoints.first()?.clone(),
         endpoints,
         tls,
+        http,
         settings,
         credential,
         reply_bytes_max,

@@ -126,6 +126,7 @@ impl Builder<'_> {
             endpoints: upstream.endpoints.iter().map(|url| url.value.clone()).collect(),
             resilience: upstream.resilience.clone(),
             tls: upstream.tls.clone(),
+            http: upstream.http,
             reply_bytes_max: upstream.reply_bytes_max,
             connect_timeout: upstream.connect_timeout,
         })

@@ -12,6 +12,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -20,6 +21,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::alarm::Alarm;
 use crate::bounds;
+use crate::server::http2;
 use crate::server::pace::{Calling, Paced, Stream, Waited};
 use crate::server::rim::Rim;
 use crate::server::secured::Secured;
@@ -31,7 +33,7 @@ use crate::tls;
 const LAST_REQUEST: Duration = Duration::from_secs(1);
 /// The same for one whose first request, or its handshake, has not come whole. It has only just called; a
 /// packet that is lost twice on the way is sent again within that time (RFC 6298: after one second, then two).
-const FIRST_REQUEST: Duration = Duration::from_secs(5);
+pub(super) const FIRST_REQUEST: Duration = Duration::from_secs(5);
 /// Time between two looks at a connection that rests. Going to sleep and waking up costs as much as a good
 /// part of a call, so a client in the middle of its work should not have to.
 const REST: Duration = Duration::from_millis(100);
@@ -63,7 +65,7 @@ pub(super) async fn serve(stream: std::net::TcpStream, shared: &Arc<Shared>) {
     // The first head and what has to come before it.
     let deadline = Instant::now() + limits.header_timeout;
     match &shared.tls {
-        None => serve_stream(stream, deadline, shared).await,
+        None => serve_stream(stream, deadline, shared.http2, shared).await,
         // On the heap, so that a plain connection's future stays as small as it is.
         Some(tls) => Box::pin(serve_secured(stream, tls, deadline, shared)).await,
     }
@@ -77,15 +79,24 @@ async fn serve_secured(
 ) {
     let stop = shared.stop.subscribe();
     match Secured::accept(stream, tls, deadline, stop, FIRST_REQUEST).await {
-        Ok(secured) => serve_stream(secured, deadline, shared).await,
+        // Over TLS nobody need guess: RFC 9113 section 3.2.
+        Ok(secured) => match secured.protocol() {
+            tls::Protocol::Http1 => serve_stream(secured, deadline, false, shared).await,
+            tls::Protocol::Http2 => {
+                Box::pin(http2::serve(secured, Bytes::new(), deadline, shared)).await;
+            }
+        },
         Err(error) => {
             tracing::debug!(target: "latimer::server", %error, "a handshake failed");
         }
     }
 }
 
-/// Serves a stream whose first head has to come before the deadline.
-async fn serve_stream<S: Stream>(stream: S, deadline: Instant, shared: &Arc<Shared>) {
+/// Serves a stream whose first head has to come before the deadline, and may be the preface of HTTP/2.
+async fn serve_stream<S>(stream: S, deadline: Instant, http2: bool, shared: &Arc<Shared>)
+where
+    S: Stream + Send + 'static,
+{
     let limits = &shared.services.plan.bounds;
     let calling = Calling::default();
     let mut paced =
@@ -95,6 +106,16 @@ async fn serve_stream<S: Stream>(stream: S, deadline: Instant, shared: &Arc<Shar
         // The sender is in what the connections share.
         let _ = stop.wait_for(|stop| *stop).await;
     });
+    if http2 {
+        if !sleep(&mut paced, told.as_mut(), &calling, shared).await {
+            return;
+        }
+        // Once, and not before the client has said something.
+        if poll_fn(|context| paced.poll_preface(context)).await {
+            let (stream, read) = paced.into_parts();
+            return Box::pin(http2::serve(stream, read, deadline, shared)).await;
+        }
+    }
     loop {
         if !paced.has_bytes() && !sleep(&mut paced, told.as_mut(), &calling, shared).await {
             return;

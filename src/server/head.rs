@@ -3,10 +3,16 @@
 use http::header::{HOST, TRANSFER_ENCODING};
 use http::{HeaderValue, Request, StatusCode, Version};
 
+use crate::bounds;
+
 /// The status of the bare answer that the head gets, if it may not go on.
 pub(super) fn refused<B>(request: &Request<B>, bytes_max: usize) -> Option<StatusCode> {
     if !names_its_host(request) {
         return Some(StatusCode::BAD_REQUEST);
+    }
+    // hyper counts those of HTTP/1.1 itself.
+    if request.headers().len() > bounds::HEADERS_MAX {
+        return Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
     }
     if let Some(status) = misframed(request) {
         return Some(status);
@@ -107,13 +113,20 @@ fn begins(line: &[u8], name: &[u8]) -> bool {
 fn names_its_host<B>(request: &Request<B>) -> bool {
     let mut hosts = request.headers().get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
+        (None, _) if request.version() == Version::HTTP_2 => has_authority(request),
         (None, _) => request.version() < Version::HTTP_11,
         (Some(host), None) => is_host(host) && agrees(request, host),
         (Some(_), Some(_)) => false,
     }
 }
 
-/// In the absolute form of a target its host has to be that of the field (RFC 9112 section 3.2.2).
+/// RFC 9113 section 8.3.1: what names the host in HTTP/2, mostly; without a user in it.
+fn has_authority<B>(request: &Request<B>) -> bool {
+    request.uri().authority().is_some_and(|authority| !authority.as_str().contains('@'))
+}
+
+/// In the absolute form of a target its host has to be that of the field (RFC 9112 section 3.2.2), and so
+/// has that of `:authority` in HTTP/2 (RFC 9113 section 8.3.1).
 fn agrees<B>(request: &Request<B>, host: &HeaderValue) -> bool {
     let Some(authority) = request.uri().authority() else { return true };
     host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes())
@@ -200,6 +213,26 @@ mod tests {
             let request = Request::builder().uri(target).header(HOST, host).body(()).unwrap();
             let status = refused(&request, 8192).map(|status| status.as_u16());
             assert_eq!(status, wanted, "{target} {host}");
+        }
+    }
+
+    #[test]
+    fn a_request_in_http2_names_one_host_in_one_of_two_places() {
+        for (target, hosts, wanted) in [
+            ("http://a:1/x", &[][..], None),
+            ("http://a:1/x", &["a:1"], None),
+            ("/x", &["a:1"], None),
+            ("/x", &[], Some(400)),
+            ("http://u@a/x", &[], Some(400)),
+            ("http://a/x", &["b"], Some(400)),
+            ("http://a/x", &["a", "a"], Some(400)),
+        ] {
+            let mut request = Request::builder().uri(target).version(Version::HTTP_2);
+            for host in hosts {
+                request = request.header(HOST, *host);
+            }
+            let status = refused(&request.body(()).unwrap(), 8192).map(|status| status.as_u16());
+            assert_eq!(status, wanted, "{target} {hosts:?}");
         }
     }
 

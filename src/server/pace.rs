@@ -5,20 +5,24 @@
 //! A head that does not come whole in time is answered `408` (RFC 9110 section 15.5.9).
 
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use crate::alarm::Alarm;
 use crate::server::head::Scan;
+use crate::server::http2::PREFACE;
 use crate::upstream::Departure;
+
+/// Bytes that the first read of a connection has room for.
+const FIRST_BYTES: usize = 2 * 1024;
 
 const TOO_SLOW: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
@@ -187,6 +191,36 @@ impl<S> Paced<S> {
         self.ended
     }
 
+    /// Reads until it is clear whether the client speaks HTTP/2 by prior knowledge (RFC 9113 section 3.3).
+    /// What was read is given back; a client that says neither in time is taken for one that does not.
+    pub(super) fn poll_preface(&mut self, context: &mut Context<'_>) -> Poll<bool>
+    where
+        S: AsyncRead + Unpin,
+    {
+        loop {
+            let known = self.given_back.len().min(PREFACE.len());
+            if known == PREFACE.len() || self.given_back[..known] != PREFACE[..known] {
+                return Poll::Ready(self.given_back.starts_with(PREFACE));
+            }
+            // Room for the whole of a usual request, so that nothing is read twice.
+            let mut room = BytesMut::with_capacity(FIRST_BYTES);
+            room.extend_from_slice(&self.given_back);
+            let read = pin!(self.stream.read_buf(&mut room)).poll(context);
+            match read {
+                Poll::Ready(Ok(read)) if read > 0 => self.given_back = room.freeze(),
+                // It is seen again by whoever reads on.
+                Poll::Ready(_) => return Poll::Ready(false),
+                Poll::Pending if self.poll_late(context) => return Poll::Ready(false),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    /// The stream, and bytes that were read and given back.
+    pub(super) fn into_parts(self) -> (S, Bytes) {
+        (self.stream, self.given_back)
+    }
+
     /// Gives back bytes that were read and belong to the next request.
     pub(super) fn put_back(&mut self, bytes: Bytes) {
         self.given_back = bytes;
@@ -224,6 +258,10 @@ impl<S> Paced<S> {
             let now = self.given_back.len().min(buffer.remaining());
             buffer.put_slice(&self.given_back[..now]);
             self.given_back.advance(now);
+            if self.given_back.is_empty() {
+                // Without the room that it stood in.
+                self.given_back = Bytes::new();
+            }
             return Poll::Ready(Ok(()));
         }
         let before = buffer.filled().len();

@@ -44,6 +44,11 @@ impl Secured {
         let stream = shaken.unwrap_or_else(|_| Err(late()))?;
         Ok(Self { stream: Box::new(stream), drained: false })
     }
+
+    /// What was agreed on.
+    pub(super) fn protocol(&self) -> tls::Protocol {
+        tls::Server::protocol(&self.stream)
+    }
 }
 
 impl Stream for Secured {

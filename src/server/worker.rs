@@ -42,6 +42,8 @@ pub(super) struct Shared {
     pub(super) services: Services,
     /// What connections are secured with.
     pub(super) tls: Option<tls::Server>,
+    /// True if HTTP/2 is spoken.
+    pub(super) http2: bool,
     /// True once answers have to be the last on their connection.
     pub(super) stopping: AtomicBool,
     /// Tells connections that wait for a request.
@@ -70,6 +72,7 @@ impl Worker {
         let shared = Arc::new(Shared {
             services,
             tls: settings.tls.clone(),
+            http2: settings.http2,
             stopping: AtomicBool::new(false),
             stop: watch::Sender::new(false),
             left,

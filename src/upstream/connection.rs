@@ -91,7 +91,7 @@ struct Transfer<'m> {
 }
 
 impl Connection {
-    fn new(wire: Wire) -> Self {
+    pub(super) fn new(wire: Wire) -> Self {
         Self {
             wire,
             alarm: Alarm::default(),
@@ -111,6 +111,11 @@ impl Connection {
     /// it will.
     pub(super) fn is_silent(&self, idle: Duration) -> bool {
         (self.answers > 1 && idle < TRUSTED) || self.wire.is_silent()
+    }
+
+    /// What was agreed on by ALPN.
+    pub(super) fn protocol(&self) -> tls::Protocol {
+        self.wire.protocol()
     }
 
     #[cfg(test)]

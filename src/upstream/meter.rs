@@ -12,7 +12,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub(super) struct Meter {
     opened: AtomicU64,
     closed: AtomicU64,
+    /// Those that calls have for themselves.
     idle: AtomicUsize,
+    /// Those that calls share.
+    resting: AtomicUsize,
 }
 
 /// The meters of all workers.
@@ -45,6 +48,16 @@ impl Meter {
     pub(super) fn note_idle(&self, count: usize) {
         self.idle.store(count, Ordering::Relaxed);
     }
+
+    /// A connection that calls share has none any more.
+    pub(super) fn rest(&self) {
+        self.resting.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A connection that rested has a call again, or is given up.
+    pub(super) fn wake(&self) {
+        self.resting.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Drop for Open {
@@ -68,10 +81,11 @@ impl Meters {
             // In this order, so that what is closed meanwhile was counted as opened.
             let closed = meter.closed.load(Ordering::Acquire);
             let opened = meter.opened.load(Ordering::Acquire);
+            let resting = meter.resting.load(Ordering::Relaxed);
             Connections {
                 opened: sum.opened + opened,
                 open: sum.open + opened.saturating_sub(closed),
-                idle: sum.idle + meter.idle.load(Ordering::Relaxed),
+                idle: sum.idle + meter.idle.load(Ordering::Relaxed) + resting,
             }
         })
     }

@@ -10,7 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::time::Instant;
 
 use crate::bounds;
+use crate::tls;
 use crate::upstream::connection::{self, Connection, Exchanged, Failure, Unanswered};
+use crate::upstream::http2::{Sessions, Went};
 use crate::upstream::meter::Meter;
 use crate::upstream::request::{Preamble, Request};
 use crate::upstream::{Reply, SendError, Settings};
@@ -21,6 +23,8 @@ pub(super) struct Pool {
     pub(super) settings: Settings,
     pub(super) preamble: Preamble,
     idle: Mutex<Vec<Idle>>,
+    /// Those in HTTP/2.
+    pub(super) sessions: Sessions,
     meter: Arc<Meter>,
 }
 
@@ -34,12 +38,13 @@ impl Pool {
     /// No connections yet.
     pub(super) fn new(settings: Settings, meter: Arc<Meter>) -> Self {
         let preamble = Preamble::new(&settings.authority);
-        Self { settings, preamble, idle: Mutex::new(Vec::new()), meter }
+        let sessions = Sessions::new(&settings, Arc::clone(&meter));
+        Self { settings, preamble, idle: Mutex::new(Vec::new()), sessions, meter }
     }
 
     /// Sends a request and reads the answer, all within the deadline; tells when it was there.
     ///
-    /// If the future is dropped the connection is closed with it.
+    /// If the future is dropped the connection is closed with it, or the stream is reset.
     ///
     /// # Errors
     /// If no full head came back; the error tells whether anything was sent.
@@ -49,8 +54,17 @@ impl Pool {
         now: Instant,
         deadline: Instant,
     ) -> Result<(Reply, Instant), SendError> {
+        let mut fresh = None;
+        if self.sessions.may_serve() {
+            match self.sessions.send(request, &self.settings, deadline).await {
+                Went::Done(done) => return done.map(|reply| (reply, Instant::now())),
+                Went::Http1(connection) => fresh = connection,
+            }
+        }
         let message = request.encode(&self.preamble);
-        if let Some(kept) = self.checkout(now) {
+        if fresh.is_none()
+            && let Some(kept) = self.checkout(now)
+        {
             let exchanged = self.exchange(kept, &message, request, deadline).await;
             match exchanged {
                 // It ended before it was touched.
@@ -58,9 +72,24 @@ impl Pool {
                 done => return self.finish(done),
             }
         }
-        let mut fresh = connection::connect(&self.settings, deadline).await?;
-        fresh.counted = Some(self.meter.open());
+        let fresh = match fresh {
+            Some(fresh) => fresh,
+            None => self.connect(deadline).await?,
+        };
         self.finish(self.exchange(fresh, &message, request, deadline).await)
+    }
+
+    /// A connection in HTTP/1.1.
+    async fn connect(&self, deadline: Instant) -> Result<Connection, SendError> {
+        let mut connection = connection::connect(&self.settings, deadline).await?;
+        connection.counted = Some(self.meter.open());
+        if connection.protocol() == tls::Protocol::Http2 {
+            // It has learnt it meanwhile.
+            self.sessions.forget();
+            let cause = "the upstream speaks HTTP/2 now".to_owned();
+            return Err(SendError::Unreachable { cause });
+        }
+        Ok(connection)
     }
 
     pub(super) async fn exchange(
@@ -101,6 +130,8 @@ impl Pool {
         let mut idle = self.idle();
         idle.retain(|kept| self.is_good(kept, now));
         self.meter.note_idle(idle.len());
+        drop(idle);
+        self.sessions.sweep(&self.settings);
     }
 
     /// The newest connection that is still good.

@@ -9,11 +9,11 @@ use http::{HeaderMap, HeaderName, Method};
 use crate::ident::CallId;
 
 /// What we call ourselves.
-const AGENT: &str = concat!("latimer/", env!("CARGO_PKG_VERSION"));
+pub(super) const AGENT: &str = concat!("latimer/", env!("CARGO_PKG_VERSION"));
 /// RFC 9110 section 7.6.3.
-const VIA_LATIMER: &str = "1.1 latimer";
+pub(super) const VIA_LATIMER: &str = "1.1 latimer";
 /// W3C Trace Context.
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+pub(super) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// A request for an upstream.
 #[derive(Clone, Debug)]
@@ -101,7 +101,9 @@ impl Request {
         bytes.extend_from_slice(self.call.digits().as_bytes());
         bytes.extend_from_slice(b"\r\n");
         if !self.headers.contains_key(TRACEPARENT) {
-            self.write_trace(&mut bytes);
+            bytes.extend_from_slice(b"traceparent: ");
+            bytes.extend_from_slice(&self.trace());
+            bytes.extend_from_slice(b"\r\n");
         }
         for (name, value) in &self.headers {
             if !is_ours(name) {
@@ -125,23 +127,22 @@ impl Request {
 impl Request {
     /// A trace that begins here (W3C Trace Context, section 3.2): the call's id, a parent that no other
     /// request has, and not sampled, since nobody has asked for it.
-    fn write_trace(&self, bytes: &mut Vec<u8>) {
-        bytes.extend_from_slice(b"traceparent: 00-");
-        bytes.extend_from_slice(self.call.digits().as_bytes());
-        bytes.push(b'-');
-        bytes.extend_from_slice(&CallId::random().digits().as_bytes()[..16]);
-        bytes.extend_from_slice(b"-00\r\n");
+    pub(super) fn trace(&self) -> [u8; 55] {
+        let mut trace = *b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
+        trace[3..35].copy_from_slice(self.call.digits().as_bytes());
+        trace[36..52].copy_from_slice(&CallId::random().digits().as_bytes()[..16]);
+        trace
     }
 }
 
 /// Fields that frame the message or are in the preamble.
-fn is_ours(name: &HeaderName) -> bool {
+pub(super) fn is_ours(name: &HeaderName) -> bool {
     [HOST, CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION, USER_AGENT, VIA].contains(name)
         || name.as_str() == "x-request-id"
 }
 
 /// Methods whose empty body is announced (RFC 9110 section 8.6).
-fn expects_body(method: &Method) -> bool {
+pub(super) fn expects_body(method: &Method) -> bool {
     matches!(*method, Method::POST | Method::PUT | Method::PATCH)
 }
 

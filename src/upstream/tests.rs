@@ -70,6 +70,7 @@ fn settings(host: &str, port: u16) -> Settings {
         port,
         authority: "h".to_owned(),
         tls: None,
+        http: crate::config::Http::Auto,
         connect_timeout: Duration::from_secs(2),
         idle_max: 4,
         idle_timeout: Duration::from_secs(30),

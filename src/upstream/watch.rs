@@ -1,5 +1,7 @@
 //! Asking endpoints whether they are well.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, Method};
 use tokio::sync::watch::Receiver;
 use tokio::task::JoinSet;
@@ -7,11 +9,11 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::config::Health;
 use crate::ident::CallId;
-use crate::upstream::connection;
 use crate::upstream::health::{first_check, is_good};
-use crate::upstream::request::{Departure, Preamble, Request};
+use crate::upstream::meter::Meter;
+use crate::upstream::pool::Pool;
+use crate::upstream::request::{Departure, Request};
 use crate::upstream::{Settings, Shared};
-use std::sync::Arc;
 
 /// Bytes of an answer to a check: only its status counts.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
@@ -48,8 +50,10 @@ pub async fn watch(
 
 /// The status of the answer, on a connection of its own; none if no answer came in time.
 async fn ask(settings: &Settings, rules: &Health) -> Option<u16> {
-    let deadline = Instant::now() + rules.timeout;
-    let connection = connection::connect(settings, deadline).await.ok()?;
+    let now = Instant::now();
+    let settings = Settings { reply_bytes_max: ANSWER_BYTES_MAX, ..settings.clone() };
+    // Nobody counts it: it is no call's.
+    let pool = Pool::new(settings, Arc::new(Meter::default()));
     let request = Request {
         method: Method::GET,
         target: rules.target.clone(),
@@ -58,8 +62,7 @@ async fn ask(settings: &Settings, rules: &Health) -> Option<u16> {
         call: CallId::random(),
         departure: Departure::default(),
     };
-    let message = request.encode(&Preamble::new(&settings.authority));
-    let asked = connection.exchange(&message, &request, ANSWER_BYTES_MAX, deadline).await;
+    let asked = pool.send(&request, now, now + rules.timeout).await;
     asked.ok().map(|(reply, _)| reply.head.status.as_u16())
 }
 

@@ -11,7 +11,7 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use crate::tls::{self, ClientStream};
+use crate::tls::{self, ClientStream, Protocol};
 
 /// A stream to an upstream.
 #[derive(Debug)]
@@ -65,6 +65,14 @@ impl Wire {
             Self::Secured(stream) => stream.get_mut().1.process_new_packets().is_ok_and(|state| {
                 state.plaintext_bytes_to_read() == 0 && !state.peer_has_closed()
             }),
+        }
+    }
+
+    /// What was agreed on by ALPN.
+    pub(super) fn protocol(&self) -> Protocol {
+        match self {
+            Self::Plain(_) => Protocol::Http1,
+            Self::Secured(stream) => tls::Client::protocol(stream),
         }
     }
 

@@ -14,6 +14,7 @@ mod gone;
 mod handed;
 mod harness;
 mod http;
+mod http2;
 mod limits;
 mod log;
 mod metrics;

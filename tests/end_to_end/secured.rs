@@ -22,14 +22,14 @@ use crate::vendors::{request, ticket};
 const HOST: &str = "gateway.test";
 
 /// Authorities and certificates in a folder.
-struct Stage {
+pub(crate) struct Stage {
     folder: tempfile::TempDir,
-    ours: Authority,
+    pub(crate) ours: Authority,
     partners: Authority,
 }
 
 impl Stage {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let (ours, partners) = (Authority::new("ours"), Authority::new("partners"));
         let stage = Self { folder: tempfile::tempdir().unwrap(), ours, partners };
         stage.write("ours.pem", &stage.ours.pem());
@@ -38,7 +38,7 @@ impl Stage {
         stage
     }
 
-    fn path(&self, name: &str) -> String {
+    pub(crate) fn path(&self, name: &str) -> String {
         self.folder.path().join(name).display().to_string()
     }
 
@@ -49,7 +49,7 @@ impl Stage {
         std::fs::rename(new, path).unwrap();
     }
 
-    fn issued(&self, name: &str, issued: &Issued) -> Files {
+    pub(crate) fn issued(&self, name: &str, issued: &Issued) -> Files {
         self.write(&format!("{name}.cert"), &issued.cert);
         self.write(&format!("{name}.key"), &issued.key);
         let path = |end: &str| self.folder.path().join(format!("{name}.{end}"));
@@ -61,7 +61,7 @@ impl Stage {
     }
 
     /// `listen` of a gateway that speaks TLS.
-    fn listen(&self, client_ca: Option<&str>) -> String {
+    pub(crate) fn listen(&self, client_ca: Option<&str>) -> String {
         let (cert, key) = (self.path("gateway.cert"), self.path("gateway.key"));
         let client_ca = client_ca.map(|name| format!(", client_ca: {}", self.path(name)));
         let client_ca = client_ca.unwrap_or_default();
@@ -73,6 +73,12 @@ impl Stage {
         let identity = shown.map(|issued| Identity::read(self.issued("client", issued)).unwrap());
         let settings = ClientSettings { roots: self.roots("ours.pem"), identity };
         Client::new(&settings, HOST, Offer::Http1).unwrap()
+    }
+
+    /// The same without a certificate, by what it offers.
+    pub(crate) fn client_offering(&self, offer: Offer) -> Client {
+        let settings = ClientSettings { roots: self.roots("ours.pem"), identity: None };
+        Client::new(&settings, HOST, offer).unwrap()
     }
 }
 
