@@ -52,11 +52,10 @@ impl CallId {
 
     /// Its digits.
     pub fn digits(self) -> CallDigits {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let mut text = [0; 32];
-        for (byte, pair) in self.0.iter().zip(text.chunks_exact_mut(2)) {
-            pair[0] = DIGITS[usize::from(byte >> 4)];
-            pair[1] = DIGITS[usize::from(byte & 15)];
+        for (word, digits) in self.0.chunks_exact(4).zip(text.chunks_exact_mut(8)) {
+            let word = u32::from_be_bytes([word[0], word[1], word[2], word[3]]);
+            digits.copy_from_slice(&eight_digits(word));
         }
         CallDigits(text)
     }
@@ -87,6 +86,24 @@ const fn scatter(bits: u64) -> u64 {
     let bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     bits ^ (bits >> 31)
+}
+
+/// A number's hexadecimal digits, all eight at a time: each is moved into a byte of its own.
+const fn eight_digits(number: u32) -> [u8; 8] {
+    let mut bytes = number as u64;
+    bytes = (bytes | bytes << 16) & 0x0000_ffff_0000_ffff;
+    bytes = (bytes | bytes << 8) & 0x00ff_00ff_00ff_00ff;
+    bytes = (bytes | bytes << 4) & 0x0f0f_0f0f_0f0f_0f0f;
+    // From ten on, six more carry into the upper half of the byte.
+    let letters = (bytes + 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101;
+    (bytes + 0x3030_3030_3030_3030 + letters * ((b'a' - b'0' - 10) as u64)).to_be_bytes()
+}
+
+impl CallDigits {
+    /// The same as bytes of ASCII.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 impl Deref for CallDigits {
@@ -137,5 +154,9 @@ mod tests {
     fn digits_are_the_bytes_in_order() {
         let id = CallId([0, 1, 15, 16, 255, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 0xab]);
         assert_eq!(&*id.digits(), "00010f10ff02030405060708090a0bab");
+        assert_eq!(id.digits().as_bytes(), id.digits().to_string().as_bytes());
+        for number in [0, 1, 0x9a, 0x0123_4567, 0x89ab_cdef, u32::MAX] {
+            assert_eq!(eight_digits(number), format!("{number:08x}").as_bytes());
+        }
     }
 }

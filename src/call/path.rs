@@ -139,7 +139,8 @@ where
         Way::Unmapped(unmapped) => {
             let way = (&unmapped, caller);
             let answer = forward::forward(responder, way, bytes.into(), deadline, learned, record);
-            answer.await.map(Went::Forwarded)
+            // On the heap: the future of the usual call stays as small as it is.
+            Box::pin(answer).await.map(Went::Forwarded)
         }
     }
 }
@@ -222,7 +223,11 @@ async fn exchange(
     let upstream = (route.upstream, upstream);
     let departure = responder.departure.clone();
     let mut visit = Visit { services, upstream, call, head, departure, deadline, spent };
-    let steps = visit.look_up(target, &translated.record).await?;
+    let steps = match target.steps.is_empty() {
+        true => Vec::new(),
+        // On the heap, for the same reason.
+        false => Box::pin(visit.look_up(target, &translated.record)).await?,
+    };
     let id = call.digits();
     let gateway = Gateway { call: &id, ..Gateway::default() };
     let sides = (operation, pair);

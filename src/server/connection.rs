@@ -122,7 +122,8 @@ where
         }
         match awake(paced, calling.clone(), shared).await {
             Ended::Resting(resting) => paced = resting,
-            Ended::Over(over) => return linger(over).await,
+            // On the heap: this future is as large as a sleeping connection.
+            Ended::Over(over) => return Box::pin(linger(over)).await,
             Ended::Gone(error) => {
                 tracing::debug!(target: "latimer::server", %error, "a connection ended early");
                 return;
@@ -182,7 +183,7 @@ async fn awake<S: Stream>(paced: Paced<S>, calling: Calling, shared: &Arc<Shared
     match served {
         Some(_) => Ended::Over(paced),
         None => {
-            paced.put_back(parts.read_buf);
+            paced.put_back(&parts.read_buf);
             Ended::Resting(paced)
         }
     }

@@ -222,8 +222,9 @@ impl<S> Paced<S> {
     }
 
     /// Gives back bytes that were read and belong to the next request.
-    pub(super) fn put_back(&mut self, bytes: Bytes) {
-        self.given_back = bytes;
+    pub(super) fn put_back(&mut self, bytes: &[u8]) {
+        // Not as they stand: an empty one holds on to the room of a whole head.
+        self.given_back = Bytes::copy_from_slice(bytes);
     }
 
     /// Waits for the first byte of a request, as long as the connection may stand idle.

@@ -116,9 +116,8 @@ async fn answer(
     if let Some(status) = head::refused(&request, shared.services.plan.bounds.head_bytes_max) {
         return Ok(bare(status));
     }
-    let mut record = CallRecord::begun(CallId::random());
-    record.departure = calling.departure().clone();
-    let mut told = Told { record, shared };
+    let mut told = Told { record: CallRecord::begun(CallId::random()), shared };
+    told.record.departure = calling.departure().clone();
     let services = &told.shared.services;
     let mut response = call::handle(services, request, &mut told.record).await;
     if told.shared.stopping.load(Ordering::Relaxed) {

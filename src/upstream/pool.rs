@@ -56,7 +56,9 @@ impl Pool {
     ) -> Result<(Reply, Instant), SendError> {
         let mut fresh = None;
         if self.sessions.may_serve() {
-            match self.sessions.send(request, &self.settings, deadline).await {
+            // On the heap, as opening is below: the future of a call on a kept connection, which is moved about
+            // before it begins, stays as small as it is.
+            match Box::pin(self.sessions.send(request, &self.settings, deadline)).await {
                 Went::Done(done) => return done.map(|reply| (reply, Instant::now())),
                 Went::Http1(connection) => fresh = connection,
             }
@@ -74,7 +76,7 @@ impl Pool {
         }
         let fresh = match fresh {
             Some(fresh) => fresh,
-            None => self.connect(deadline).await?,
+            None => Box::pin(self.connect(deadline)).await?,
         };
         self.finish(self.exchange(fresh, &message, request, deadline).await)
     }
