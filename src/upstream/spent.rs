@@ -19,7 +19,7 @@ pub struct Spent {
 
 impl Spent {
     /// Something begins.
-    pub(super) fn begin(&mut self, now: Instant) {
+    pub fn begin(&mut self, now: Instant) {
         self.since = Some(now);
     }
 
@@ -38,7 +38,7 @@ impl Spent {
     }
 
     /// What had begun is over.
-    pub(super) fn end(&mut self) {
+    pub fn end(&mut self) {
         self.since = None;
     }
 }
