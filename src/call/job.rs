@@ -47,12 +47,16 @@ enum Heard {
 
 impl Job<'_> {
     /// Sends the call, and asks what became of it if its answer does not say so.
-    pub(super) async fn run(&self, visit: &mut Visit<'_, '_>, call: Outgoing) -> Verdict {
+    pub(super) async fn run(self, visit: &mut Visit<'_, '_>, call: Outgoing) -> Verdict {
         let until = self.time_for_answer(visit.deadline);
         let mut sent = visit.send(call, until).await;
         let accepted = self.take_acceptance(visit.upstream.1, &mut sent);
+        let is_lost = accepted.is_none();
         let judged = self.judge(visit, sent);
         let verdict = match self.question(visit, &judged, accepted) {
+            Ok(Some(question)) if is_lost => {
+                after_loss(judged.verdict, self.ask(visit, question).await)
+            }
             Ok(Some(question)) => self.ask(visit, question).await,
             Ok(None) => judged.verdict,
             Err(cause) => unknown(cause),
@@ -214,6 +218,17 @@ fn heard_of(judged: Judged, is_last: bool) -> Heard {
         // A yes is always the mapping's.
         Judged { verdict: verdict @ Verdict::Yes { .. }, .. } => Heard::Settled(verdict),
     }
+}
+
+/// What is still unknown has two causes: why the answer was lost, and why asking did not help.
+fn after_loss(lost: Verdict, mut asked: Verdict) -> Verdict {
+    if let (Verdict::Stopped(lost), Verdict::Stopped(asked)) = (lost, &mut asked)
+        && asked.fault == Fault::OutcomeUnknown
+        && let (Some(first), Some(second)) = (lost.cause, &mut asked.cause)
+    {
+        *second = format!("{first}; {second}").into();
+    }
+    asked
 }
 
 fn unknown(cause: impl Into<std::borrow::Cow<'static, str>>) -> Verdict {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// What a call spent on its upstream: its look-ups and itself together.
+/// What a call spent on its upstream: its look-ups, itself, and asking what became of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Spent {
     /// From asking for a connection to the end of the answer.

@@ -5,11 +5,13 @@
 
 mod lost;
 mod pinned;
+mod streams;
 
 use std::time::{Duration, Instant};
 
 use latimer::sim::{Options, Simulator, Vendor, serve};
-use tokio::net::TcpListener;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::harness::{Answer, Gateway, KEY, upstream};
 use crate::scripted::{Act, Scripted, message};
@@ -25,12 +27,20 @@ struct Impatient(tempfile::TempDir);
 
 impl Impatient {
     fn new() -> Self {
+        Self::edited("", "")
+    }
+
+    /// The same, but with ZStack's jobs as another vendor might have them.
+    fn edited(from: &str, to: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let shipped = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("mappings");
         for file in std::fs::read_dir(shipped).unwrap() {
             let file = file.unwrap().path();
-            let text = std::fs::read_to_string(&file).unwrap();
-            let text = text.replace("every: 1s", "every: 50ms");
+            let mut text = std::fs::read_to_string(&file).unwrap();
+            if file.ends_with("zstack.yaml") {
+                assert!(text.contains("every: 1s") && text.contains(from));
+                text = text.replace("every: 1s", "every: 50ms").replacen(from, to, 1);
+            }
             std::fs::write(folder.path().join(file.file_name().unwrap()), text).unwrap();
         }
         Self(folder)
@@ -360,4 +370,49 @@ async fn a_clients_own_job_id_is_not_the_upstreams() {
     assert!(!jobs.contains(&own) && jobs[0] != jobs[1], "{jobs:?}");
     assert_eq!(sim.status(&ticket(Vendor::Zstack, 1)).as_deref(), Some("FinalApproved"));
     gateway.stop().await;
+}
+
+/// The write has left, so it is seen through: its client may be gone before the job is over.
+#[tokio::test]
+async fn a_job_is_asked_after_though_its_client_goes_away() {
+    let impatient = Impatient::new();
+    let scripted = Scripted::start(Act::Reset).await;
+    let location = accepted(&format!("{}/v1/api-jobs/1f", scripted.url));
+    scripted.act(Act::InTurn(vec![location, running()]));
+    let (text, files) =
+        configuration(Vendor::Series, &upstream(Vendor::Zstack, &scripted.url), "10s");
+    let text = format!("log: {{format: json, access: full}}\n{text}");
+    let folder = impatient.0.path().to_str().unwrap();
+    let gateway = Gateway::start_with(folder, &text, &files).await;
+    let request = request(Vendor::Series, &ticket(Vendor::Series, 1), "resolved", KEY);
+    let mut message = format!("{} HTTP/1.1\r\nHost: gateway.test\r\n", request.line);
+    for (name, value) in &request.headers {
+        message.push_str(&format!("{name}: {value}\r\n"));
+    }
+    message.push_str(&format!("Content-Length: {}\r\n\r\n{}", request.body.len(), request.body));
+    let mut client = TcpStream::connect(&gateway.address).await.unwrap();
+    client.write_all(message.as_bytes()).await.unwrap();
+    let mut waits = 0;
+    while scripted.seen_count() < 3 {
+        waits += 1;
+        assert!(waits < 1_000, "the job is asked after");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    drop(client);
+    while scripted.seen_count() < 6 {
+        waits += 1;
+        assert!(waits < 1_000, "it is asked after without a client");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    scripted.act(done());
+    gateway.until_logged("\"outcome\":\"yes\"").await;
+    let seen = scripted.take_seen();
+    asked(&seen, &vec!["/v1/api-jobs/1f"; seen.len() - 1]);
+    let log = gateway.terminate().await;
+    let line = log.iter().find(|line| line.contains("\"outcome\":\"yes\"")).unwrap();
+    let line: serde_json::Value = serde_json::from_str(line).unwrap();
+    // Each question is a try, and waiting for a job is the upstream's time and not ours.
+    assert_eq!(line["tries"], seen.len(), "{line}");
+    let upstream_ms = line["upstream_ms"].as_f64().unwrap();
+    assert!(upstream_ms >= 50.0 * (seen.len() - 1) as f64, "{line}");
 }

@@ -121,3 +121,31 @@ pub(super) fn duration(text: &str) -> Option<Duration> {
     let number: u64 = digits.parse().ok()?;
     Some(Duration::from_millis(number.checked_mul(unit)?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_is_a_number_with_its_unit() {
+        for (text, wanted) in [
+            ("50ms", Some(50)),
+            ("1s", Some(1_000)),
+            ("90m", Some(5_400_000)),
+            ("2h", Some(7_200_000)),
+            ("0s", Some(0)),
+            ("", None),
+            ("s", None),
+            ("1", None),
+            ("1d", None),
+            ("-1s", None),
+            ("+1s", None),
+            ("1.5s", None),
+            ("1 s", None),
+            ("18446744073709551616ms", None),
+            ("18446744073709551615h", None),
+        ] {
+            assert_eq!(duration(text), wanted.map(Duration::from_millis), "{text}");
+        }
+    }
+}
