@@ -416,3 +416,20 @@ async fn a_job_is_asked_after_though_its_client_goes_away() {
     let upstream_ms = line["upstream_ms"].as_f64().unwrap();
     assert!(upstream_ms >= 50.0 * (seen.len() - 1) as f64, "{line}");
 }
+
+/// A 409 says no to a write. To a question it says nothing of the write, unless the mapping knows what.
+#[tokio::test]
+async fn the_status_of_a_job_that_is_over_says_nothing_alone() {
+    let impatient = Impatient::edited("done: [200, 503]", "done: [200, 409, 503]");
+    let scripted = Scripted::start(Act::Reset).await;
+    let gateway = impatient.gateway(Vendor::Series, &scripted.url, "2s").await;
+    let known = r#"{"error":{"code":"SYS.1005","description":"no","details":"no"}}"#;
+    for (body, wanted) in [("<html>busy</html>", UNKNOWN), (known, no("conflict"))] {
+        let location = accepted(&format!("{}/v1/api-jobs/1f", scripted.url));
+        scripted.act(Act::InTurn(vec![location, message("409 Conflict", "", body)]));
+        let got = resolve(&gateway).await;
+        assert_eq!(outcome(&got), wanted, "{got:?}");
+        asked(&scripted.take_seen(), &["/v1/api-jobs/1f"]);
+    }
+    gateway.stop().await;
+}
