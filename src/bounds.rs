@@ -73,6 +73,15 @@ pub const HTTP2_REPLIES_WINDOW_BYTES: u32 = 1024 * 1024;
 pub const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(20);
 /// Time for its answer.
 pub const HTTP2_PING_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time between two questions about a job: the least that a mapping may say.
+pub const POLL_INTERVAL_MIN: Duration = Duration::from_millis(50);
+/// Time for one question about a job.
+pub const POLL_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time of a call that is kept for asking what became of it, if its vendor can be asked; a quarter of the
+/// deadline where that is less.
+pub const ASK_RESERVE_MAX: Duration = Duration::from_secs(5);
+/// An address that an upstream names to ask at.
+pub const LOCATION_BYTES_MAX: usize = 2048;
 /// Header fields of one message.
 pub const HEADERS_MAX: usize = 100;
 /// Characters of an upstream's text that `messages: upstream` lets through.

@@ -180,6 +180,31 @@ impl Upstream {
         deadline: Instant,
         spent: &mut Spent,
     ) -> Result<Answered<'_>, SendError> {
+        self.send_first(request, Tries::default(), deadline, spent).await
+    }
+
+    /// The same to one of its endpoints, by its place in the configuration, and to no other.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub async fn send_to(
+        &self,
+        endpoint: usize,
+        request: &Request,
+        deadline: Instant,
+        spent: &mut Spent,
+    ) -> Result<Answered<'_>, SendError> {
+        let tries = Tries { tried: Tried::all_but(endpoint), ..Tries::default() };
+        self.send_first(request, tries, deadline, spent).await
+    }
+
+    async fn send_first(
+        &self,
+        request: &Request,
+        tries: Tries,
+        deadline: Instant,
+        spent: &mut Spent,
+    ) -> Result<Answered<'_>, SendError> {
         let Some(_place) = Gate::enter(&self.shared.gate) else {
             return Err(SendError::Overloaded);
         };
@@ -189,7 +214,7 @@ impl Upstream {
         let now = Instant::now();
         self.shared.budget.deposit(now);
         spent.begin(now);
-        let sent = self.send_in_turn(request, now, deadline, spent).await;
+        let sent = self.send_in_turn(request, tries, now, deadline, spent).await;
         spent.end();
         sent
     }
@@ -198,11 +223,11 @@ impl Upstream {
     async fn send_in_turn(
         &self,
         request: &Request,
+        mut tries: Tries,
         mut now: Instant,
         deadline: Instant,
         spent: &mut Spent,
     ) -> Result<Answered<'_>, SendError> {
-        let mut tries = Tries::default();
         loop {
             if now >= deadline {
                 return Err(SendError::TimedOutBeforeSend);

@@ -259,14 +259,25 @@ fn a_configuration_is_checked_for_its_own_systems() {
 
 /// What `explain` shows of a request, for a desk of Thalamus and a route with these keys.
 fn explained(route: &str, files: &[(&str, &str)], request: &str, code: i32) -> String {
+    explained_at("vendor: thalamus\n    settings: {touchpoint: web}", route, files, request, code)
+}
+
+/// The same for a desk with these keys.
+fn explained_at(
+    desk: &str,
+    route: &str,
+    files: &[(&str, &str)],
+    request: &str,
+    code: i32,
+) -> String {
     use std::io::Write as _;
     use std::process::Stdio;
 
     let folder = tempfile::tempdir().unwrap();
     let mappings = Path::new(env!("CARGO_MANIFEST_DIR")).join("mappings");
     let configuration = format!(
-        "mappings: {}\nupstreams:\n  desk:\n    vendor: thalamus\n    url: http://127.0.0.1:1/base\n    \
-         settings: {{touchpoint: web}}\n    credential: {{token: {{env: DESK}}}}\n\
+        "mappings: {}\nupstreams:\n  desk:\n    {desk}\n    url: http://127.0.0.1:1/base\n    \
+         credential: {{token: {{env: DESK}}}}\n\
          consumers:\n  acme: {{key: {{env: ACME_KEY}}}}\nroutes:\n  main:\n    \
          upstream: desk\n    consumers: [acme]\n{route}",
         mappings.display()
@@ -357,6 +368,31 @@ fn explain_names_the_row_that_reads_a_fault_and_the_one_that_writes_it() {
     assert!(shown.contains(body), "{shown}");
     let unknown = explain("502 Bad Gateway", "<html>", 1);
     assert!(unknown.contains("outcome  unknown\n"), "{unknown}");
+}
+
+/// A job's id is a call's, and a call that is only explained has none.
+#[test]
+fn explain_says_where_the_outcome_is_asked_for() {
+    let ticket = "e9377476db3f375bbff78dc3b9204f00";
+    let request = format!(
+        "POST /tickets/{ticket}/status HTTP/1.1\napikey: the-key-of-acme\n\
+         Content-Type: application/json\n\n{{\"status\":\"resolved\",\"staffUserId\":7}}\n"
+    );
+    let at = |location: &str, code| {
+        let reply =
+            format!("202 Accepted\n\n{{\"location\":\"{location}\",\"apiTimeout\":1800000}}\n");
+        let files = [("reply", &*reply)];
+        explained_at("vendor: zstack", "    client: series\n", &files, &request, code)
+    };
+    let shown = at("http://127.0.0.1:1/zstack/v1/api-jobs/1f", 0);
+    let asked = "GET /zstack/v1/api-jobs/1f of 127.0.0.1:1";
+    let from = "code: 202";
+    names_line(&shown, "asked after", asked, "zstack.yaml", from);
+    let header = "X-Job-UUID: \"<- <call>\"";
+    names_line(&shown, "header X-Job-UUID", "0123456789abcdef", "zstack.yaml", header);
+    let shown = at("http://192.0.2.1:1/zstack/v1/api-jobs/1f", 1);
+    assert!(shown.contains("the address to ask at is not the upstream's"), "{shown}");
+    assert!(shown.contains("outcome_unknown"), "{shown}");
 }
 
 #[test]

@@ -9,7 +9,9 @@ use crate::call::forward::Unmapped;
 use crate::call::judge::{Verdict, judge};
 use crate::call::respond::{Learned, Responder, outcome_of};
 use crate::call::route::{Way, find_route};
-use crate::call::{Services, Stop, admit, body, decode, forward, outgoing, path, trace};
+use crate::call::{
+    Services, Stop, admit, body, decode, forward, job, location, outgoing, path, trace,
+};
 use crate::ident::CallId;
 use crate::mapping::model::{Named, Operation, Place};
 use crate::mapping::run::{
@@ -230,7 +232,7 @@ impl Explainer<'_> {
         let (services, route) = (self.services, self.route);
         let upstream = &services.plan.upstreams[route.upstream];
         let target = &upstream.mapping.operations[pair.upstream];
-        let gateway = Gateway::default();
+        let gateway = Gateway { call: Gateway::NO_CALL, ..Gateway::default() };
         // A look-up's values are known only once it was made; their names stand for them.
         let steps: Vec<Vec<String>> = target
             .steps
@@ -262,6 +264,20 @@ impl Explainer<'_> {
         let target = &upstream.mapping.operations[pair.upstream];
         let row = self.fault_line(target, record, &reply);
         let status = reply.head.status.as_u16().to_string();
+        if row.is_none()
+            && let Some(address) = job::accepted_at(target, &reply)
+        {
+            let endpoint = location::find(&address, &upstream.endpoints);
+            let (endpoint, path) = endpoint
+                .map_err(|why| Stop::new(crate::value::Fault::OutcomeUnknown).caused(why))?;
+            let poll = target.poll.as_ref().map(|poll| poll.at.line()).unwrap_or_default();
+            let asked = format!("GET {path} of {}", upstream.endpoints[endpoint].host_and_port());
+            self.show(
+                "upstream answer",
+                vec![Line::new("status", status, ""), Line::new("asked after", asked, poll)],
+            );
+            return Ok(());
+        }
         let verdict =
             judge(&services.plan.vocabulary, route, upstream, target, record, Ok(reply.into()));
         let answer = match verdict {

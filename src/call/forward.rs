@@ -173,7 +173,7 @@ pub(super) async fn forward(
     let departure = responder.departure.clone();
     let spent = &mut record.spent;
     let mut visit = Visit { services, upstream, call, head, departure, deadline, spent };
-    let sent = visit.send(request).await;
+    let sent = visit.send(request, deadline).await;
     judge(responder, caller, sent, learned)
 }
 

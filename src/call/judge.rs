@@ -26,6 +26,14 @@ pub enum Verdict {
     Stopped(Box<Stop>),
 }
 
+/// A verdict, and what it rests on.
+#[derive(Debug)]
+pub(super) struct Judged {
+    pub(super) verdict: Verdict,
+    /// True if the mapping knows the answer; else its status has decided, or that there is none.
+    pub(super) is_known: bool,
+}
+
 /// Judges what came back.
 pub fn judge(
     vocabulary: &Vocabulary,
@@ -35,17 +43,34 @@ pub fn judge(
     request: &Record<'_>,
     sent: Result<Answered<'_>, SendError>,
 ) -> Verdict {
-    let verdict = match sent {
+    let judged = judge_sent(vocabulary, route, upstream, operation, request, sent);
+    for_kind(operation, judged.verdict)
+}
+
+/// The same of any operation, and whether the mapping knows the answer.
+pub(super) fn judge_sent(
+    vocabulary: &Vocabulary,
+    route: &Route,
+    upstream: &Upstream,
+    operation: &Operation,
+    request: &Record<'_>,
+    sent: Result<Answered<'_>, SendError>,
+) -> Judged {
+    match sent {
         Ok(mut answered) => {
             answered.reply.decode(upstream.reply_bytes_max);
             let reply = &answered.reply;
-            let (verdict, seen) =
+            let (judged, seen) =
                 judge_reply(vocabulary, route, upstream, operation, request, reply);
             answered.saw(seen);
-            verdict
+            judged
         }
-        Err(error) => Verdict::Stopped(Box::new(stop_of_error(&error))),
-    };
+        Err(error) => Verdict::Stopped(Box::new(stop_of_error(&error))).guessed(),
+    }
+}
+
+/// What the verdict is of an operation of this kind.
+pub(super) fn for_kind(operation: &Operation, verdict: Verdict) -> Verdict {
     match verdict {
         // A read that came to nothing has changed nothing.
         Verdict::Stopped(mut stop)
@@ -99,14 +124,14 @@ fn judge_reply(
     operation: &Operation,
     request: &Record<'_>,
     reply: &Reply,
-) -> (Verdict, Seen) {
+) -> (Judged, Seen) {
     let status = reply.head.status.as_u16();
     let headers: &HeaderMap = &reply.head.headers;
     let whole = match &reply.body {
         ReplyBody::Whole(bytes) => bytes,
         ReplyBody::Broken(broken) => {
             let why = why_broken(*broken).to_owned();
-            return (without_row(status, why), seen_of_body(&reply.body));
+            return (without_row(status, why).guessed(), seen_of_body(&reply.body));
         }
     };
     let head = AnswerHead { status, headers };
@@ -131,13 +156,20 @@ fn judge_reply(
             // words that the mapping knows.
             let why = mismatch.to_string();
             if matches!(status, 502..=504) {
-                return (without_row(status, why), Seen::Unavailable);
+                return (without_row(status, why).guessed(), Seen::Unavailable);
             }
             let stop = stop_without_row(status, why).at(Translation::ReadAnswer);
-            return (Verdict::Stopped(Box::new(stop)), Seen::Answered);
+            return (Verdict::Stopped(Box::new(stop)).guessed(), Seen::Answered);
         }
     };
-    (verdict, Seen::Answered)
+    (Judged { verdict, is_known: true }, Seen::Answered)
+}
+
+impl Verdict {
+    /// A verdict that no success and no row of the mapping has given.
+    fn guessed(self) -> Judged {
+        Judged { verdict: self, is_known: false }
+    }
 }
 
 /// What the upstream says of our credential is not the client's business.

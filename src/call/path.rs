@@ -7,6 +7,7 @@ use http_body::Body;
 use http_body_util::Full;
 use tokio::time::Instant;
 
+use crate::call::job::Job;
 use crate::call::judge::{Verdict, judge};
 use crate::call::respond::{Learned, Responder, nobodys, outcome_of};
 use crate::call::route::{Matched, Way, find_route};
@@ -235,8 +236,20 @@ async fn exchange(
         outgoing::write(services, route, upstream.1, sides, &translated.record, &gateway, &steps)?;
     outgoing::keep_bytes(route, upstream.1, head, bytes, &mut request);
     trace::pass(&head.headers, &mut request.headers);
-    let sent = visit.send(request).await;
-    match judge(&services.plan.vocabulary, route, upstream.1, target, &translated.record, sent) {
+    let record = &translated.record;
+    let verdict = match &target.poll {
+        None => {
+            let sent = visit.send(request, deadline).await;
+            judge(&services.plan.vocabulary, route, upstream.1, target, record, sent)
+        }
+        Some(poll) => {
+            let sources = outgoing::sources(services, upstream.1, record, &gateway, &steps);
+            let job = Job { route, operation: target, poll, sources };
+            // Most vendors have no jobs, and need no room for them.
+            Box::pin(job.run(&mut visit, request)).await
+        }
+    };
+    match verdict {
         Verdict::Yes { record, unreadable } => Ok((record, unreadable)),
         Verdict::Stopped(stop) => Err(*stop),
     }

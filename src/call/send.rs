@@ -37,25 +37,50 @@ pub(super) struct Visit<'s, 'r> {
 }
 
 impl<'s> Visit<'s, '_> {
-    /// Sends the call itself.
-    pub(super) async fn send(&mut self, outgoing: Outgoing) -> Result<Answered<'s>, SendError> {
+    /// Sends the call itself, whose answer is waited for until then.
+    pub(super) async fn send(
+        &mut self,
+        outgoing: Outgoing,
+        until: Instant,
+    ) -> Result<Answered<'s>, SendError> {
         let departure = self.departure.clone();
-        self.send_watched(outgoing, departure).await
+        self.send_watched(outgoing, departure, until).await
     }
 
     async fn send_watched(
         &mut self,
-        outgoing: Outgoing,
+        mut outgoing: Outgoing,
         departure: Departure,
+        until: Instant,
     ) -> Result<Answered<'s>, SendError> {
-        let (index, planned) = self.upstream;
-        let Outgoing { method, target, headers, body, .. } = outgoing;
-        let target = match planned.url.base_path.as_str() {
+        outgoing.target = self.below_base(outgoing.target);
+        let request = self.request(outgoing, departure);
+        let upstream = &self.services.upstreams[self.upstream.0];
+        upstream.send(&request, until, self.spent).await
+    }
+
+    /// Asks one endpoint for something, as a read that nobody has to wait for.
+    pub(super) async fn ask(
+        &mut self,
+        endpoint: usize,
+        request: &Request,
+        until: Instant,
+    ) -> Result<Answered<'s>, SendError> {
+        let upstream = &self.services.upstreams[self.upstream.0];
+        upstream.send_to(endpoint, request, until, self.spent).await
+    }
+
+    /// The target as the upstream knows it.
+    pub(super) fn below_base(&self, target: String) -> String {
+        match self.upstream.1.url.base_path.as_str() {
             "" => target,
             base => format!("{base}{target}"),
-        };
-        let request = Request { method, target, headers, body, call: self.call, departure };
-        self.services.upstreams[index].send(&request, self.deadline, self.spent).await
+        }
+    }
+
+    pub(super) fn request(&self, outgoing: Outgoing, departure: Departure) -> Request {
+        let Outgoing { method, target, headers, body, .. } = outgoing;
+        Request { method, target, headers, body, call: self.call, departure }
     }
 
     /// Runs the look-ups that the operation has before its call. They read, so a failure says no.
@@ -84,7 +109,7 @@ impl<'s> Visit<'s, '_> {
             .map_err(|refusal| Stop::from(refusal).at(Translation::WriteRequest))?;
         trace::pass(&self.head.headers, &mut outgoing.headers);
         let failed = |cause: String| Stop::new(Fault::UpstreamFailed).caused(cause);
-        let sent = self.send_watched(outgoing, Departure::default()).await;
+        let sent = self.send_watched(outgoing, Departure::default(), self.deadline).await;
         let mut answered = sent.map_err(|error| match stop_of_error(&error) {
             // A look-up changes nothing, so that nobody need be in doubt.
             Stop { fault: Fault::OutcomeUnknown, cause, .. } => {

@@ -10,6 +10,7 @@ mod faults;
 mod holes;
 mod jsonpath;
 mod places;
+mod poll;
 mod requests;
 mod tables;
 mod vocabulary;

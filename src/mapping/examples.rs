@@ -171,7 +171,7 @@ impl Runner<'_> {
         secrets: &Secrets,
     ) -> Result<(), String> {
         let settings = self.settings();
-        let gateway = Gateway::default();
+        let gateway = Gateway { call: Gateway::NO_CALL, ..Gateway::default() };
         // Values that only a step could give stand as their own names.
         let steps: Vec<Vec<String>> = operation
             .steps

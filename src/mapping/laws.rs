@@ -166,7 +166,7 @@ impl<'a> Trial<'a> {
                 || request.holes().any(|hole| hole.slot == Slot::Field(field))
         };
         let record = self.record(&def.request, word, held);
-        let gateway = Gateway { call: "0123456789abcdef0123456789abcdef", ..Gateway::default() };
+        let gateway = Gateway { call: Gateway::NO_CALL, ..Gateway::default() };
         let written = match write_request(self.operation, self.sources(&record, &gateway)) {
             Ok(written) => written,
             // A word that cannot be said is refused, which is no loss.
@@ -271,7 +271,7 @@ impl<'a> Trial<'a> {
         let record = Record::new();
         let gateway = Gateway {
             path: "/path",
-            call: "0123456789abcdef0123456789abcdef",
+            call: Gateway::NO_CALL,
             allow: "POST",
             field: "member",
             reason: "a reason",

@@ -7,6 +7,7 @@
 mod answer;
 mod format;
 mod pattern;
+mod poll;
 mod shape;
 mod table;
 mod vocabulary;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 pub use answer::{FaultMap, FaultRow, JsonPath, StandIn, Success};
 pub use format::{DEFAULT_PATH_FORMAT, Format, fits_default_path};
 pub use pattern::{Content, Hole, OrElse, Pattern, Piece, Place, Slot};
+pub use poll::Poll;
 pub use shape::{Body, BodyKind, Key, MediaType, Member, Shape};
 pub use table::{Table, TableRow};
 pub use vocabulary::{
@@ -83,6 +85,8 @@ pub struct Operation {
     pub faults: Arc<FaultMap>,
     /// Look-ups before the call.
     pub steps: Vec<Step>,
+    /// How to ask for its outcome, where the answer does not say it.
+    pub poll: Option<Poll>,
     /// The names of its `raw.` holes; a name's index is its [`RawId`](crate::value::RawId).
     pub raw_names: Vec<String>,
     /// Where it stands.

@@ -30,7 +30,7 @@ pub use read::{ReadOptions, RequestHead, fits_path, read_request, read_secrets, 
 pub use reader::Presented;
 pub use render::{Rendered, render_content};
 pub use standing::{StandingQuery, read_standing, split_query, standing_headers, write_standing};
-pub use step::{read_step, write_step};
+pub use step::{read_location, read_step, write_ask, write_poll, write_step};
 pub use write::{
     FaultText, Outgoing, RequestParts, WrittenAnswer, fault_places, limit_headers, write_answer,
     write_fault, write_request,
@@ -148,6 +148,9 @@ impl Secrets {
 }
 
 impl Gateway<'_> {
+    /// The id of a call that is not made: of an example, or of one that is only explained.
+    pub const NO_CALL: &'static str = "0123456789abcdef0123456789abcdef";
+
     /// The field's text, if it is known. `native` and `message` belong to the fault at hand.
     pub fn text(&self, field: GatewayField) -> Option<Cow<'_, str>> {
         let filled =

@@ -128,6 +128,11 @@ impl Seen {
 }
 
 impl Tried {
+    /// As if all were tried but one, so that there is one choice only.
+    pub fn all_but(index: usize) -> Self {
+        Self(!bit(index))
+    }
+
     /// True if that endpoint was tried.
     pub fn contains(self, index: usize) -> bool {
         self.0 & bit(index) != 0

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// What a call spent on its upstream: its look-ups and itself together.
+/// What a call spent on its upstream: its look-ups, itself, and asking what became of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Spent {
     /// From asking for a connection to the end of the answer.
@@ -19,7 +19,7 @@ pub struct Spent {
 
 impl Spent {
     /// Something begins.
-    pub(super) fn begin(&mut self, now: Instant) {
+    pub fn begin(&mut self, now: Instant) {
         self.since = Some(now);
     }
 
@@ -38,7 +38,7 @@ impl Spent {
     }
 
     /// What had begun is over.
-    pub(super) fn end(&mut self) {
+    pub fn end(&mut self) {
         self.since = None;
     }
 }

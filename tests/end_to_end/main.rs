@@ -15,6 +15,7 @@ mod handed;
 mod harness;
 mod http;
 mod http2;
+mod jobs;
 mod limits;
 mod log;
 mod metrics;

@@ -18,6 +18,8 @@ pub(crate) enum Act {
     Reset,
     /// Says nothing until the client goes away.
     Wait,
+    /// These, one for each request; the last of them from then on.
+    InTurn(Vec<Act>),
 }
 
 /// The upstream; it ends with the value.
@@ -58,6 +60,16 @@ impl Scripted {
     }
 }
 
+impl State {
+    fn next(&mut self) -> Act {
+        match &mut self.act {
+            Act::InTurn(acts) if acts.len() > 1 => acts.remove(0),
+            Act::InTurn(acts) => acts[0].clone(),
+            act => act.clone(),
+        }
+    }
+}
+
 impl Drop for Scripted {
     fn drop(&mut self) {
         self.server.abort();
@@ -70,7 +82,7 @@ async fn serve(listener: TcpListener, state: Arc<Mutex<State>>) {
         let act = {
             let mut state = state.lock().unwrap();
             state.seen.push(request);
-            state.act.clone()
+            state.next()
         };
         match act {
             Act::Say(bytes) => {
@@ -85,6 +97,7 @@ async fn serve(listener: TcpListener, state: Arc<Mutex<State>>) {
                 let mut rest = [0; 16];
                 let _ = stream.read(&mut rest).await;
             }
+            Act::InTurn(_) => panic!("it is taken apart before"),
         }
     }
 }

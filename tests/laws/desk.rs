@@ -17,6 +17,9 @@ use latimer::value::Record;
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
+/// The id of every call here.
+pub(crate) const CALL: &str = "0123456789abcdef0123456789abcdef";
+
 /// An operation with its mapping and vocabulary.
 pub(crate) struct Desk {
     pub(crate) vocabulary: Arc<Vocabulary>,
@@ -91,7 +94,7 @@ impl Desk {
         let named = named.filter_map(|(name, text)| Some((name, Secret::new(text.as_deref()?))));
         let secrets = Secrets::of(&self.vocabulary, named);
         let settings = self.settings(input);
-        let gateway = Gateway { call: "0123456789abcdef0123456789abcdef", ..Gateway::default() };
+        let gateway = Gateway { call: CALL, ..Gateway::default() };
         let sources = Sources {
             secrets: Some(&secrets),
             ..self.sources(&settings, &input.record, &gateway, &input.steps)

@@ -8,14 +8,14 @@ use std::borrow::Cow;
 
 use latimer::mapping::codecs::Codec;
 use latimer::mapping::model::{
-    Body, BodyKind, Content, Hole, Mapping, Named, OrElse, Part, Pattern, Piece, Place, Slot,
-    Table, Type,
+    Body, BodyKind, Content, GatewayField, Hole, Mapping, Named, OrElse, Part, Pattern, Piece,
+    Place, Slot, Table, Type,
 };
 use latimer::value::{Record, Value, WordId};
 use regex::Regex;
 
 use self::Unsayable::{Missing, Unfit};
-use crate::desk::{Desk, Input};
+use crate::desk::{CALL, Desk, Input};
 
 /// A message that can be written, as it is read.
 #[derive(Debug)]
@@ -280,6 +280,10 @@ impl<'a> Writer<'a> {
             // The parts are checked as a whole, and what a look-up found is never read back.
             Slot::Part(_) | Slot::Step(..) => {
                 return Ok(Some(Said { wire: "1".to_owned(), reads: None }));
+            }
+            // Read back by nobody.
+            Slot::Gateway(GatewayField::Call) => {
+                return Ok(Some(Said { wire: CALL.to_owned(), reads: None }));
             }
             Slot::Request(_) | Slot::Gateway(_) | Slot::Words(_) => panic!("not in these messages"),
         };

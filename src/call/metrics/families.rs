@@ -61,7 +61,7 @@ pub(super) static GATEWAY_DURATION: Family = seconds(
 pub(super) static UPSTREAM_DURATION: Family = seconds(
     Kind::Histogram,
     "latimer_upstream_duration",
-    "Time that a call spent on its upstream, connecting and look-ups included",
+    "Time that a call spent on its upstream, connecting, look-ups and waiting for a job included",
 );
 pub(super) static REQUEST_BODY: Family =
     bytes(Kind::Counter, "latimer_request_body", "Bodies of requests that were read");

@@ -161,7 +161,10 @@ impl Compiler<'_> {
             known.extend(fields.iter().map(|field| field.name.clone()));
         }
         match self.scope.message {
-            Message::Request => known.extend(self.vocabulary.secrets.iter().cloned()),
+            Message::Request => {
+                known.extend(self.vocabulary.secrets.iter().cloned());
+                known.extend(self.gateway_field("call").map(|field| field.name().to_owned()));
+            }
             Message::Answer | Message::Fault => {
                 known.extend(self.vocabulary.gateway.iter().map(|field| field.name().to_owned()))
             }

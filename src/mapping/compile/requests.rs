@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::diag::Diagnostic;
+use crate::mapping::compile::poll::duration;
 use crate::mapping::compile::{Compiler, Message, Position, Scope};
 use crate::mapping::model::{
     Content, Demand, FaultMap, Hole, Operation, OrElse, Part, Request, Slot, StandIn, Step,
@@ -35,6 +36,9 @@ impl Compiler<'_> {
             .request
             .as_ref()
             .and_then(|request| self.request(request, parts.unwrap_or_default()));
+        // So may the line that asks for the outcome.
+        let poll = operation.poll.as_ref();
+        let poll = poll.and_then(|poll| self.poll(operation, poll, request.as_ref()));
         self.scope.parts.clear();
         self.set_message(Message::Answer);
         let success = operation.success.as_ref().map(|success| self.success(success));
@@ -49,7 +53,6 @@ impl Compiler<'_> {
                 Arc::new(self.empty_faults())
             }
         };
-        self.check_poll(operation.poll.as_ref());
         Some(Operation {
             id,
             name: name.text.clone(),
@@ -58,6 +61,7 @@ impl Compiler<'_> {
             success: success?,
             faults,
             steps,
+            poll,
             raw_names,
             at: self.at(name.span),
         })
@@ -208,19 +212,6 @@ impl Compiler<'_> {
         })
     }
 
-    fn check_poll(&mut self, poll: Option<&syntax::Poll>) {
-        let Some(poll) = poll else { return };
-        if let Some(path) = &poll.at {
-            self.json_path(path);
-        }
-        if let Some(every) = &poll.every
-            && !is_duration(&every.text)
-        {
-            let message = format!("`{}` is no duration", every.text);
-            self.findings.error("M001", every.span, message, "such as 1s or 500ms");
-        }
-    }
-
     /// Checks `session:`, which runs with the log-ins of a later version.
     pub(super) fn limits_and_session(&mut self, file: &syntax::File) {
         let Some(session) = &file.session else { return };
@@ -242,7 +233,7 @@ impl Compiler<'_> {
         }
         if let Some(lives) = &session.lives {
             let (length, form) = lives.text.split_once(' ').unwrap_or((&lives.text, ""));
-            if !is_duration(length) || !matches!(form, "fixed" | "sliding") {
+            if duration(length).is_none() || !matches!(form, "fixed" | "sliding") {
                 let message = format!("`{}` does not say how long a session lives", lives.text);
                 let label = "such as `2h fixed` or `90m sliding`";
                 self.findings.error("M001", lives.span, message, label);
@@ -265,14 +256,6 @@ impl Compiler<'_> {
 
 fn member_path(path: &Named) -> Vec<String> {
     path.text.split('.').map(str::to_owned).collect()
-}
-
-fn is_duration(text: &str) -> bool {
-    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
-    let unit = &text[digits.len()..];
-    !digits.is_empty()
-        && digits.bytes().all(|byte| byte.is_ascii_digit())
-        && matches!(unit, "ms" | "s" | "m" | "h")
 }
 
 /// What must be there once all places outside the path were read; the path has no empty places.

@@ -1,8 +1,8 @@
-//! Look-ups before a call.
+//! What is asked besides a call: look-ups before it, and what became of it.
 
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 
-use crate::mapping::model::{Operation, Slot, Step};
+use crate::mapping::model::{Hole, Operation, Pattern, Poll, Slot, Step};
 use crate::mapping::run::render::Renderer;
 use crate::mapping::run::write::{split_parts, write_path, write_some};
 use crate::mapping::run::{Outgoing, Refusal, Sources};
@@ -20,18 +20,78 @@ pub fn write_step(
     let parts = split_parts(operation, &sources)?;
     let renderer = Renderer::new(Sources { parts: &parts, ..sources });
     let mut target = write_path(&renderer, &step.segments)?;
-    let mut headers = HeaderMap::new();
-    // A look-up is made with the call's own credential and settings, and with nothing else of it.
-    write_some(&renderer, &operation.request, &mut target, &mut headers, |named| {
-        named.place.content.holes().next().is_some()
-            && named
-                .place
-                .content
-                .holes()
-                .all(|hole| matches!(hole.slot, Slot::Secret(_) | Slot::Setting(_)))
-    })?;
+    let headers = write_credential(&renderer, operation, &mut target)?;
     let lossy = Vec::new();
     Ok(Outgoing { method: step.method.clone(), target, headers, body: Vec::new(), lossy })
+}
+
+/// Writes what else is asked beside a call is asked with: its own credential and settings, and nothing
+/// else of it.
+fn write_credential(
+    renderer: &Renderer<'_>,
+    operation: &Operation,
+    target: &mut String,
+) -> Result<HeaderMap, Refusal> {
+    let mut headers = HeaderMap::new();
+    write_some(renderer, &operation.request, target, &mut headers, |named| {
+        let holes = || named.place.content.holes();
+        let ours = |hole: &Hole| matches!(hole.slot, Slot::Secret(_) | Slot::Setting(_));
+        holes().next().is_some() && holes().all(ours)
+    })?;
+    Ok(headers)
+}
+
+/// Writes the question at an address that the upstream named: its path and query.
+///
+/// # Errors
+/// As [`write_request`](super::write_request).
+pub fn write_poll(
+    operation: &Operation,
+    address: &str,
+    sources: Sources<'_>,
+) -> Result<Outgoing, Refusal> {
+    let renderer = Renderer::new(sources);
+    let mut query = String::new();
+    let headers = write_credential(&renderer, operation, &mut query)?;
+    let query = match query.strip_prefix('?') {
+        Some(more) if address.contains('?') => format!("&{more}"),
+        _ => query,
+    };
+    Ok(Outgoing::get(format!("{address}{query}"), headers))
+}
+
+/// Writes the question by the call's own id; the path is put behind the upstream's base path.
+///
+/// # Errors
+/// As [`write_request`](super::write_request).
+pub fn write_ask(
+    operation: &Operation,
+    segments: &[Pattern],
+    sources: Sources<'_>,
+) -> Result<Outgoing, Refusal> {
+    let parts = split_parts(operation, &sources)?;
+    let renderer = Renderer::new(Sources { parts: &parts, ..sources });
+    let mut target = write_path(&renderer, segments)?;
+    let headers = write_credential(&renderer, operation, &mut target)?;
+    Ok(Outgoing::get(target, headers))
+}
+
+/// The address that an answer names to ask at; `None` if it names none.
+pub fn read_location(poll: &Poll, body: &[u8]) -> Option<String> {
+    if body.len() > crate::bounds::JSONPATH_BYTES_MAX {
+        return None;
+    }
+    let tree: serde_json::Value = serde_json::from_slice(body).ok()?;
+    match poll.location.select(&tree).as_slice() {
+        [serde_json::Value::String(address)] => Some(address.clone()),
+        _ => None,
+    }
+}
+
+impl Outgoing {
+    fn get(target: String, headers: HeaderMap) -> Self {
+        Self { method: Method::GET, target, headers, body: Vec::new(), lossy: Vec::new() }
+    }
 }
 
 /// Reads what a step found: its values in the order of `take`.

@@ -91,7 +91,7 @@ pub struct Request {
 impl Line {
     pub(super) fn parse(node: &Node, findings: &mut Findings) -> Option<Self> {
         let Some(scalar) = node.scalar() else {
-            let found = format!("`line` is a text, found {}", node.kind_name());
+            let found = format!("a line is a text, found {}", node.kind_name());
             findings.error("M001", node.headline(&findings.file), found, "METHOD /path/<hole>");
             return None;
         };

@@ -36,6 +36,10 @@ pub struct Poll {
     pub running: Option<(u16, Span)>,
     /// The status codes of a finished job.
     pub done: Vec<(u16, Span)>,
+    /// Where to ask by the call's own id, if no answer came.
+    pub ask: Option<Line>,
+    /// The block's place.
+    pub span: Span,
 }
 
 impl Step {
@@ -71,6 +75,7 @@ impl Poll {
         let every = keys.text("every", findings);
         let running = keys.take("running").map(|node| codes_of(node, findings));
         let done = keys.take("done").map(|node| codes_of(node, findings)).unwrap_or_default();
+        let ask = keys.take("ask").and_then(|node| Line::parse(node, findings));
         let span = keys.span;
         keys.finish(findings);
         let code = code.and_then(|codes| codes.first().copied());
@@ -79,6 +84,6 @@ impl Poll {
             let label = "{code: 202, at: $.location, every: 1s, running: 202, done: [200, 503]}";
             findings.error("M001", span, "`poll` needs `code`, `at` and `done`", label);
         }
-        Self { code, at, every, running, done }
+        Self { code, at, every, running, done, ask, span }
     }
 }
