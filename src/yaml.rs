@@ -334,6 +334,8 @@ impl<'a> Loader<'a> {
             if matches!(event, Event::MappingEnd) {
                 let end = entries.last().map_or(span.end, |(_, node)| node.span.end);
                 let end = if self.closes_flow(span) { span.end } else { end };
+                // Most maps of a large file have an entry or two.
+                entries.shrink_to_fit();
                 return Some(Node { span: Span::new(start.start, end), kind: Kind::Map(entries) });
             }
             let key = self.node(event, span, events, depth + 1)?;

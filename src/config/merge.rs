@@ -5,7 +5,7 @@
 //! is then walked along the file's own tree, which knows order and places. A text that came from the
 //! environment carries its variable as `origin`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use config::{ConfigError, Map, Source, Value, ValueKind};
@@ -34,25 +34,42 @@ impl Source for Side {
 }
 
 /// The file's tree with the overrides in it; all places point into `shown`, or into an override's variable.
+///
+/// `config` gets those of the file's sections alone that an override is for: it holds a tree three times
+/// over, in hash tables, and a gateway may have a hundred thousand consumers.
 pub(super) fn merge(
     shown: &Arc<SourceFile>,
     root: &yaml::Node,
     overrides: &[Override],
 ) -> Result<Item, ConfigError> {
-    let ValueKind::Table(file) = value_of(root).kind else {
-        // A file that is no map is merged with nothing; the reader will say what it is.
-        return Ok(Places { shown, overrides: BTreeMap::new() }.item(value_of(root), Some(root)));
+    let variables = overrides.iter().map(|one| (one.at.file.name.as_str(), &one.at)).collect();
+    let places = Places { shown, overrides: variables };
+    // A file that is no map is merged with nothing; the reader will say what it is.
+    let Some(sections) = root.entries().filter(|_| !overrides.is_empty()) else {
+        return Ok(places.as_it_stands(root));
     };
-    let merged = config::Config::builder()
+    let touched: BTreeSet<&str> =
+        overrides.iter().filter_map(|one| one.path.first()).map(String::as_str).collect();
+    let file = sections.iter().filter(|(name, _)| touched.contains(name.text.as_str()));
+    let file = file.map(|(name, node)| (name.text.clone(), value_of(node))).collect();
+    let mut merged = config::Config::builder()
         .add_source(Side(file))
         .add_source(Side(table_of(overrides)))
         .build()?
         .cache
         .into_table()?
         .remove(TOP)
-        .unwrap_or_default();
-    let overrides = overrides.iter().map(|one| (one.at.file.name.as_str(), &one.at)).collect();
-    Ok(Places { shown, overrides }.item(merged, Some(root)))
+        .unwrap_or_default()
+        .into_table()?;
+    let mut entries: Vec<Entry> = sections
+        .iter()
+        .map(|(name, node)| match merged.remove(&name.text) {
+            Some(value) => places.entry(name, places.item(value, Some(node))),
+            None => places.entry(name, places.as_it_stands(node)),
+        })
+        .collect();
+    entries.extend(places.added(merged));
+    Ok(Item { kind: Kind::Map(entries), at: places.at(root.headline(shown)) })
 }
 
 /// A node of the file as `config` holds it: texts stay texts.
@@ -121,26 +138,52 @@ impl Places<'_> {
         Item { kind, at }
     }
 
+    /// A node that nothing is merged into.
+    fn as_it_stands(&self, node: &yaml::Node) -> Item {
+        let kind = match &node.kind {
+            yaml::Kind::Map(entries) => Kind::Map(
+                entries
+                    .iter()
+                    .map(|(name, node)| self.entry(name, self.as_it_stands(node)))
+                    .collect(),
+            ),
+            yaml::Kind::List(nodes) => {
+                Kind::List(nodes.iter().map(|node| self.as_it_stands(node)).collect())
+            }
+            yaml::Kind::Scalar(scalar) if scalar.is_null() => Kind::Nothing,
+            yaml::Kind::Scalar(scalar) => Kind::Text(scalar.text.clone()),
+        };
+        Item { kind, at: self.at(node.headline(self.shown)) }
+    }
+
+    fn entry(&self, name: &yaml::Scalar, mut item: Item) -> Entry {
+        let name = Spanned::new(name.text.clone(), self.at(name.span));
+        if matches!(item.kind, Kind::Nothing) {
+            item.at = name.at.clone(); // nothing has no place of its own
+        }
+        Entry { name, item }
+    }
+
     /// The entries in the file's order, then those that only the environment has.
     fn entries(&self, mut table: Map<String, Value>, node: Option<&yaml::Node>) -> Vec<Entry> {
         let mut entries = Vec::with_capacity(table.len());
         for (name, node) in node.and_then(yaml::Node::entries).unwrap_or_default() {
             if let Some(value) = table.remove(&name.text) {
-                let name = Spanned::new(name.text.clone(), self.at(name.span));
-                let mut item = self.item(value, Some(node));
-                if matches!(item.kind, Kind::Nothing) {
-                    item.at = name.at.clone(); // nothing has no place of its own
-                }
-                entries.push(Entry { name, item });
+                entries.push(self.entry(name, self.item(value, Some(node))));
             }
         }
+        entries.extend(self.added(table));
+        entries
+    }
+
+    /// Entries that only the environment has, by their names.
+    fn added(&self, table: Map<String, Value>) -> impl Iterator<Item = Entry> {
         let added: BTreeMap<String, Value> = table.into_iter().collect();
-        for (name, value) in added {
+        added.into_iter().map(|(name, value)| {
             let item = self.item(value, None);
             let at = first_text(&item).unwrap_or(&item).at.clone();
-            entries.push(Entry { name: Spanned::new(name, at), item });
-        }
-        entries
+            Entry { name: Spanned::new(name, at), item }
+        })
     }
 
     fn items(&self, values: Vec<Value>, node: Option<&yaml::Node>) -> Vec<Item> {
@@ -219,6 +262,18 @@ mod tests {
              drain: 007@environment variable LATIMER__DRAIN:1:1 \
              log: {format: json@environment variable LATIMER__LOG__FORMAT:1:1}}"
         );
+    }
+
+    #[test]
+    fn a_section_that_is_merged_reads_like_one_that_is_not() {
+        let text = "log: {format: json, x: ~}\nadmin:\n  token: [1e3, ~, {a: 007}]\ndrain:\n";
+        let alone = merged(text, &[]);
+        let with =
+            merged(text, &[("LATIMER__LOG__ACCESS", "off"), ("LATIMER__ADMIN__LISTEN", "x")]);
+        let log = " access: off@environment variable LATIMER__LOG__ACCESS:1:1";
+        let admin = " listen: x@environment variable LATIMER__ADMIN__LISTEN:1:1";
+        assert_eq!(with.replace(log, "").replace(admin, ""), alone);
+        assert_eq!(with.len(), alone.len() + log.len() + admin.len());
     }
 
     #[test]
