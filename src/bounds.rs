@@ -141,6 +141,8 @@ pub const UNHEALTHY_AFTER: u32 = 3;
 pub const HEALTH_EXPECT: [u16; 2] = [200, 204];
 /// Time for which a connection to an upstream is used, so that a name that points elsewhere is followed.
 pub const CONNECTION_AGE_MAX: Duration = Duration::from_secs(5 * 60);
+/// What an upstream's `Retry-After` comes to at most before it is told to a client.
+pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(60 * 60);
 /// Threads that serve.
 pub const WORKERS_MAX: u32 = 1024;
 /// Idle connections that one worker keeps to one upstream.

@@ -21,6 +21,7 @@ mod metrics;
 mod new_operation;
 mod outside;
 mod pairs;
+mod places;
 mod policies;
 mod refusals;
 mod resilience;
