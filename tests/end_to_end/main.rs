@@ -20,6 +20,7 @@ mod log;
 mod metrics;
 mod new_operation;
 mod outside;
+mod overload;
 mod pairs;
 mod places;
 mod policies;
