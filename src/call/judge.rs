@@ -95,7 +95,7 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<u64> {
         text.parse().unwrap_or(u64::MAX)
     } else {
         let at: jiff::Timestamp = Codec::HttpDate.read(text)?.parse().ok()?;
-        let at = SystemTime::try_from(at).ok()?;
+        let at = SystemTime::from(at);
         // A date that has passed means now.
         whole_seconds(at.duration_since(now).unwrap_or_default())
     };

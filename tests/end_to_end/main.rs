@@ -8,11 +8,14 @@
 mod authority;
 mod coded;
 mod connections;
+mod deadlines;
+mod endpoints;
 mod faults;
 mod forward;
 mod gone;
 mod handed;
 mod harness;
+mod hello;
 mod http;
 mod http2;
 mod limits;

@@ -227,3 +227,39 @@ async fn connections_past_their_cap_wait_and_cost_nothing() {
     gateway.stop().await;
     simulator.stop().await;
 }
+
+/// What a client sends before it has its answer stays with the system once the buffer of a head is full.
+#[tokio::test]
+async fn requests_that_come_together_are_not_all_kept() {
+    const CLIENTS: usize = 20;
+    const PIECES: usize = 256;
+    let simulator = slow(Duration::from_secs(60)).await;
+    let gateway = gateway("concurrency_max: 100", "", &simulator).await;
+    let before = resident_kib(&gateway);
+    // 32 KiB of requests, as often as it is taken: 8 MiB from each client if nothing held them up.
+    let piece: Arc<[u8]> = right().repeat(32 * 1024 / right().len()).into();
+    let mut sending = JoinSet::new();
+    for _ in 0..CLIENTS {
+        let (address, piece) = (gateway.address.clone(), Arc::clone(&piece));
+        sending.spawn(async move {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            let mut taken = 0;
+            // The system takes some of it, so that the end is seen by nothing more being taken.
+            let still = Duration::from_millis(300);
+            while taken < PIECES && timeout(still, stream.write_all(&piece)).await.is_ok() {
+                taken += 1;
+            }
+            (stream, taken)
+        });
+    }
+    let held = sending.join_all().await;
+    let after = resident_kib(&gateway);
+    shows(&gateway, &format!("latimer_requests_in_flight {CLIENTS}")).await;
+    assert_eq!(simulator.log().len(), CLIENTS, "one after the other");
+    // Twice the buffer of a head for each, and what a first call makes the program touch.
+    let allowed = CLIENTS as u64 * 2 * 32 + 4 * 1024;
+    let taken: usize = held.iter().map(|(_, taken)| taken).sum();
+    assert!(after <= before + allowed, "{before} KiB, then {after} KiB; taken: {taken} x 32 KiB");
+    drop(held);
+    gateway.stop().await;
+}
