@@ -69,7 +69,7 @@ pub const HTTP2_UPSTREAM_STREAMS_MAX: usize = 100;
 pub const HTTP2_REPLY_WINDOW_BYTES: u32 = 256 * 1024;
 /// The same of all answers on one connection together.
 pub const HTTP2_REPLIES_WINDOW_BYTES: u32 = 1024 * 1024;
-/// Silence after which the other side of an HTTP/2 connection is asked whether it is there.
+/// Silence after which a client that speaks HTTP/2 is asked whether it is there.
 pub const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(20);
 /// Time for its answer.
 pub const HTTP2_PING_TIMEOUT: Duration = Duration::from_secs(10);
