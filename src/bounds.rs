@@ -69,7 +69,7 @@ pub const HTTP2_UPSTREAM_STREAMS_MAX: usize = 100;
 pub const HTTP2_REPLY_WINDOW_BYTES: u32 = 256 * 1024;
 /// The same of all answers on one connection together.
 pub const HTTP2_REPLIES_WINDOW_BYTES: u32 = 1024 * 1024;
-/// Silence after which the other side of an HTTP/2 connection is asked whether it is there.
+/// Silence after which a client that speaks HTTP/2 is asked whether it is there.
 pub const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(20);
 /// Time for its answer.
 pub const HTTP2_PING_TIMEOUT: Duration = Duration::from_secs(10);
@@ -150,6 +150,8 @@ pub const UNHEALTHY_AFTER: u32 = 3;
 pub const HEALTH_EXPECT: [u16; 2] = [200, 204];
 /// Time for which a connection to an upstream is used, so that a name that points elsewhere is followed.
 pub const CONNECTION_AGE_MAX: Duration = Duration::from_secs(5 * 60);
+/// What an upstream's `Retry-After` comes to at most before it is told to a client.
+pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(60 * 60);
 /// Threads that serve.
 pub const WORKERS_MAX: u32 = 1024;
 /// Idle connections that one worker keeps to one upstream.

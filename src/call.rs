@@ -38,6 +38,7 @@ pub use judge::{Verdict, judge};
 pub use metrics::{Connection, Metrics, Observed, Tally};
 pub use path::handle;
 pub use record::{CallLine, CallRecord, Translation};
+pub use respond::nobody_knows;
 pub use trace::TraceId;
 
 use crate::limit::Limiter;

@@ -1,10 +1,13 @@
 //! What an upstream's answer, or the lack of one, means.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::HeaderMap;
+use http::header::RETRY_AFTER;
 
+use crate::bounds;
 use crate::call::{Stop, Translation};
+use crate::mapping::codecs::Codec;
 use crate::mapping::model::{Operation, OperationKind, Vocabulary};
 use crate::mapping::run::{AnswerHead, Reading, read_answer, read_public_answer};
 use crate::plan::{Route, Upstream};
@@ -106,6 +109,24 @@ fn whole_seconds(time: Duration) -> u64 {
     (time.as_secs() + u64::from(time.subsec_nanos() > 0)).max(1)
 }
 
+/// When the upstream would have its caller come again: in so many seconds, or at a date (RFC 9110 section
+/// 10.2.3). It is the upstream's word for our calls, so it is held to a bound before a client sleeps by it.
+fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<u64> {
+    let mut values = headers.get_all(RETRY_AFTER).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return None };
+    let text = value.to_str().ok()?.trim();
+    let seconds = if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        // What does not fit is more than the bound anyway.
+        text.parse().unwrap_or(u64::MAX)
+    } else {
+        let at: jiff::Timestamp = Codec::HttpDate.read(text)?.parse().ok()?;
+        let at = SystemTime::from(at);
+        // A date that has passed means now.
+        whole_seconds(at.duration_since(now).unwrap_or_default())
+    };
+    Some(seconds.clamp(1, bounds::RETRY_AFTER_MAX.as_secs()))
+}
+
 /// What an answer says of the endpoint that it came from.
 pub(super) fn seen_of_body(body: &ReplyBody) -> Seen {
     match body {
@@ -148,6 +169,9 @@ fn judge_reply(
             let mut stop =
                 Stop::new(seen).caused(format!("the upstream answered {status}: {fault}"));
             stop.credential_refused = seen != fault;
+            if matches!(fault, Fault::RateLimited | Fault::Overloaded) {
+                stop.retry_after = retry_after(headers, SystemTime::now());
+            }
             stop.upstream_text = message.map(std::borrow::Cow::into_owned);
             Verdict::Stopped(Box::new(stop))
         }
@@ -227,5 +251,34 @@ mod tests {
                 assert_eq!(fault_of_status(*status), wanted, "{status}");
             }
         }
+    }
+
+    /// The forms of RFC 9110 section 10.2.3, with its own examples, and what is none of them.
+    #[test]
+    fn an_upstreams_retry_after_is_read_and_bounded() {
+        let date = |text: &str| text.to_owned();
+        // Two minutes before the date of the RFC's example.
+        let then = SystemTime::UNIX_EPOCH + Duration::from_secs(946_684_679);
+        for (value, wanted) in [
+            (date("120"), Some(120)),
+            (date(" 7 "), Some(7)),
+            (date("0"), Some(1)),
+            (date("3601"), Some(3_600)),
+            (date("99999999999999999999999999"), Some(3_600)),
+            (date("Fri, 31 Dec 1999 23:59:59 GMT"), Some(120)),
+            (date("Fri, 31 Dec 1999 23:00:00 GMT"), Some(1)),
+            (date("Sat, 01 Jan 2050 00:00:00 GMT"), Some(3_600)),
+            (date("-1"), None),
+            (date("1.5"), None),
+            (date("soon"), None),
+            (date(""), None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, value.parse().unwrap());
+            assert_eq!(retry_after(&headers, then), wanted, "{value:?}");
+            headers.append(RETRY_AFTER, "9".parse().unwrap());
+            assert_eq!(retry_after(&headers, then), None, "two of them say nothing");
+        }
+        assert_eq!(retry_after(&HeaderMap::new(), then), None);
     }
 }

@@ -223,16 +223,39 @@ impl Responder<'_> {
     }
 }
 
-/// The answer to a request that is nobody's (RFC 9457).
+/// The answer to a request that is nobody's.
 pub(super) fn nobodys(call: CallId) -> Response<Full<Bytes>> {
-    let body = r#"{"type":"about:blank","title":"Not Found","status":404,"detail":"no route takes this host and path"}"#;
-    let mut response = Response::new(Full::new(Bytes::from_static(body.as_bytes())));
-    *response.status_mut() = StatusCode::NOT_FOUND;
+    let detail = "no route takes this host and path";
+    problem(StatusCode::NOT_FOUND, detail, call, (Outcome::No, Fault::UnknownPath))
+}
+
+/// The answer to a call that was lost in here: whose client it was need not be known any more.
+pub fn nobody_knows(call: CallId) -> Response<Full<Bytes>> {
+    let detail = format!(
+        "The outcome of this call is not known; do not repeat it before reading the ticket. Call {call}."
+    );
+    let status = StatusCode::INTERNAL_SERVER_ERROR;
+    problem(status, &detail, call, (Outcome::Unknown, Fault::OutcomeUnknown))
+}
+
+/// An answer in no vendor's shape (RFC 9457). The detail has nothing in it that JSON would want escaped.
+fn problem(
+    status: StatusCode,
+    detail: &str,
+    call: CallId,
+    (outcome, fault): (Outcome, Fault),
+) -> Response<Full<Bytes>> {
+    let (number, title) = (status.as_u16(), status.canonical_reason().unwrap_or_default());
+    let body = format!(
+        r#"{{"type":"about:blank","title":"{title}","status":{number},"detail":"{detail}"}}"#
+    );
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     put(headers, REQUEST_ID, &call.to_string());
-    put(headers, OUTCOME, Outcome::No.name());
-    put(headers, FAULT, Fault::UnknownPath.name());
+    put(headers, OUTCOME, outcome.name());
+    put(headers, FAULT, fault.name());
     response
 }
 

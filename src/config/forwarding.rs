@@ -52,10 +52,10 @@ fn other_ids(route: &Route) -> Option<Diagnostic> {
     Some(finding.also(file.at.clone(), "the ids differ"))
 }
 
-/// Where another route stands at the same place or above, a path that no mapping knows is nobody's.
+/// Where another route stands at the same place, a path that no mapping knows is nobody's.
 fn other_owner(route: &Route, routes: &[Route]) -> Option<Diagnostic> {
     let is_other = |other: &&Route| other.name.value != route.name.value;
-    let other = routes.iter().filter(is_other).find(|other| covers(other, route))?;
+    let other = routes.iter().filter(is_other).find(|other| shares_place(other, route))?;
     let message = format!(
         "`unmapped: forward` would forward nothing: the route {} takes the same paths, and what neither of the \
          mappings knows goes to neither of the routes",
@@ -66,11 +66,9 @@ fn other_owner(route: &Route, routes: &[Route]) -> Option<Diagnostic> {
     Some(finding.also(other.name.at.clone(), "the other route"))
 }
 
-/// True if every request at the route's place is also at the other's.
-fn covers(other: &Route, route: &Route) -> bool {
-    let same_host = |host: &str| route.host.as_ref().is_some_and(|own| own.value == host);
-    let above = other.path_prefix.value.trim_end_matches('/');
-    let below = route.path_prefix.value.trim_end_matches('/').strip_prefix(above);
-    other.host.as_ref().is_none_or(|host| same_host(&host.value))
-        && below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+/// True if both have one host and one prefix. Of two prefixes the longer one goes first, and a host before none.
+fn shares_place(one: &Route, other: &Route) -> bool {
+    let host = |route: &Route| route.host.as_ref().map(|host| host.value.to_ascii_lowercase());
+    let prefix = |route: &Route| route.path_prefix.value.trim_end_matches('/').to_owned();
+    host(one) == host(other) && prefix(one) == prefix(other)
 }

@@ -20,8 +20,8 @@ struct Table {
     router: matchit::Router<usize>,
     entries: Vec<Vec<Line>>,
     patterns: FxHashMap<String, usize>,
-    /// Route prefixes with their routes.
-    prefixes: Vec<(String, usize)>,
+    /// Route prefixes, each with its routes: at least one.
+    prefixes: Vec<(String, Vec<usize>)>,
 }
 
 /// A verb of a path, and the operations behind it: at least one, all of one route.
@@ -54,7 +54,7 @@ pub enum Found<'p> {
         /// The verbs that it has.
         allow: String,
     },
-    /// One route owns the place, and its vendor has no such path.
+    /// One route has the longest prefix that the path has, and its vendor has no such path.
     UnknownPath {
         /// The route.
         route: usize,
@@ -101,7 +101,11 @@ impl Routing {
             Some(host) => self.hosts.entry(host.to_ascii_lowercase()).or_default(),
             None => &mut self.any,
         };
-        table.prefixes.push((prefix.trim_end_matches('/').to_owned(), route));
+        let prefix = prefix.trim_end_matches('/');
+        match table.prefixes.iter_mut().find(|(known, _)| known == prefix) {
+            Some((_, routes)) => routes.push(route),
+            None => table.prefixes.push((prefix.to_owned(), vec![route])),
+        }
     }
 
     /// Where a request belongs. The host may carry a port and any case.
@@ -126,10 +130,17 @@ impl Routing {
             let allow: Vec<&str> = lines.iter().map(|line| line.method.as_str()).collect();
             return Found::Method { route: first.targets[0].route, allow: allow.join(", ") };
         }
-        let mut owners = tables().flat_map(|table| table.owners(path));
-        match (owners.next(), owners.next()) {
-            (Some(route), None) => Found::UnknownPath { route },
-            _ => Found::Nothing,
+        // The longest prefix, and the request's own host before any: where a path that is known would go.
+        let mut best: Option<(usize, &[usize])> = None;
+        for (length, routes) in tables().filter_map(|table| table.owners(path)) {
+            if best.is_none_or(|(longest, _)| length > longest) {
+                best = Some((length, routes));
+            }
+        }
+        match best {
+            Some((_, &[route])) => Found::UnknownPath { route },
+            // Several vendors share the place, and nobody can tell whose client it is.
+            Some(_) | None => Found::Nothing,
         }
     }
 }
@@ -151,14 +162,16 @@ impl Table {
         &mut self.entries[index]
     }
 
-    fn owners(&self, path: &str) -> impl Iterator<Item = usize> {
+    /// The longest prefix that the path has, by its length, with the routes that stand there.
+    fn owners(&self, path: &str) -> Option<(usize, &[usize])> {
         self.prefixes
             .iter()
-            .filter(move |(prefix, _)| {
+            .filter(|(prefix, _)| {
                 path.strip_prefix(prefix.as_str())
                     .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
             })
-            .map(|(_, route)| *route)
+            .max_by_key(|(prefix, _)| prefix.len())
+            .map(|(prefix, routes)| (prefix.len(), routes.as_slice()))
     }
 }
 

@@ -96,8 +96,11 @@ impl hyper::service::Service<Request<Incoming>> for Rim {
         let departure = calling.departure().clone();
         departure.reset();
         // Outermost, so that a defect in any stage costs one call and not the connection's task.
-        let mut service = ServiceBuilder::new().layer(CatchPanic).service_fn(
-            move |request: Request<Incoming>| answer(Arc::clone(&shared), calling.clone(), request),
+        let id = CallId::random();
+        let mut service = ServiceBuilder::new().layer(CatchPanic(id)).service_fn(
+            move |request: Request<Incoming>| {
+                answer(Arc::clone(&shared), calling.clone(), id, request)
+            },
         );
         // On the heap, once: it is moved several times before it is first polled.
         Answering { running: Some(Box::pin(service.call(request))), departure, left }
@@ -107,6 +110,7 @@ impl hyper::service::Service<Request<Incoming>> for Rim {
 async fn answer(
     shared: Arc<Shared>,
     calling: Calling,
+    id: CallId,
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let _calling = calling.begin();
@@ -116,7 +120,7 @@ async fn answer(
     if let Some(status) = head::refused(&request, shared.services.plan.bounds.head_bytes_max) {
         return Ok(bare(status));
     }
-    let mut told = Told { record: CallRecord::begun(CallId::random()), shared };
+    let mut told = Told { record: CallRecord::begun(id), shared };
     told.record.departure = calling.departure().clone();
     let services = &told.shared.services;
     let mut response = call::handle(services, request, &mut told.record).await;
@@ -154,16 +158,19 @@ impl Drop for Told {
 ///
 /// tower-http has such a layer; it boxes the body of every answer.
 #[derive(Clone, Copy, Debug)]
-struct CatchPanic;
+struct CatchPanic(CallId);
 
 #[derive(Clone, Debug)]
-struct Caught<S>(S);
+struct Caught<S> {
+    inner: S,
+    call: CallId,
+}
 
 impl<S> Layer<S> for CatchPanic {
     type Service = Caught<S>;
 
     fn layer(&self, inner: S) -> Caught<S> {
-        Caught(inner)
+        Caught { inner, call: self.0 }
     }
 }
 
@@ -176,11 +183,11 @@ where
     type Future = CaughtFuture<S::Future>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.0.poll_ready(context)
+        self.inner.poll_ready(context)
     }
 
     fn call(&mut self, request: R) -> Self::Future {
-        CaughtFuture { inner: self.0.call(request) }
+        CaughtFuture { inner: self.inner.call(request), call: self.call }
     }
 }
 
@@ -188,6 +195,7 @@ pin_project_lite::pin_project! {
     struct CaughtFuture<F> {
         #[pin]
         inner: F,
+        call: CallId,
     }
 }
 
@@ -198,18 +206,21 @@ where
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        let inner = self.project().inner;
+        let this = self.project();
+        let inner = this.inner;
         // After a panic it is dropped and not polled again.
         let polled = catch_unwind(AssertUnwindSafe(|| inner.poll(context)));
-        polled.unwrap_or_else(|_| Poll::Ready(Ok(panicked())))
+        polled.unwrap_or_else(|_| Poll::Ready(Ok(panicked(*this.call))))
     }
 }
 
 /// A panic is a defect of ours; what the client's call came to is not known.
-fn panicked() -> Response<Full<Bytes>> {
-    tracing::error!(target: "latimer::server", "a call panicked: this is a defect, please report it");
-    let mut response = bare(StatusCode::INTERNAL_SERVER_ERROR);
-    response.headers_mut().insert("x-latimer-outcome", HeaderValue::from_static("unknown"));
+fn panicked(id: CallId) -> Response<Full<Bytes>> {
+    let call = id.digits();
+    let call: &str = &call;
+    tracing::error!(target: "latimer::server", call, "a call panicked: this is a defect, please report it");
+    let mut response = call::nobody_knows(id);
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response
 }
 
@@ -217,6 +228,7 @@ fn panicked() -> Response<Full<Bytes>> {
 mod tests {
     use std::task::Waker;
 
+    use http_body_util::BodyExt;
     use tower::service_fn;
 
     use super::*;
@@ -266,13 +278,28 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_answered_as_unknown() {
-        let mut service = CatchPanic.layer(service_fn(|panics: bool| async move {
+        let call = CallId::random();
+        let mut service = CatchPanic(call).layer(service_fn(|panics: bool| async move {
             assert!(!panics, "a defect");
             Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"fine"))))
         }));
         assert_eq!(service.call(false).await.unwrap().status(), 200);
         let answered = service.call(true).await.unwrap();
         assert_eq!(answered.status(), 500);
-        assert_eq!(answered.headers()["x-latimer-outcome"], "unknown");
+        let id = call.to_string();
+        for (name, value) in [
+            ("x-latimer-outcome", "unknown"),
+            ("x-latimer-fault", "outcome_unknown"),
+            ("x-request-id", &id),
+            ("content-type", "application/problem+json"),
+            ("connection", "close"),
+        ] {
+            assert_eq!(answered.headers()[name], value, "{name}");
+        }
+        let body = answered.into_body().collect().await.unwrap().to_bytes();
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(body["status"], 500);
+        let told = format!("do not repeat it before reading the ticket. Call {id}.");
+        assert!(body["detail"].as_str().unwrap().ends_with(&told), "{body}");
     }
 }

@@ -15,6 +15,7 @@ use http::Method;
 use super::connection::{Failure, Unanswered};
 use super::pool::Pool;
 use super::*;
+use crate::bounds;
 use crate::ident::CallId;
 
 type Std = std::net::TcpStream;
@@ -356,4 +357,22 @@ async fn a_sweep_closes_what_is_old_or_was_closed() {
     upstream.sweep();
     assert_eq!(upstream.idle().len(), 0, "it is old");
     assert_eq!(second.read(&mut [0]).unwrap(), 0);
+}
+
+/// A name may point elsewhere by then, so it has to be looked up now and then, however busy a connection is.
+#[tokio::test]
+async fn a_connection_is_not_used_for_ever() {
+    let step = Duration::from_secs(20);
+    let calls = usize::try_from(bounds::CONNECTION_AGE_MAX.as_secs() / step.as_secs()).unwrap();
+    let (port, server) = scripted(vec![vec![OK; 2 * calls], vec![OK]]).await;
+    let upstream = upstream("127.0.0.1", port);
+    for _ in 0..=calls {
+        assert!(send(&upstream, 5_000).await.is_ok());
+        tokio::time::pause();
+        tokio::time::advance(step).await;
+        tokio::time::resume();
+    }
+    // If the first connection is kept, it waits on that one.
+    let seen = tokio::time::timeout(5 * SECOND, server).await.expect("the first one is closed");
+    assert_eq!(seen.unwrap(), [calls, 1]);
 }

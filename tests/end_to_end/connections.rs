@@ -114,6 +114,25 @@ async fn a_head_that_comes_too_slowly_is_told_so() {
         assert_eq!(answer.header("connection"), Some("close"), "{answer:?}");
         assert!(began.elapsed() >= Duration::from_millis(300), "not before its time");
     }
+    // A byte now and then does not help.
+    let began = Instant::now();
+    let (mut reading, mut writing) =
+        TcpStream::connect(&gateway.address).await.unwrap().into_split();
+    let dripping = tokio::spawn(async move {
+        for byte in whole.iter().cycle() {
+            if writing.write_all(&[*byte]).await.is_err() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    let mut told = [0; 12];
+    let read = tokio::time::timeout(PATIENCE, reading.read_exact(&mut told)).await;
+    read.expect("it is told in time").unwrap();
+    assert_eq!(&told, b"HTTP/1.1 408");
+    let took = began.elapsed();
+    assert!(took >= Duration::from_millis(300) && took < Duration::from_secs(2), "{took:?}");
+    dripping.abort();
     gateway.stop().await;
     simulator.stop().await;
 }

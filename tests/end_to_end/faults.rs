@@ -7,7 +7,7 @@ mod told;
 use latimer::sim::Vendor;
 use latimer::value::Fault;
 
-use crate::harness::{Answer, Gateway, KEY, upstream};
+use crate::harness::{Answer, Gateway, KEY, PATIENCE, upstream};
 use crate::scripted::{Act, Scripted, answer};
 use crate::vendors::{Request, request, sayable, ticket};
 
@@ -75,8 +75,8 @@ fn no_job() -> Act {
 }
 
 /// The 25 pairs by host, each with a ticket of its own in both systems.
-async fn gateway(upstreams: &[(Vendor, Scripted)]) -> Gateway {
-    let mut text = "log: {format: json, access: full}\nupstreams:\n".to_owned();
+async fn gateway(more: &str, upstreams: &[(Vendor, Scripted)]) -> Gateway {
+    let mut text = format!("{more}log: {{format: json, access: full}}\nupstreams:\n");
     for (vendor, scripted) in upstreams {
         text.push_str(&upstream(*vendor, &scripted.url));
     }
@@ -84,7 +84,8 @@ async fn gateway(upstreams: &[(Vendor, Scripted)]) -> Gateway {
     let mut files = Vec::new();
     for client in Vendor::ALL {
         let settings = if client == Vendor::Akana { "{tenant: acmepaymentscorp}" } else { "{}" };
-        for upstream in Vendor::ALL {
+        for (upstream, _) in upstreams {
+            let upstream = *upstream;
             let name = format!("{client}-{upstream}");
             text.push_str(&format!(
                 "  {name}:\n    client: {client}\n    upstream: {upstream}\n    consumers: [tester]\n    \
@@ -113,7 +114,7 @@ async fn every_fault_of_every_upstream_in_the_words_of_every_client() {
     for vendor in Vendor::ALL {
         upstreams.push((vendor, Scripted::start(Act::Wait).await));
     }
-    let gateway = gateway(&upstreams).await;
+    let gateway = gateway("", &upstreams).await;
     let everything = everything();
     let mut wrong = Vec::new();
     let mut refused_credentials = 0;
@@ -133,7 +134,9 @@ async fn every_fault_of_every_upstream_in_the_words_of_every_client() {
             assert_eq!(seen.len(), 1 + asked.count(), "{what}: nothing is sent twice");
             assert!(seen.len() == 1 || said.reads == "outcome_unknown", "{what}: {seen:#?}");
             let path = request.line.split_once(' ').unwrap().1;
-            if let Some(difference) = difference(&got, &told(client, fault, path), client, fault) {
+            if let Some(difference) =
+                difference(&got, &told(client, fault, path), client, fault, &[])
+            {
                 wrong.push(format!("{what}:\n{difference}"));
             }
             refused_credentials += usize::from(said.reads == "unauthenticated");
@@ -141,6 +144,38 @@ async fn every_fault_of_every_upstream_in_the_words_of_every_client() {
     }
     assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.join("\n"));
     check_log(&gateway.terminate().await, refused_credentials);
+}
+
+/// Past the gateway's cap: nothing is sent, and each client reads that in its own words.
+#[tokio::test]
+async fn what_is_shed_is_told_in_the_words_of_every_client() {
+    let vendor = Vendor::Series;
+    let upstreams = [(vendor, Scripted::start(Act::Wait).await)];
+    let gateway = gateway("bounds: {concurrency_max: 1}\n", &upstreams).await;
+    let first = Client::Series.request();
+    let shedding = async {
+        while upstreams[0].1.seen_count() == 0 {
+            tokio::task::yield_now().await;
+        }
+        for client in Client::ALL {
+            let request = client.request();
+            let got = call(&gateway, client, vendor, &request).await;
+            let path = request.line.split_once(' ').unwrap().1;
+            let told = told(client, "overloaded", path);
+            let wrong = difference(&got, &told, client, "overloaded", &[("Retry-After", "1")]);
+            assert_eq!(wrong, None, "{client:?}");
+        }
+    };
+    let first = async {
+        // It waits until the other half has seen what it came for.
+        tokio::select! {
+            got = call(&gateway, Client::Series, vendor, &first) => panic!("answered: {got:?}"),
+            () = shedding => {}
+        }
+    };
+    tokio::time::timeout(PATIENCE, first).await.expect("nobody waits");
+    assert_eq!(upstreams[0].1.take_seen().len(), 1, "nothing else was sent");
+    gateway.stop().await;
 }
 
 /// Faults that no upstream can be understood to say, because what is seen is another's too.
@@ -156,7 +191,13 @@ fn no_fault_of_the_set_is_forgotten() {
 }
 
 /// One answer, all of it: what differs, if something does.
-fn difference(got: &Answer, told: &Told, client: Client, fault: &str) -> Option<String> {
+fn difference(
+    got: &Answer,
+    told: &Told,
+    client: Client,
+    fault: &str,
+    more: &[(&'static str, &'static str)],
+) -> Option<String> {
     let call_id = got.header("x-request-id").unwrap_or("none");
     let body = told.body.replace("CALL", call_id);
     let length = body.len().to_string();
@@ -179,6 +220,7 @@ fn difference(got: &Answer, told: &Told, client: Client, fault: &str) -> Option<
         // RFC 9110 section 15.5.6 wants the field; which methods would do there, nobody told us.
         headers.push(("Allow", ""));
     }
+    headers.extend(more);
     headers.sort_unstable();
     let mut seen: Vec<(&str, &str)> =
         got.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();

@@ -414,7 +414,8 @@ async fn a_body_has_the_time_of_its_call_and_less_between_two_pieces() {
         }
     });
     let mut came = [0; 12];
-    reading.read_exact(&mut came).await.unwrap();
+    let read = tokio::time::timeout(PATIENCE, reading.read_exact(&mut came)).await;
+    read.expect("it is told in time").unwrap();
     assert_eq!(&came, b"HTTP/1.1 400");
     assert!(began.elapsed() >= Duration::from_millis(900), "{:?}", began.elapsed());
     dripping.abort();

@@ -37,7 +37,11 @@ struct State {
 
 impl Scripted {
     pub(crate) async fn start(act: Act) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_on(TcpListener::bind("127.0.0.1:0").await.unwrap(), act)
+    }
+
+    /// The same on a listener of the test's own.
+    pub(crate) fn start_on(listener: TcpListener, act: Act) -> Self {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let state = Arc::new(Mutex::new(State { act, seen: Vec::new() }));
         let server = tokio::spawn(serve(listener, Arc::clone(&state)));

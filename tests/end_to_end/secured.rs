@@ -16,7 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 use crate::authority::{Authority, Issued};
-use crate::harness::{Answer, Gateway, KEY, PATIENCE, simulator, upstream};
+use crate::harness::{Answer, Gateway, Home, KEY, PATIENCE, exchange, simulator, upstream};
 use crate::vendors::{request, ticket};
 
 const HOST: &str = "gateway.test";
@@ -171,6 +171,12 @@ fn message() -> Vec<u8> {
     message.into_bytes()
 }
 
+/// The same, on a connection that ends with it.
+fn closing(message: Vec<u8>) -> Vec<u8> {
+    let text = String::from_utf8(message).unwrap();
+    text.replacen("\r\nHost: ", "\r\nConnection: close\r\nHost: ", 1).into_bytes()
+}
+
 async fn connect(gateway: &Gateway, client: &Client) -> std::io::Result<ClientStream<TcpStream>> {
     client.connect(TcpStream::connect(&gateway.address).await?).await
 }
@@ -276,6 +282,24 @@ async fn an_upstream_that_cannot_be_believed_gets_nothing() {
         assert!(log.iter().any(|line| line.contains(wanted)), "{wanted}: {log:#?}");
         simulator.stop().await;
     }
+}
+
+/// Without a `ca` the roots are the system's, which are where OpenSSL's variable says.
+#[tokio::test]
+async fn an_upstream_that_the_system_believes_is_believed() {
+    let stage = Stage::new();
+    let (simulator, terminator, text) = behind_tls(&stage, None, "").await;
+    let home = Home::new("127.0.0.1:0", "mappings", &text, &[]);
+    for (roots, status) in [("ours.pem", 200), ("partners.pem", 502)] {
+        let mut command = home.command();
+        command.env("SSL_CERT_FILE", stage.path(roots)).env_remove("SSL_CERT_DIR");
+        let gateway = Gateway::launch(&home, command).await;
+        let answer = Answer::parse(&exchange(&gateway.address, &closing(message())).await);
+        assert_eq!(answer.status, status, "{roots}: {answer:?}");
+        gateway.stop().await;
+    }
+    assert_eq!((terminator.handshakes(), simulator.log().len()), (1, 1));
+    simulator.stop().await;
 }
 
 /// The upstream's certificate is for one of the two names that it is listed by.

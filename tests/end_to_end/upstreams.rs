@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::harness::{Answer, Gateway, KEY, upstream};
-use crate::scripted::{Act, Scripted, message};
+use crate::scripted::{Act, Scripted, answer, message};
 use crate::vendors::{request, sayable, ticket};
 
 /// A client of the vendor in front of a Thalamus at this address.
@@ -207,4 +207,35 @@ async fn past_the_limit_a_client_is_told_when_to_come_again() {
     }
     assert!(sim.log().is_empty(), "nothing may be sent");
     tokio::time::timeout(Duration::from_secs(5), sim.stop()).await.unwrap();
+}
+
+/// RFC 9110 section 10.2.3: an upstream that says when to come again says it to the client.
+#[tokio::test]
+async fn when_an_upstream_would_be_called_again_is_passed_on() {
+    let scripted = Scripted::start(Act::Reset).await;
+    let gateway = gateway_to(&scripted.url).await;
+    // The row of the mapping: 429 with this code.
+    let limited = r#"{"errors":{"token":"TooManyRequests"}}"#;
+    let json = "Content-Type: application/json\r\n";
+    for (said, wanted) in [
+        ("Retry-After: 7\r\n", Some("7")),
+        ("Retry-After: 0\r\n", Some("1")),
+        // Nobody is sent away for longer than an hour.
+        ("Retry-After: 86400\r\n", Some("3600")),
+        ("Retry-After: Tue, 31 Dec 2199 23:59:59 GMT\r\n", Some("3600")),
+        ("Retry-After: later\r\n", None),
+        ("", None),
+    ] {
+        scripted.act(answer("429 Too Many Requests", &format!("{json}{said}"), limited));
+        let got = open_10(&gateway).await;
+        let told = (got.status, got.header("x-latimer-fault"), got.header("x-latimer-outcome"));
+        assert_eq!(told, (429, Some("rate_limited"), Some("no")), "{said:?}: {got:?}");
+        assert_eq!(got.header("retry-after"), wanted, "{said:?}: {got:?}");
+    }
+    // Of another fault it says nothing that is for the client.
+    let refused = r#"{"errors":{"caseInstanceId":"invalidId"}}"#;
+    scripted.act(answer("400 Bad Request", &format!("{json}Retry-After: 7\r\n"), refused));
+    let got = open_10(&gateway).await;
+    assert_eq!((got.status, got.header("retry-after")), (404, None), "{got:?}");
+    gateway.stop().await;
 }

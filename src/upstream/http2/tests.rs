@@ -338,6 +338,24 @@ async fn a_goodbye_at_our_stream_tells_nothing() {
 }
 
 #[tokio::test]
+async fn a_connection_is_not_used_for_ever() {
+    let peer = Peer::start(100, |_, _| Does::Answers(b"ok")).await;
+    let pool = peer.pool();
+    let step = Duration::from_secs(20);
+    for passed in (0..).map(|count| step * count) {
+        assert!(is_ok(&send(&pool, 5_000).await));
+        let is_over = passed >= crate::bounds::CONNECTION_AGE_MAX;
+        assert_eq!(peer.connections(), 1 + u32::from(is_over), "{passed:?}");
+        if is_over {
+            break;
+        }
+        tokio::time::pause();
+        tokio::time::advance(step).await;
+        tokio::time::resume();
+    }
+}
+
+#[tokio::test]
 async fn a_connection_that_closed_while_it_stood_idle_costs_nothing() {
     let peer = Peer::start(100, |_, _| Does::AnswersAndCloses).await;
     let pool = peer.pool();

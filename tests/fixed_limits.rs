@@ -1,0 +1,164 @@
+//! Every limit of `src/bounds.rs` is a setting, is told in docs/operations.md, or is nobody's business outside.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
+use std::time::Duration;
+
+use latimer::bounds::*;
+
+const PAGE: &str = include_str!("../docs/operations.md");
+const SOURCE: &str = include_str!("../src/bounds.rs");
+
+/// Defaults and ranges of settings, which the reference shows.
+const SETTINGS: [&str; 10] = [
+    // Of a mapping: docs/mapping-language.md.
+    "POLL_INTERVAL_MIN",
+    "HEADER_TIMEOUT",
+    "BODY_TIMEOUT",
+    "IDLE_TIMEOUT",
+    "DEADLINE",
+    "CONNECT_TIMEOUT",
+    "DRAIN",
+    "CONCURRENCY_MAX",
+    "CONNECTIONS_MAX",
+    "BODY_DEPTH_MAX",
+];
+
+/// What an operator or a client does not come upon.
+const INSIDE: [&str; 11] = [
+    "FILE_DEPTH_MAX",
+    "MAPPING_NODES_MAX",
+    "CONFIGURATION_NODES_MAX",
+    "PAIRS_FINDINGS_MAX",
+    "FORMAT_BYTES_MAX",
+    "CUT_OFF",
+    "HANDED_SOCKETS_MAX",
+    "NOTIFY_TIMEOUT",
+    "RETRY_WINDOW",
+    "LIMIT_FILL_MAX",
+    "SWEEP_INTERVAL",
+];
+
+fn size(bytes: usize) -> String {
+    const MIB: usize = 1024 * 1024;
+    if bytes > MIB { format!("{} MiB", bytes / MIB) } else { format!("{} KiB", bytes / 1024) }
+}
+
+fn time(duration: Duration) -> String {
+    format!("{} s", duration.as_secs())
+}
+
+fn both(one: String, other: String) -> String {
+    format!("{one}, {other}")
+}
+
+/// Names of limits, the beginning of their row, and what it says.
+fn told() -> Vec<(Vec<&'static str>, &'static str, String)> {
+    let window = |bytes: u32| size(usize::try_from(bytes).unwrap());
+    vec![
+        (vec!["HEADERS_MAX"], "header fields", HEADERS_MAX.to_string()),
+        (vec!["REPLY_HEAD_BYTES_MAX"], "head of an upstream's", size(REPLY_HEAD_BYTES_MAX)),
+        (vec!["CODINGS_MAX"], "content codings", CODINGS_MAX.to_string()),
+        (vec!["XML_NODES_MAX"], "nodes of an XML", XML_NODES_MAX.to_string()),
+        (vec!["JSONPATH_BYTES_MAX"], "an upstream's answer that a", size(JSONPATH_BYTES_MAX)),
+        (vec!["PATH_VALUE_BYTES_MAX"], "an id or", format!("{PATH_VALUE_BYTES_MAX} bytes")),
+        (
+            vec!["MESSAGE_CHARS_MAX"],
+            "an upstream's text",
+            format!("{MESSAGE_CHARS_MAX} characters"),
+        ),
+        (vec!["RETRY_AFTER_MAX"], "an upstream's `Retry-After`", time(RETRY_AFTER_MAX)),
+        (vec!["BACKLOG"], "connections that wait", BACKLOG.to_string()),
+        (vec!["ENDPOINTS_MAX"], "URLs of one", ENDPOINTS_MAX.to_string()),
+        (vec!["UPSTREAM_IDLE_MAX"], "idle connections", UPSTREAM_IDLE_MAX.to_string()),
+        (
+            vec!["POLL_TIMEOUT", "ASK_RESERVE_MAX"],
+            "one question after",
+            both(time(POLL_TIMEOUT), time(ASK_RESERVE_MAX)),
+        ),
+        (vec!["LOCATION_BYTES_MAX"], "address that", size(LOCATION_BYTES_MAX)),
+        (vec!["CONNECTION_AGE_MAX"], "time for which", time(CONNECTION_AGE_MAX)),
+        (vec!["HTTP2_FRAME_BYTES_MAX"], "HTTP/2, frame", window(HTTP2_FRAME_BYTES_MAX)),
+        (
+            vec!["HTTP2_STREAM_WINDOW_BYTES", "HTTP2_CONNECTION_WINDOW_BYTES"],
+            "HTTP/2, bytes of a body",
+            both(window(HTTP2_STREAM_WINDOW_BYTES), window(HTTP2_CONNECTION_WINDOW_BYTES)),
+        ),
+        (vec!["HTTP2_SEND_BYTES_MAX"], "HTTP/2, bytes of an answer", size(HTTP2_SEND_BYTES_MAX)),
+        (
+            vec!["HTTP2_PENDING_RESETS_MAX"],
+            "HTTP/2, streams that a client has reset",
+            HTTP2_PENDING_RESETS_MAX.to_string(),
+        ),
+        (
+            vec!["HTTP2_ERROR_RESETS_MAX"],
+            "HTTP/2, streams that a client's faults",
+            HTTP2_ERROR_RESETS_MAX.to_string(),
+        ),
+        (vec!["HTTP2_RESETS_MAX"], "HTTP/2, calls that", HTTP2_RESETS_MAX.to_string()),
+        (
+            vec!["HTTP2_UPSTREAM_STREAMS_MAX"],
+            "HTTP/2, streams that we open",
+            HTTP2_UPSTREAM_STREAMS_MAX.to_string(),
+        ),
+        (
+            vec!["HTTP2_REPLY_WINDOW_BYTES", "HTTP2_REPLIES_WINDOW_BYTES"],
+            "HTTP/2, bytes of an upstream's",
+            both(window(HTTP2_REPLY_WINDOW_BYTES), window(HTTP2_REPLIES_WINDOW_BYTES)),
+        ),
+        (
+            vec!["HTTP2_PING_INTERVAL", "HTTP2_PING_TIMEOUT"],
+            "HTTP/2, silence",
+            both(time(HTTP2_PING_INTERVAL), time(HTTP2_PING_TIMEOUT)),
+        ),
+        (vec!["LOG_BYTES_MAX", "LOG_END"], "log lines", both(size(LOG_BYTES_MAX), time(LOG_END))),
+        (vec!["CONFIGURATION_BYTES_MAX"], "configuration file", size(CONFIGURATION_BYTES_MAX)),
+        (vec!["MAPPING_BYTES_MAX"], "mapping file", size(MAPPING_BYTES_MAX)),
+        (vec!["SECRET_BYTES_MAX"], "file with a secret", size(SECRET_BYTES_MAX)),
+        (
+            vec!["TLS_FILE_BYTES_MAX", "TLS_RENEW_INTERVAL"],
+            "file of certificates",
+            both(size(TLS_FILE_BYTES_MAX), time(TLS_RENEW_INTERVAL)),
+        ),
+        (
+            vec!["PAIRS_BYTES_MAX", "PAIRS_MAX"],
+            "file of id pairs",
+            both(size(usize::try_from(PAIRS_BYTES_MAX).unwrap()), PAIRS_MAX.to_string()),
+        ),
+        (vec!["WORKERS_MAX"], "threads that serve", WORKERS_MAX.to_string()),
+    ]
+}
+
+#[test]
+fn the_documentation_has_every_limit_as_it_is() {
+    let start = PAGE.find("## Limits that are no settings").unwrap();
+    let table = PAGE[start..].split("\n## ").next().unwrap();
+    for (names, begins, value) in told() {
+        let begins = format!("| {begins}");
+        let rows: Vec<&str> = table.lines().filter(|line| line.starts_with(&begins)).collect();
+        let [row] = rows[..] else { panic!("{names:?}: one row, not {rows:#?}") };
+        assert!(row.ends_with(&format!(" | {value} |")), "{names:?} is {value}: {row}");
+    }
+}
+
+#[test]
+fn no_limit_is_forgotten() {
+    let told: Vec<&str> = told().into_iter().flat_map(|(names, ..)| names).collect();
+    let mut doc = String::new();
+    let mut names = 0;
+    for line in SOURCE.lines() {
+        if line.starts_with("///") {
+            doc.push_str(line);
+        } else if let Some(rest) = line.strip_prefix("pub const ") {
+            let name = rest.split(':').next().unwrap();
+            let is_setting = SETTINGS.contains(&name) || doc.contains("says otherwise");
+            let places =
+                [is_setting, told.contains(&name), INSIDE.contains(&name)].map(usize::from);
+            assert_eq!(places.iter().sum::<usize>(), 1, "{name}: in one place, not {places:?}");
+            doc.clear();
+            names += 1;
+        } else {
+            doc.clear();
+        }
+    }
+    assert!(names > 60, "{names}");
+}
