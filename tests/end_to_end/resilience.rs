@@ -104,6 +104,45 @@ async fn a_breaker_opens_and_a_probe_closes_it() {
     gateway.stop().await;
 }
 
+/// Half of the calls fail, and never two in a row.
+#[tokio::test]
+async fn a_breaker_opens_by_the_share_of_failures() {
+    let good = || message("201 Created", "application/json", CASE);
+    let bad = || message("503 Service Unavailable", "text/html", "<html>away</html>");
+    let turns = vec![good(), bad(), good(), bad(), good()];
+    let scripted = Scripted::start(Act::InTurn(turns)).await;
+    let breaker = "    breaker: {failures: 1000, ratio: 50%, calls_min: 4, open: 1m}\n";
+    let gateway = gateway("", &format!("    url: {}\n{breaker}", scripted.url)).await;
+    let mut faults = Vec::new();
+    for _ in 0..5 {
+        faults.push(open(&gateway).await.header("x-latimer-fault").map(str::to_owned));
+    }
+    let (failed, away) = (Some("upstream_failed"), Some("upstream_unreachable"));
+    let faults: Vec<Option<&str>> = faults.iter().map(Option::as_deref).collect();
+    assert_eq!(faults, [None, failed, None, failed, away], "one of two is no half of four calls");
+    assert_eq!(scripted.take_seen().len(), 4, "nothing was sent once it was open");
+    gateway.stop().await;
+}
+
+/// A kept connection that the upstream has closed without a word costs nobody anything.
+#[tokio::test]
+async fn a_connection_that_ended_between_two_calls_is_replaced() {
+    let head = format!(
+        "HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: {}",
+        CASE.len()
+    );
+    let scripted = Scripted::start(Act::Say(format!("{head}\r\n\r\n{CASE}").into_bytes())).await;
+    let gateway = gateway("", &format!("    url: {}\n", scripted.url)).await;
+    for _ in 0..4 {
+        assert_eq!(told(&open(&gateway).await), YES);
+        // Until its end has come.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(scripted.take_seen().len(), 4, "each call once");
+    shows(&gateway, "latimer_upstream_retries_total{upstream=\"desk\"} 0").await;
+    gateway.stop().await;
+}
+
 /// A vendor that says no in its own words is well: ZStack says everything with 503.
 #[tokio::test]
 async fn a_vendors_own_no_opens_nothing() {
