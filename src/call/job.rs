@@ -105,13 +105,22 @@ impl Job<'_> {
             Verdict::Stopped(_) | Verdict::Yes { .. } => return Ok(None),
         }
         let endpoints = &visit.upstream.1.endpoints;
-        let (endpoint, written) = match (accepted, &self.poll.ask, visit.spent.endpoint) {
-            (Some(Some(address)), _, _) => {
-                let (endpoint, target) = location::find(&address, endpoints)
-                    .map_err(|why| format!("the work goes on, and {why}"))?;
+        let named = accepted.as_ref().map(|address| match address {
+            Some(address) => location::find(address, endpoints)
+                .map_err(|why| format!("the work goes on, and {why}")),
+            None => Err("the work goes on, and the answer names no address to ask at".to_owned()),
+        });
+        let (endpoint, written) = match (named, &self.poll.ask, visit.spent.endpoint) {
+            (Some(Ok((endpoint, target))), _, _) => {
                 (endpoint, write_poll(self.operation, target, self.sources))
             }
-            (_, Some(segments), Some(endpoint)) => {
+            // Behind a balancer an upstream may name itself as nobody else knows it. Whoever knows the job by
+            // the call's id needs no address.
+            (unnamed, Some(segments), Some(endpoint)) => {
+                if let Some(Err(why)) = unnamed {
+                    let call = visit.call;
+                    tracing::debug!(target: "latimer::call", %call, "asked for by the call's id: {why}");
+                }
                 let written = write_ask(self.operation, segments, self.sources);
                 let below = |outgoing: Outgoing| Outgoing {
                     target: visit.below_base(outgoing.target),
@@ -119,9 +128,7 @@ impl Job<'_> {
                 };
                 (endpoint, written.map(below))
             }
-            (Some(None), _, _) => {
-                return Err("the work goes on, and the answer names no address to ask at".into());
-            }
+            (Some(Err(why)), _, _) => return Err(why),
             (None, _, _) => return Ok(None),
         };
         let mut outgoing = written

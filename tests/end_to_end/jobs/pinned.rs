@@ -22,9 +22,11 @@ async fn elsewhere() -> (String, Arc<AtomicUsize>) {
 #[tokio::test]
 async fn a_location_that_is_not_the_upstreams_is_not_asked() {
     let (elsewhere, count) = elsewhere().await;
-    let impatient = Impatient::new();
     let scripted = Scripted::start(Act::Reset).await;
+    let impatient = Impatient::edited("    ask: GET /v1/api-jobs/<call>\n", "");
     let gateway = impatient.gateway(Vendor::Series, &scripted.url, "5s").await;
+    let shipped = Impatient::new();
+    let asking = shipped.gateway(Vendor::Series, &scripted.url, "5s").await;
     let own = scripted.url.strip_prefix("http://").unwrap();
     let port = elsewhere.rsplit_once(':').unwrap().1;
     for (location, cause) in [
@@ -47,9 +49,16 @@ async fn a_location_that_is_not_the_upstreams_is_not_asked() {
         assert_eq!(outcome(&got), UNKNOWN, "{location}: {got:?}");
         asked(&scripted.take_seen(), &[]);
         gateway.until_logged(&format!("the work goes on, and the address to ask at {cause}")).await;
+        // Whoever can be asked by the call's id is asked where the call went.
+        scripted.act(Act::InTurn(vec![accepted(&location), done()]));
+        let got = resolve(&asking).await;
+        assert_eq!(outcome(&got), YES, "{location}: {got:?}");
+        let id = got.header("x-request-id").unwrap();
+        asked(&scripted.take_seen(), &[&format!("/v1/api-jobs/{id}")]);
     }
     assert_eq!(count.load(Ordering::SeqCst), 0, "nobody came elsewhere");
     gateway.stop().await;
+    asking.stop().await;
 }
 
 /// The scheme is what whoever stands before the upstream has made of it.
