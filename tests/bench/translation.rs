@@ -32,6 +32,9 @@ struct Samples {
     reply: (u16, &'static str, &'static str),
 }
 
+/// A call's id, which some vendors are told.
+const CALL: &str = "0af7651916cd43dd8448eb211c80319c";
+
 const SAMPLES: [Samples; 5] = [
     Samples {
         vendor: "arena",
@@ -182,7 +185,7 @@ impl Pair {
             record.drop_raw();
             record.set(0, Some(Value::Text(self.upstream.samples.ticket.into())));
         }
-        let gateway = Gateway::default();
+        let gateway = Gateway { call: CALL, ..Gateway::default() };
         let sources = self.upstream.sources(&record, &gateway);
         write_request(self.upstream.operation, sources).expect("it can be said")
     }
