@@ -228,8 +228,9 @@ impl<'a, 'f> HoleParser<'a, 'f> {
     }
 
     fn or(&mut self) -> Option<Or> {
-        let start = self.at + self.rest().len() - self.rest().trim_start().len();
-        let text = self.rest().trim();
+        let rest = self.rest();
+        let start = self.end - 1 - rest.len();
+        let text = rest.trim_end();
         let span = self.scalar.part(start, start + text.len());
         let value = match text {
             "none" => OrValue::None,
