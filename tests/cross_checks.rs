@@ -1,6 +1,7 @@
 //! Checks that need more than one file: configuration with mappings, mappings with each other.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -19,6 +20,12 @@ fn shown(found: &[Diagnostic], code: &str) -> String {
     assert!(found.iter().any(|finding| finding.code == code), "{found:#?}");
     let shown = found.iter().filter(|finding| finding.code == code);
     shown.map(|finding| diag::render(finding, false)).collect::<Vec<_>>().join("\n")
+}
+
+/// The texts that findings of the code mark, each once.
+fn marked<'f>(found: &'f [Diagnostic], code: &str) -> BTreeSet<&'f str> {
+    let found = found.iter().filter(|finding| finding.code == code);
+    found.map(|one| &one.at.file.text[one.at.span.start..one.at.span.end]).collect()
 }
 
 fn read(path: &str) -> Arc<SourceFile> {
@@ -42,7 +49,9 @@ fn m011_two_routes_for_one_request() {
          second:\n    client: series\n    upstream: desk\n    consumers: [acme]\n  elsewhere:\n    \
          client: series\n    upstream: desk\n    consumers: [acme]\n    match: {{host: other.test}}\n"
     );
-    insta::assert_snapshot!(shown(&plan_findings(&text), "M011"));
+    let found = plan_findings(&text);
+    assert_eq!(marked(&found, "M011"), BTreeSet::from(["second"]));
+    insta::assert_snapshot!(shown(&found, "M011"));
 }
 
 /// One path is one path, wherever the line between a route's prefix and a mapping's line runs.
@@ -153,7 +162,9 @@ fn m020_two_files_for_one_vendor() {
     let series = read("mappings/series.yaml");
     let again = SourceFile::new("mappings/series-again.yaml", series.text.clone());
     let sources = [read("mappings/vocabulary.yaml"), series, again];
-    insta::assert_snapshot!(shown(&Catalog::of_sources(&sources).unwrap_err(), "M020"));
+    let found = Catalog::of_sources(&sources).unwrap_err();
+    assert_eq!(marked(&found, "M020"), BTreeSet::from(["series"]));
+    insta::assert_snapshot!(shown(&found, "M020"));
 }
 
 #[test]
@@ -162,6 +173,12 @@ fn warnings_of_the_shipped_mappings() {
     found.append(&mut catalog.losses());
     found.append(&mut catalog.unverified());
     diag::sort(&mut found);
+    assert_eq!(
+        marked(&found, "M102"),
+        BTreeSet::from(["change_status"]),
+        "the upstream's operation"
+    );
+    assert_eq!(marked(&found, "M103"), BTreeSet::from(["on_hold"]), "the word");
     for code in ["M101", "M102", "M103", "M104"] {
         insta::assert_snapshot!(format!("shipped_{code}"), shown(&found, code));
     }
