@@ -182,15 +182,32 @@ impl Parsed {
     /// The values share the bytes that came.
     fn build(self, bytes: &Bytes, method: &Method) -> Result<Head, BadHead> {
         let mut headers = HeaderMap::with_capacity(self.fields.len());
+        // Noted as they go by: most answers need no look at the map.
+        let (mut length, mut lengths, mut is_coded, mut is_told) = (None, 0, false, false);
         for (name, value) in self.fields {
             let name = HeaderName::from_bytes(&bytes[name]);
             let value = HeaderValue::from_maybe_shared(bytes.slice(value));
             let (Ok(name), Ok(value)) = (name, value) else { return Err(BadHead::NotHttp) };
+            if name == CONTENT_LENGTH {
+                length = digits(value.as_bytes());
+                lengths += 1;
+            }
+            is_coded |= name == TRANSFER_ENCODING;
+            is_told |= name == CONNECTION;
             headers.append(name, value);
         }
-        let framing = framing(method, self.status, self.version, &headers);
-        let keeps_alive = keeps_alive(self.version, &headers)
-            && matches!(framing, Framing::Length(_) | Framing::Chunked(_));
+        let framing = match length {
+            Some(length) if lengths == 1 && !is_coded && may_have_body(method, self.status) => {
+                Framing::Length(length)
+            }
+            Some(_) | None => framing(method, self.status, self.version, &headers),
+        };
+        let keeps_alive = match self.version {
+            Version::HTTP_11 if !is_told => true,
+            version => keeps_alive(version, &headers),
+        };
+        let keeps_alive =
+            keeps_alive && matches!(framing, Framing::Length(_) | Framing::Chunked(_));
         let (mut parts, ()) = Response::new(()).into_parts();
         parts.status = self.status;
         parts.version = self.version;
@@ -199,11 +216,16 @@ impl Parsed {
     }
 }
 
+/// RFC 9110 section 6.4.1.
+fn may_have_body(method: &Method, status: StatusCode) -> bool {
+    let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    *method != Method::HEAD && !bodiless && !status.is_informational()
+}
+
 /// RFC 9112 section 6.3. A message with both lengths, or with two that differ, is one that another
 /// reader would end elsewhere.
 fn framing(method: &Method, status: StatusCode, version: Version, headers: &HeaderMap) -> Framing {
-    let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    if *method == Method::HEAD || bodiless || status.is_informational() {
+    if !may_have_body(method, status) {
         return Framing::Length(0);
     }
     let mut lengths = headers.get_all(CONTENT_LENGTH).iter();

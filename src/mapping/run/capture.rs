@@ -40,7 +40,7 @@ pub(super) struct Captures<'a> {
     pub(super) raws: bool,
     places: SmallVec<[Option<Captured<'a>>; 12]>,
     /// The first member that no place knows.
-    pub(super) unknown: Option<String>,
+    pub(super) unknown: Option<Cow<'a, str>>,
     /// The first literal that should be there and is not.
     pub(super) missing_literal: Option<u16>,
     /// An element that stands more often than its place allows.
@@ -180,7 +180,7 @@ fn json_object<'a>(
             }
             None => {
                 reader.skip()?;
-                captures.unknown.get_or_insert_with(|| name.into_owned());
+                captures.unknown.get_or_insert(name);
             }
         }
     }
@@ -385,7 +385,8 @@ fn xml_object(
             Key::Pattern(_) => true,
         });
         if !known {
-            captures.unknown.get_or_insert_with(|| child.local_name().to_owned());
+            let name = || Cow::Owned(child.local_name().to_owned());
+            captures.unknown.get_or_insert_with(name);
         }
     }
     demand_literals(members, places, captures);
@@ -406,7 +407,7 @@ fn form_body<'a>(body: &Body, bytes: &'a [u8], captures: &mut Captures<'a>) -> R
                 }
             }
             Some(Shape::Object { .. } | Shape::List { .. }) | None => {
-                captures.unknown.get_or_insert_with(|| name.into_owned());
+                captures.unknown.get_or_insert(name);
             }
         }
     }
