@@ -1,5 +1,5 @@
 //! What the fuzz targets feed: the same entry points as the property tests in `tests/laws`,
-//! `tests/broken_mappings.rs` and `tests/broken_configurations.rs`, and one promise each.
+//! `tests/broken_mappings` and `tests/broken_configurations.rs`, and one promise each.
 
 use std::path::Path;
 use std::sync::{Arc, LazyLock};

@@ -2,14 +2,11 @@
 //!
 //! What is expected here was read off the broken files by hand; the snapshots of the whole output would only
 //! show that nothing has changed.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::Arc;
 
-use latimer::catalog::Catalog;
-use latimer::diag::{self, Diagnostic, SourceFile};
+use crate::{check, read};
 
 /// Each file of tests/mappings/broken, and what its findings of the code that it is named after mark, in the
 /// order of the file; of `many`, what all of them do.
@@ -133,29 +130,11 @@ const MARKED: &[(&str, &[&str])] = &[
     ),
 ];
 
-fn read(path: &str) -> Arc<SourceFile> {
-    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
-    SourceFile::new(path, text)
-}
-
-fn check(name: &str) -> Vec<Diagnostic> {
-    let file = read(&format!("tests/mappings/broken/{name}.yaml"));
-    match Catalog::of_sources(&[read("tests/mappings/vocabulary.yaml"), file]) {
-        Ok((catalog, mut found)) => {
-            found.extend(catalog.losses());
-            found.extend(catalog.unverified());
-            diag::sort(&mut found);
-            found
-        }
-        Err(found) => found,
-    }
-}
-
 #[test]
 fn every_finding_marks_what_is_wrong() {
     for (name, wanted) in MARKED {
         let code = name.split('_').next().unwrap().to_uppercase();
-        let found = check(name);
+        let found = check(read(&format!("tests/mappings/broken/{name}.yaml")));
         let found = found.iter().filter(|finding| finding.code == code || code == "MANY");
         let marked: Vec<&str> =
             found.map(|one| &one.at.file.text[one.at.span.start..one.at.span.end]).collect();

@@ -1,6 +1,8 @@
 //! Broken mappings: every fault of a file at once, with its line and column, and never a panic.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
+mod marked;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -35,7 +37,7 @@ fn every_fault_of_a_file_is_shown_where_it_stands() {
     names.sort();
     assert!(names.len() >= 60, "{} broken mappings", names.len());
     let mut settings = insta::Settings::clone_current();
-    settings.set_snapshot_path("mappings/snapshots");
+    settings.set_snapshot_path("../mappings/snapshots");
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
     settings.bind(|| {
