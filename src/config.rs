@@ -31,6 +31,7 @@
 //! | C101 | warning: a file with a secret that everybody can read |
 //! | C102 | warning: a part that nothing uses |
 //! | C103 | warning: a certificate that does not hold today |
+//! | C104 | warning: a key that has expired |
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -43,6 +44,7 @@ use std::time::Duration;
 
 use crate::bounds;
 use crate::diag::{self, Diagnostic, Location, SourceFile, Span};
+use crate::secret::Pepper;
 use crate::tls::ServerSettings;
 use crate::yaml;
 
@@ -54,6 +56,7 @@ mod forwarding;
 mod gateway;
 mod merge;
 pub mod pairs;
+mod pepper;
 mod redact;
 mod references;
 mod resilience;
@@ -69,9 +72,10 @@ mod upstream;
 
 use section::Reader;
 
-pub use consumer::Consumer;
+pub use consumer::{Consumer, Key, Login};
 pub use form::{Cidr, Rate, Scheme, Url};
 pub use gateway::{Access, Admin, Bounds, Log, LogFormat};
+pub use pepper::{PepperPlace, pepper_place};
 pub use resilience::{Balance, Breaker, Health, Resilience, RetryBudget};
 pub use route::{Consumers, Ids, Limit, Messages, Policy, RATE, Route, Unmapped};
 pub use settings::Setting;
@@ -99,6 +103,8 @@ pub struct Config {
     pub trusted_proxies: Vec<Cidr>,
     /// The systems that answer, in the file's order.
     pub upstreams: Vec<Upstream>,
+    /// What consumers' keys are hashed under.
+    pub pepper: Pepper,
     /// Who may call, in the file's order.
     pub consumers: Vec<Consumer>,
     /// What is answered, in the file's order.
@@ -133,6 +139,11 @@ pub fn load(
     path: &Path,
     environment: impl Iterator<Item = (String, String)>,
 ) -> Result<(Config, Vec<Diagnostic>), LoadError> {
+    let base = path.parent().unwrap_or(Path::new(""));
+    load_text(&read_file(path)?, base, environment).map_err(LoadError::Findings)
+}
+
+fn read_file(path: &Path) -> Result<Arc<SourceFile>, LoadError> {
     let unreadable = |source| LoadError::Unreadable { path: path.to_owned(), source };
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).map_err(unreadable)?;
@@ -141,8 +152,7 @@ pub fn load(
     file.take(limit).read_to_end(&mut bytes).map_err(unreadable)?;
     let name = path.display().to_string();
     let text = String::from_utf8(bytes).map_err(|error| not_utf8(&name, &error))?;
-    let base = path.parent().unwrap_or(Path::new(""));
-    load_text(&SourceFile::new(name, text), base, environment).map_err(LoadError::Findings)
+    Ok(SourceFile::new(name, text))
 }
 
 /// The same for a text that was read already; relative paths in it start at `base`.
@@ -193,6 +203,7 @@ fn checked(reader: &mut Reader<'_>, merged: &tree::Item) -> Option<Config> {
     let root = &reader.section(merged, "the file", &start, schema::ROOT)?;
     let gateway::Listen { address: listen, tls: listen_tls, http2: listen_http2 } =
         gateway::listen(reader, root);
+    let pepper = pepper::read(reader, root)?;
     let config = Config {
         file: Arc::clone(&reader.shown),
         admin: gateway::admin(reader, root, &listen),
@@ -203,7 +214,8 @@ fn checked(reader: &mut Reader<'_>, merged: &tree::Item) -> Option<Config> {
         bounds: gateway::bounds(reader, root),
         trusted_proxies: gateway::trusted_proxies(reader, root),
         upstreams: upstream::read(reader, root),
-        consumers: consumer::read(reader, root),
+        consumers: consumer::read(reader, root, &pepper),
+        pepper,
         routes: route::read(reader, root),
         workers: gateway::workers(reader, root),
         drain: gateway::drain(reader, root),

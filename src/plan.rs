@@ -7,6 +7,7 @@
 
 mod build;
 mod callers;
+mod keys;
 mod routing;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 pub use build::{Problem, build};
+pub use keys::{KeyRefused, Keys};
 pub use routing::{Found, Routing, Target};
 
 use crate::config::pairs::Pairs;
@@ -23,7 +25,6 @@ use crate::diag::Diagnostic;
 use crate::mapping::check::unverified;
 use crate::mapping::model::{Mapping, Vocabulary};
 use crate::mapping::run::{Secrets, Settings};
-use crate::secret::{KeyHash, hash_key};
 use crate::tls::ClientSettings;
 
 /// Everything that calls run on.
@@ -41,7 +42,7 @@ pub struct Plan {
     pub consumers: Vec<String>,
     /// How a path finds its route.
     pub routing: Routing,
-    keys: FxHashMap<KeyHash, usize>,
+    keys: Keys,
 }
 
 /// A route.
@@ -130,8 +131,11 @@ impl Plan {
     }
 
     /// The consumer whose key that is.
-    pub fn consumer(&self, key: &str) -> Option<usize> {
-        self.keys.get(&hash_key(key)).copied()
+    ///
+    /// # Errors
+    /// If nobody has it, or it has expired.
+    pub fn consumer(&self, key: &str) -> Result<usize, KeyRefused> {
+        self.keys.owner(key)
     }
 }
 

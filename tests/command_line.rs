@@ -82,19 +82,89 @@ fn what_test_finds_is_its_result_field_by_field() {
 fn a_key_is_hashed_whole_or_not_at_all() {
     use std::io::Write as _;
 
-    let hash = |key: &[u8]| {
-        let mut command = command(Path::new("."), &["key", "hash"]);
+    let here = tempfile::tempdir().unwrap();
+    std::fs::write(here.path().join("latimer.pepper"), "Jefe".repeat(8) + "\n").unwrap();
+    let run = |arguments: &[&str], input: &[u8]| {
+        let mut command = command(here.path(), arguments);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        child.stdin.take().unwrap().write_all(key).unwrap();
+        child.stdin.take().unwrap().write_all(input).unwrap();
         child.wait_with_output().unwrap()
     };
-    // FIPS 180-2, appendix B.1.
-    let abc = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    let hash = |key: &[u8]| run(&["key", "hash"], key);
+    // printf %s abc | openssl dgst -sha256 -hmac JefeJefeJefeJefeJefeJefeJefeJefe
+    let abc = "hmac-sha256:b04890c58ed13d7e19fd44636fdb146f5d6b071e2c0f497638d7f56dc9bdce3e";
     check(&hash(b"abc"), 0, abc);
     check(&hash(b"abc\n"), 0, abc);
     check(&hash(b""), 2, "no key on standard input");
     check(&hash(&[b'a'; 64 * 1024 + 1]), 2, "the key has more than 65536 bytes");
+    let weak = here.path().join("weak");
+    std::fs::write(&weak, "Jefe\n").unwrap();
+    check(
+        &run(&["key", "hash", "--pepper", "weak"], b"abc"),
+        2,
+        "weak has less than 32 characters",
+    );
+}
+
+/// The first key makes the pepper, in a file of its owner's alone, and a configuration with both lets it in.
+#[test]
+fn a_new_key_and_its_pepper_make_a_configuration() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let here = folder("pepper: {file: safe/pepper}\n");
+    std::fs::create_dir(here.path().join("safe")).unwrap();
+    let new = ["key", "new", "--config", "latimer.yaml"];
+    let first = command(here.path(), &new).output().unwrap();
+    check(&first, 0, "Made safe/pepper");
+    let pepper = here.path().join("safe/pepper");
+    assert_eq!(std::fs::metadata(&pepper).unwrap().permissions().mode() & 0o777, 0o600);
+    let kept = std::fs::read(&pepper).unwrap();
+    assert_eq!(kept.len(), 65, "64 hexadecimal digits and the end of the line");
+    let second = command(here.path(), &new).output().unwrap();
+    assert!(!text(&second.stderr).contains("Made"), "there is one");
+    assert_eq!(std::fs::read(&pepper).unwrap(), kept);
+    assert_ne!(first.stdout, second.stdout);
+
+    let lines = [&first, &second].map(|output| text(&output.stdout).lines().nth(1).unwrap());
+    let [one, other] = lines.map(|line| line.trim_start_matches("NAME: "));
+    let configuration = std::fs::read_to_string(here.path().join("latimer.yaml")).unwrap();
+    let consumers = format!("consumers:\n  one: {one}\n  other: {other}\n");
+    assert!(configuration.contains("consumers:"), "{configuration}");
+    let rest = configuration.replace("consumers:\n", &consumers);
+    std::fs::write(here.path().join("latimer.yaml"), rest).unwrap();
+    let checked = command(here.path(), &["check", "--config", "latimer.yaml"]).output().unwrap();
+    check(&checked, 0, "");
+    std::fs::remove_file(&pepper).unwrap();
+    let checked = command(here.path(), &["check", "--config", "latimer.yaml"]).output().unwrap();
+    check(&checked, 1, "the file of the pepper is not there");
+}
+
+#[test]
+fn a_password_is_hashed_as_its_clients_send_it() {
+    use std::io::Write as _;
+
+    let hash = |arguments: &[&str], password: &[u8]| {
+        let mut command = command(Path::new("."), arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(password).unwrap();
+        child.wait_with_output().unwrap()
+    };
+    let verifier = |output: &std::process::Output| {
+        let line = text(&output.stdout);
+        let hash = line.split('"').nth(1).unwrap_or_else(|| panic!("{line}"));
+        latimer::secret::Password::parse(hash).unwrap()
+    };
+    let plain = hash(&["key", "password"], b"abc\n");
+    check(&plain, 0, "{user: NAME, password: {hash: \"$argon2id$v=19$");
+    assert!(verifier(&plain).is("abc"));
+    let sent = hash(&["key", "password", "--sha512"], b"abc");
+    // FIPS 180-2, appendix C.1.
+    let sha512 = "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a\
+                  2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f";
+    assert!(verifier(&sent).is(sha512) && !verifier(&sent).is("abc"));
+    check(&hash(&["key", "password"], b"\n"), 2, "no password on standard input");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use http::request::Parts;
 use crate::call::{Services, Stop};
 use crate::limit::Decision;
 use crate::mapping::run::{Presented, RequestHead, read_secrets};
-use crate::plan::{Plan, Route, Target};
+use crate::plan::{KeyRefused, Plan, Route, Target};
 use crate::upstream::gate::{Gate, Place};
 use crate::value::Fault;
 
@@ -46,10 +46,15 @@ pub(super) fn presented_key<'p>(plan: &Plan, presented: &'p Presented<'_>) -> Op
 /// The consumer with that key, if it may use the route.
 pub(super) fn consumer_of(plan: &Plan, route: &Route, key: &str) -> Result<usize, Stop> {
     match plan.consumer(key) {
-        Some(consumer) if route.admits(consumer) => Ok(consumer),
+        Ok(consumer) if route.admits(consumer) => Ok(consumer),
         // A key that is good elsewhere is told nothing that a wrong key is not told.
-        Some(_) => Err(Stop::new(Fault::Unauthenticated).caused("not a consumer of this route")),
-        None => Err(Stop::new(Fault::Unauthenticated).caused("no consumer has this key")),
+        Ok(_) => Err(Stop::new(Fault::Unauthenticated).caused("not a consumer of this route")),
+        Err(KeyRefused::Unknown) => {
+            Err(Stop::new(Fault::Unauthenticated).caused("no consumer has this key"))
+        }
+        Err(KeyRefused::Expired) => {
+            Err(Stop::new(Fault::Unauthenticated).caused("the key has expired"))
+        }
     }
 }
 

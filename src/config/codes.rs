@@ -15,3 +15,4 @@ pub(super) const CERTIFICATE: &str = "C011";
 pub(super) const READABLE: &str = "C101";
 pub(super) const UNUSED: &str = "C102";
 pub(super) const VALIDITY: &str = "C103";
+pub(super) const EXPIRED: &str = "C104";

@@ -251,7 +251,7 @@ fn below_of(shape: &'static Shape) -> Below {
         Shape::Secret(fields) => Below::Secret(fields),
         Shape::Named(what, fields) => Below::Names(what, fields),
         Shape::Settings => Below::Settings,
-        Shape::List | Shape::LaterList(_) => Below::Refused("is a list, which no variable sets"),
+        Shape::List | Shape::ListOf(_) => Below::Refused("is a list, which no variable sets"),
         Shape::Opaque => Below::Refused("is a table, which no variable sets"),
     }
 }

@@ -104,6 +104,16 @@ pub(super) fn duration(text: &str) -> Result<Duration, Malformed> {
         .ok_or_else(malformed)
 }
 
+/// A moment of RFC 3339, since the Unix epoch.
+pub(super) fn moment(text: &str) -> Result<Duration, Malformed> {
+    let malformed = || {
+        let hint = "write a date, a time and its offset, such as `2027-01-31T00:00:00Z`";
+        Malformed::new(format!("{} is not a moment", quote(text)), hint)
+    };
+    let moment: jiff::Timestamp = text.parse().map_err(|_| malformed())?;
+    u64::try_from(moment.as_millisecond()).map(Duration::from_millis).map_err(|_| malformed())
+}
+
 /// `25/s`, `100/m`, `1000/h` or `5000/day`.
 pub(super) fn rate(text: &str) -> Result<Rate, Malformed> {
     let malformed = || {

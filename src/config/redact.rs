@@ -82,6 +82,7 @@ fn hidden(path: &[&str], text: &str) -> Option<Range<usize>> {
             "env" if form::variable_name(text) => None,
             "hash" if KeyHash::parse(text).is_some() => None,
             "user" if before.contains(&"logins") => None,
+            "expires" if before.iter().any(|key| matches!(*key, "key" | "keys")) => None,
             _ => whole,
         };
     }
@@ -119,6 +120,8 @@ mod tests {
         );
         assert_eq!(shown("key: abc\n"), "key: ***\n");
         assert_eq!(shown("keys: [abc, {env: A}]\n"), "keys: [***, {env: A}]\n");
+        assert_eq!(shown("key: {env: A, expires: 2027}"), "key: {env: A, expires: 2027}");
+        assert_eq!(shown("password: {hash: $argon2id}"), "password: {hash: *********}");
         assert_eq!(shown("token: {env: s3cr-t, file: a b}"), "token: {env: ******, file: a b}");
         assert_eq!(shown("token: {evn: ABC}"), "token: {evn: ***}");
         assert_eq!(shown("key: {hash: hunter2}"), "key: {hash: *******}");

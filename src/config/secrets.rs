@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
@@ -13,7 +13,7 @@ use super::section::{Reader, Section};
 use super::tree::{Item, Kind, Spanned};
 use crate::bounds;
 use crate::diag::{Diagnostic, Location};
-use crate::secret::{KeyHash, Secret, hash_key};
+use crate::secret::{PEPPER_CHARS_MIN, Secret};
 
 /// What it means that others have rights on the file of a secret.
 #[derive(Clone, Copy)]
@@ -28,20 +28,15 @@ enum Others {
 const READABLE_BY_ALL: u32 = 0o004;
 const OF_OTHERS: u32 = 0o077;
 
+/// Where a secret may be said to be. What else stands beside is about it.
+const SOURCES: [&str; 3] = ["env", "file", "hash"];
+
 /// What a reference leads to.
 pub(super) enum Found {
+    /// The secret.
     Text(Secret),
-    Hash(KeyHash),
-}
-
-impl Found {
-    /// The hash of a consumer's key.
-    pub(super) fn hash(&self) -> KeyHash {
-        match self {
-            Self::Text(secret) => hash_key(secret.expose()),
-            Self::Hash(hash) => *hash,
-        }
-    }
+    /// What stands for it where it need only be recognised.
+    Hash(String),
 }
 
 /// A secret under a key, if the key is there.
@@ -51,11 +46,7 @@ pub(super) fn under(
     key: &str,
 ) -> Option<Spanned<Secret>> {
     let found = read(reader, section.get(key)?, key, schema::SECRET)?;
-    match found.value {
-        Found::Text(secret) => Some(Spanned::new(secret, found.at)),
-        // `SECRET` has no `hash`, and a key that it has not is an error.
-        Found::Hash(_) => None,
-    }
+    text_of(found)
 }
 
 /// The operator's token, from a file that nobody else may touch.
@@ -66,9 +57,36 @@ pub(super) fn private(
 ) -> Option<Spanned<Secret>> {
     let item = section.get(key)?;
     let found = read_for(reader, item, key, schema::ADMIN_TOKEN, Others::Refused)?;
+    text_of(found)
+}
+
+/// What the consumers' keys are hashed under, from a file that nobody else may touch, or a variable.
+pub(super) fn pepper(reader: &mut Reader<'_>, root: &Section<'_>) -> Option<Spanned<Secret>> {
+    let item = root.get("pepper")?;
+    let missing = |path: &Spanned<PathBuf>| !path.value.exists();
+    if let Some(file) =
+        item.entry("file").and_then(|file| reader.path(file, "file")).filter(missing)
+    {
+        let message = "the file of the pepper is not there";
+        let label = "`latimer key new --config FILE` makes it; paths start at this file's folder";
+        reader.error(codes::SECRET, &file.at, message, label);
+        return None;
+    }
+    let secret = text_of(read_for(reader, item, "pepper", schema::SECRET, Others::Refused)?)?;
+    let length = secret.value.expose().chars().count();
+    if length < PEPPER_CHARS_MIN {
+        let message = format!("the pepper has {length} characters, of at least {PEPPER_CHARS_MIN}");
+        let label = "`latimer key new` makes a file with a good one if there is none";
+        reader.error(codes::SECRET, &secret.at, message, label);
+        return None;
+    }
+    Some(secret)
+}
+
+fn text_of(found: Spanned<Found>) -> Option<Spanned<Secret>> {
     match found.value {
         Found::Text(secret) => Some(Spanned::new(secret, found.at)),
-        // `ADMIN_TOKEN` has no `hash`, and a key that it has not is an error.
+        // Its section has no `hash`, and a key that it has not is an error.
         Found::Hash(_) => None,
     }
 }
@@ -93,7 +111,7 @@ fn read_for(
     if let Kind::Text(_) = item.kind {
         let message = format!("`{key}` is a secret, and a secret does not stand in this file");
         let label = if fields.iter().any(|field| field.name == "hash") {
-            "write `{env: NAME}`, `{file: PATH}` or `{hash: \"sha256:…\"}` instead"
+            "write `{env: NAME}`, `{file: PATH}` or `{hash: …}` instead"
         } else if fields.iter().any(|field| field.name == "env") {
             "write `{env: NAME}` or `{file: PATH}` instead"
         } else {
@@ -103,23 +121,22 @@ fn read_for(
         return None;
     }
     let section = reader.section(item, format!("`{key}`"), &item.at, fields)?;
-    let given: Vec<(&str, &Item)> = fields
-        .iter()
-        .filter_map(|field| section.get(field.name).map(|item| (field.name, item)))
-        .collect();
+    let sources = fields.iter().map(|field| field.name).filter(|name| SOURCES.contains(name));
+    let sources: Vec<&str> = sources.collect();
+    let given = sources.iter().filter_map(|name| section.get(name).map(|item| (*name, item)));
+    let given: Vec<(&str, &Item)> = given.collect();
     match given.as_slice() {
         [(source, item)] => {
             from(reader, source, item, others).map(|found| Spanned::new(found, item.at.clone()))
         }
         // What stands there instead was just reported.
-        [] if !section.is_empty() => None,
+        [] if !section.has_only(fields) => None,
         wrong => {
-            let known: Vec<&str> = fields.iter().map(|field| field.name).collect();
             let message = match wrong {
                 [] => format!("`{key}` does not say where the secret is"),
                 [_, ..] => format!("`{key}` says twice where the secret is"),
             };
-            let label = format!("write exactly one of `{}`", known.join("`, `"));
+            let label = format!("write exactly one of `{}`", sources.join("`, `"));
             reader.error(codes::SECRET, &item.at, message, label);
             None
         }
@@ -134,17 +151,12 @@ fn from(reader: &mut Reader<'_>, source: &str, item: &Item, others: Others) -> O
     }
 }
 
-fn hash(reader: &mut Reader<'_>, item: &Item) -> Option<KeyHash> {
+fn hash(reader: &mut Reader<'_>, item: &Item) -> Option<String> {
     let Kind::Text(text) = &item.kind else {
         reader.wrong_kind(item, "`hash`", "a text");
         return None;
     };
-    let hash = KeyHash::parse(text);
-    if hash.is_none() {
-        let label = "write `sha256:` and 64 hexadecimal digits; `latimer key hash` prints it";
-        reader.error(codes::SECRET, &item.at, "`hash` is not the hash of a key", label);
-    }
-    hash
+    Some(text.clone())
 }
 
 fn variable(reader: &mut Reader<'_>, item: &Item) -> Option<Secret> {

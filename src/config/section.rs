@@ -49,9 +49,10 @@ impl<'t> Section<'t> {
         self.entries.iter().find(|entry| entry.name.value == key).map(|entry| &entry.item)
     }
 
-    /// True if nothing stands in it, not even a key that is not known.
-    pub(super) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+    /// True if nothing stands in it but what is known.
+    pub(super) fn has_only(&self, fields: &[Field]) -> bool {
+        let known = |entry: &Entry| fields.iter().any(|field| field.name == entry.name.value);
+        self.entries.iter().all(known)
     }
 
     /// A key as a message names it.

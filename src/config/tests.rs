@@ -3,7 +3,6 @@ mod reference;
 use proptest::prelude::*;
 
 use super::*;
-use crate::secret::hash_key;
 
 const VARIABLES: [(&str, &str); 2] = [("HELPDESK_TOKEN", "t0ken"), ("ACME_KEY", "acme-key")];
 const MINIMAL: &str = include_str!("../../config/minimal.yaml");
@@ -64,8 +63,11 @@ fn a_file_is_read_as_its_operator_means_it() {
     assert_eq!(upstream.settings[0].name.value, "touchpoint");
     assert!(upstream.tables.is_some());
     let consumer = config.consumer("acme").expect("is there");
-    assert_eq!(consumer.key.value, hash_key("acme-key"));
-    assert_eq!(config.consumer("old-partner").map(|one| one.key.value), Some(hash_key("abc")));
+    assert_eq!(consumer.keys[0].hash.value, config.pepper.hash("acme-key"));
+    let partner = config.consumer("old-partner").expect("is there");
+    assert!(partner.keys.is_empty() && partner.disabled);
+    assert_eq!(partner.logins[0].user.value, "partner@example.com");
+    assert!(partner.logins[0].password.is("password"));
     let route = config.route("series-clients").expect("is there");
     assert_eq!(route.limit, Limit::Bucket { rate: RATE, burst: 25 });
     let span = route.upstream.at.span;

@@ -50,11 +50,18 @@ impl<T> Spanned<T> {
     }
 }
 
+impl Item {
+    /// The value under a key, if this is a map.
+    pub(super) fn entry(&self, key: &str) -> Option<&Self> {
+        let Kind::Map(entries) = &self.kind else { return None };
+        entries.iter().find(|entry| entry.name.value == key).map(|entry| &entry.item)
+    }
+}
+
 impl Entry {
     /// The value under a key, if this one is a map.
     pub(super) fn get(&self, key: &str) -> Option<&Item> {
-        let Kind::Map(entries) = &self.item.kind else { return None };
-        entries.iter().find(|entry| entry.name.value == key).map(|entry| &entry.item)
+        self.item.entry(key)
     }
 }
 

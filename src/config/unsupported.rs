@@ -6,7 +6,7 @@
 use super::form::{self, Malformed};
 use super::schema::{Field, Form, Shape};
 use super::section::{Reader, one_of};
-use super::tree::{Entry, Item, Kind};
+use super::tree::{Entry, Item};
 use super::{codes, secrets};
 
 /// Reports the key, and what is wrong below it.
@@ -18,19 +18,18 @@ pub(super) fn refuse(reader: &mut Reader<'_>, field: &'static Field, entry: &Ent
 
 fn check(reader: &mut Reader<'_>, key: &'static str, shape: &'static Shape, item: &Item) {
     match shape {
-        Shape::Opaque | Shape::Settings | Shape::Named(..) | Shape::List | Shape::LeafOrList => {}
+        Shape::Opaque
+        | Shape::Settings
+        | Shape::Named(..)
+        | Shape::List
+        | Shape::ListOf(_)
+        | Shape::LeafOrList => {}
         Shape::Leaf => {
             reader.parsed(item, key, form::text);
         }
         Shape::Later(form) => {
             reader.parsed(item, key, |text| form_of(*form, text));
         }
-        Shape::LaterList(shape) => match &item.kind {
-            Kind::List(items) => items.iter().for_each(|item| check(reader, key, shape, item)),
-            Kind::Map(_) | Kind::Text(_) | Kind::Nothing => {
-                reader.wrong_kind(item, &format!("`{key}`"), "a list");
-            }
-        },
         Shape::Secret(fields) => {
             secrets::read(reader, item, key, fields);
         }

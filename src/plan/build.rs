@@ -11,7 +11,7 @@ use crate::mapping::compile::TableOverride;
 use crate::mapping::model::{Mapping, OperationDef, OrElse, Slot, Type};
 use crate::mapping::run::{Secrets, Settings};
 use crate::mapping::syntax::{self, Findings, Named};
-use crate::plan::{Pair, Plan, Route, Routing, Upstream, callers};
+use crate::plan::{Keys, Pair, Plan, Route, Routing, Upstream, callers};
 use crate::secret::Secret;
 
 /// What was found while building.
@@ -47,13 +47,6 @@ pub fn build(config: &Config, catalog: &Catalog) -> Result<(Plan, Problem), Prob
     if diag::has_errors(&found) {
         return Err(found);
     }
-    let keys = config
-        .consumers
-        .iter()
-        .enumerate()
-        .filter(|(_, consumer)| !consumer.disabled)
-        .map(|(index, consumer)| (consumer.key.value, index))
-        .collect();
     let upstreams: Vec<Upstream> = upstreams.into_iter().flatten().collect();
     found.append(&mut losses(catalog, &routes, &upstreams));
     diag::sort(&mut found);
@@ -64,7 +57,7 @@ pub fn build(config: &Config, catalog: &Catalog) -> Result<(Plan, Problem), Prob
         upstreams,
         consumers: config.consumers.iter().map(|consumer| consumer.name.value.clone()).collect(),
         routing,
-        keys,
+        keys: Keys::of(config),
     };
     Ok((plan, found))
 }

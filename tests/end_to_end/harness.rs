@@ -19,6 +19,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// The key that the tests' consumer has.
 pub(crate) const KEY: &str = "test-key-0123456789";
 
+/// What `pepper: {env: TEST_PEPPER}` finds.
+pub(crate) const PEPPER: &str = "JefeJefeJefeJefeJefeJefeJefeJefe";
+
 /// The program, serving a configuration from a folder of its own.
 pub(crate) struct Gateway {
     pub(crate) address: String,
@@ -183,10 +186,16 @@ impl Home {
             std::fs::write(folder.path().join(name), text).unwrap();
         }
         let mappings = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(mappings);
+        // Unless the test has its own.
+        let consumers = match configuration.lines().any(|line| line == "consumers:") {
+            true => "",
+            false => {
+                "consumers:\n  tester: {key: {env: TEST_KEY}}\n  other: {key: {env: OTHER_KEY}}\n"
+            }
+        };
         let text = format!(
             "listen: {listen}\nadmin: {{listen: 127.0.0.1:0}}\nmappings: {}\n\
-             consumers:\n  tester: {{key: {{env: TEST_KEY}}}}\n  other: {{key: {{env: OTHER_KEY}}}}\n\
-             {configuration}",
+             {consumers}{configuration}",
             mappings.display()
         );
         std::fs::write(folder.path().join("latimer.yaml"), text).unwrap();
@@ -212,6 +221,7 @@ impl Home {
     fn serving(&self, mut command: Command) -> Command {
         command.arg("serve").arg("--config").arg(self.path("latimer.yaml")).env("TEST_KEY", KEY);
         command.env("OTHER_KEY", "another-key").env("ORBIT_USER", "desk@x.y");
+        command.env("TEST_PEPPER", PEPPER);
         for vendor in Vendor::ALL {
             let name = format!("{}_TOKEN", vendor.name().to_uppercase());
             command.env(name, vendor.default_token());

@@ -19,6 +19,7 @@ mod hello;
 mod http;
 mod http2;
 mod jobs;
+mod keys;
 mod limits;
 mod log;
 mod metrics;

@@ -84,7 +84,8 @@ fn named(path: &[&str]) -> Result<Option<String>, ()> {
         place = format!("{place}.{name}");
         fields = match &field.shape {
             Shape::Map(below) | Shape::LeafOrMap(below) => below,
-            Shape::Secret(below) => {
+            Shape::ListOf(below) if !below.iter().any(is_source) => below,
+            Shape::Secret(below) | Shape::ListOf(below) => {
                 if names.as_slice().is_empty() {
                     return Ok(Some(place));
                 }
@@ -106,11 +107,15 @@ fn named(path: &[&str]) -> Result<Option<String>, ()> {
             | Shape::Leaf
             | Shape::List
             | Shape::LeafOrList
-            | Shape::Later(_)
-            | Shape::LaterList(_) => &[],
+            | Shape::Later(_) => &[],
         };
     }
     Ok(Some(place))
+}
+
+/// What a secret has, and a list of them.
+fn is_source(field: &Field) -> bool {
+    field.name == "env"
 }
 
 /// Where a secret is from is shown once for all that may come from the same places.
@@ -125,16 +130,16 @@ fn known(fields: &[Field], above: &str, found: &mut BTreeSet<String>) {
         let place = format!("{above}.{}", field.name);
         match &field.shape {
             Shape::Map(below) | Shape::LeafOrMap(below) | Shape::Named(_, below) => {
-                known(below, &place, found);
+                known(below, &place, found)
             }
-            Shape::Secret(below) => known(below, &secret(below), found),
+            Shape::ListOf(below) if !below.iter().any(is_source) => known(below, &place, found),
+            Shape::Secret(below) | Shape::ListOf(below) => known(below, &secret(below), found),
             Shape::Leaf
             | Shape::List
             | Shape::LeafOrList
             | Shape::Settings
             | Shape::Opaque
-            | Shape::Later(_)
-            | Shape::LaterList(_) => {}
+            | Shape::Later(_) => {}
         }
         found.insert(place);
     }

@@ -1,6 +1,7 @@
 """What is measured: each target's files, command and call."""
 
 import hashlib
+import hmac
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from harness.processes import Failed, free_port, wait_until_listening
 PEERS = Path(__file__).parent.parent / "peers"
 KEYS = [f"key-{number:03}" for number in range(16)] + ["key-probe"]
 TOKEN = "tok-123"
+PEPPER = "0123456789abcdef" * 4
 
 
 @dataclass
@@ -62,14 +64,14 @@ def all_targets(place):
         Target("nginx_njs", "translate", "nginx + njs", nginx("nginx_njs"), ["nginx-light", "libnginx-mod-http-js"]),
         Target("haproxy_lua", "translate", "HAProxy + Lua", haproxy("haproxy_lua"), ["haproxy", "lua-cjson"]),
         Target("latimer", "translate", "Latimer",
-               [place.gateway, "serve", "--config", "@RUN@/latimer.yaml"], env={"THALAMUS_TOKEN": TOKEN}),
+               [place.gateway, "serve", "--config", "@RUN@/latimer.yaml"], env={"THALAMUS_TOKEN": TOKEN, "PEPPER": PEPPER}),
     ]
 
 
 def consumers():
     """The gateway's consumers, by the hashes of their keys."""
-    hashes = [hashlib.sha256(key.encode()).hexdigest() for key in KEYS]
-    return "\n".join(f'  {key}: {{key: {{hash: "sha256:{digest}"}}}}' for key, digest in zip(KEYS, hashes))
+    hashes = [hmac.new(PEPPER.encode(), key.encode(), hashlib.sha256).hexdigest() for key in KEYS]
+    return "\n".join(f'  {key}: {{key: {{hash: "hmac-sha256:{digest}"}}}}' for key, digest in zip(KEYS, hashes))
 
 
 def fill(text, values):
