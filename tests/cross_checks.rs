@@ -297,7 +297,13 @@ fn m104_points_at_each_entry_that_is_marked_and_at_no_other() {
         let found: Vec<Diagnostic> = found.collect();
         assert_eq!(found.len(), text.matches("unverified: true").count(), "{}", mapping.vendor);
         for finding in found {
-            let marked = entry(text, finding.at.span.start);
+            // Of a request its line is shown, and the mark is beside it.
+            let start = finding.at.span.start;
+            let start = match finding.message.ends_with(": request") {
+                true => text[..start].rfind("request:").unwrap(),
+                false => start,
+            };
+            let marked = entry(text, start);
             assert_eq!(marked.matches("unverified: true").count(), 1, "{finding:?}\n{marked}");
         }
     }

@@ -66,6 +66,7 @@ pub(super) fn outcome_of(fault: Fault) -> Outcome {
         | Fault::InvalidId
         | Fault::UnknownPath
         | Fault::Unauthenticated
+        | Fault::LogInRefused
         | Fault::CredentialsMissing
         | Fault::Forbidden
         | Fault::RateLimited
@@ -131,6 +132,8 @@ impl Responder<'_> {
             retry_after: stop.retry_after,
             rate_remaining: self.remaining(learned.decision.as_ref()),
             rate_reset: reset.as_deref(),
+            rate_limit: self.rate_limit(),
+            session: None,
             http: 0,
         };
         let record = Record::new();
@@ -201,6 +204,14 @@ impl Responder<'_> {
                 Some(u64::from(*remaining))
             }
             (Limit::Bucket { .. }, Some(Decision::Refused { .. })) => Some(0),
+        }
+    }
+
+    /// Calls that there may be at most.
+    pub(super) fn rate_limit(&self) -> Option<u64> {
+        match &self.route.limit {
+            Limit::None => None,
+            Limit::Bucket { burst, .. } => Some(u64::from(*burst)),
         }
     }
 

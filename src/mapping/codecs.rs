@@ -11,6 +11,8 @@
 //! | `http_date` | `1994-11-06T08:49:37Z` | `Sun, 06 Nov 1994 08:49:37 GMT` |
 //! | `iso_date` | `2014-05-02T21:22:13Z` | the same, read with any offset |
 //! | `arena_date` | `2014-05-02T21:22:13Z` | `Fri, 02-May-2014 14:22:13 GMT-0700 (PDT)` |
+//! | `us_date` | `2017-01-06T03:51:16Z` | `Jan 6, 2017 3:51:16 AM`, in UTC |
+//! | `unix_ms` | `2018-07-10T20:13:20Z` | `1531253600000`, a number in JSON |
 //! | `bool_text` | `true` | `true`, a text in JSON |
 //! | `lower` | `open` | `open`, read in any case |
 //!
@@ -31,6 +33,8 @@ mod lines;
 mod lower;
 mod moment;
 mod percent;
+mod unix_ms;
+mod us_date;
 mod uuid32;
 
 use std::borrow::Cow;
@@ -56,6 +60,10 @@ pub enum Codec {
     IsoDate,
     /// `arena_date`
     ArenaDate,
+    /// `us_date`
+    UsDate,
+    /// `unix_ms`
+    UnixMs,
     /// `bool_text`
     BoolText,
     /// `lower`
@@ -75,7 +83,7 @@ pub enum NodeKind {
 
 impl Codec {
     /// Every codec, in the order of the table above.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Int,
         Self::Uuid32,
         Self::Basic,
@@ -85,6 +93,8 @@ impl Codec {
         Self::HttpDate,
         Self::IsoDate,
         Self::ArenaDate,
+        Self::UsDate,
+        Self::UnixMs,
         Self::BoolText,
         Self::Lower,
     ];
@@ -106,6 +116,8 @@ impl Codec {
             Self::HttpDate => "http_date",
             Self::IsoDate => "iso_date",
             Self::ArenaDate => "arena_date",
+            Self::UsDate => "us_date",
+            Self::UnixMs => "unix_ms",
             Self::BoolText => "bool_text",
             Self::Lower => "lower",
         }
@@ -114,7 +126,7 @@ impl Codec {
     /// How a JSON body carries what it writes.
     pub fn node(self) -> NodeKind {
         match self {
-            Self::Int => NodeKind::Number,
+            Self::Int | Self::UnixMs => NodeKind::Number,
             Self::Uuid32
             | Self::Basic
             | Self::Base64
@@ -123,6 +135,7 @@ impl Codec {
             | Self::HttpDate
             | Self::IsoDate
             | Self::ArenaDate
+            | Self::UsDate
             | Self::BoolText
             | Self::Lower => NodeKind::Text,
         }
@@ -140,6 +153,8 @@ impl Codec {
             Self::HttpDate => http_date::read(wire),
             Self::IsoDate => iso_date::read(wire),
             Self::ArenaDate => arena_date::read(wire),
+            Self::UsDate => us_date::read(wire),
+            Self::UnixMs => unix_ms::read(wire),
             Self::BoolText => bool_text::read(wire),
             Self::Lower => lower::read(wire),
         }
@@ -173,6 +188,8 @@ impl Codec {
             Self::HttpDate => http_date::write(value),
             Self::IsoDate => iso_date::write(value),
             Self::ArenaDate => arena_date::write(value),
+            Self::UsDate => us_date::write(value),
+            Self::UnixMs => unix_ms::write(value),
             Self::BoolText => bool_text::write(value),
             Self::Lower => lower::write(value),
         }
@@ -190,6 +207,8 @@ impl Codec {
             Self::HttpDate => Some(http_date::ALPHABET),
             Self::IsoDate => Some(iso_date::ALPHABET),
             Self::ArenaDate => Some(arena_date::ALPHABET),
+            Self::UsDate => Some(us_date::ALPHABET),
+            Self::UnixMs => Some(unix_ms::ALPHABET),
             Self::BoolText => Some(bool_text::ALPHABET),
             Self::Lines | Self::Lower => None,
         }
@@ -211,9 +230,9 @@ mod tests {
     }
 
     #[test]
-    fn only_int_is_a_number() {
+    fn what_counts_is_a_number() {
         let numbers = Codec::ALL.into_iter().filter(|codec| codec.node() == NodeKind::Number);
-        assert_eq!(numbers.collect::<Vec<_>>(), [Codec::Int]);
+        assert_eq!(numbers.collect::<Vec<_>>(), [Codec::Int, Codec::UnixMs]);
     }
 
     proptest! {

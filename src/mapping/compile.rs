@@ -12,6 +12,7 @@ mod jsonpath;
 mod places;
 mod poll;
 mod requests;
+mod session;
 mod tables;
 mod vocabulary;
 
@@ -72,6 +73,8 @@ struct Scope {
     steps: Vec<(String, Vec<String>)>,
     /// `raw.` names of the operation so far.
     raw_names: Vec<String>,
+    /// True for what `session:` has, which is no operation of the vocabulary.
+    session: bool,
 }
 
 /// Which message a place belongs to.
@@ -141,7 +144,7 @@ impl Compiler<'_> {
             .iter()
             .filter_map(|operation| self.operation(operation, shared.as_ref()))
             .collect();
-        self.limits_and_session(file);
+        let session = file.session.as_ref().and_then(|session| self.session(session));
         let faults = shared
             .or_else(|| operations.first().map(|operation| Arc::clone(&operation.faults)))
             .unwrap_or_else(|| Arc::new(self.empty_faults()));
@@ -159,6 +162,7 @@ impl Compiler<'_> {
             operations,
             faults,
             limits,
+            session,
             unverified: std::mem::take(&mut self.unverified),
         }
     }

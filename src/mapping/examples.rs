@@ -14,9 +14,9 @@ use crate::codec::json::compacted;
 use crate::diag::{Diagnostic, Location, Span};
 use crate::mapping::model::{Mapping, Operation, Slot, Type, Vocabulary};
 use crate::mapping::run::{
-    AnswerHead, Gateway, ReadOptions, Reading, RequestHead, RequestParts, Secrets, Settings,
-    Sources, fits_path, read_answer, read_request, read_secrets, selects, write_answer,
-    write_request,
+    AnswerHead, Gateway, Presented, ReadOptions, Reading, RequestHead, RequestParts, Secrets,
+    SessionFacts, Settings, Sources, fits_path, read_answer, read_credentials, read_request,
+    read_secrets, selects, write_answer, write_request,
 };
 use crate::mapping::syntax::{Example, ExampleText, Named};
 use crate::secret::Secret;
@@ -152,13 +152,22 @@ impl Runner<'_> {
         };
         let settings = self.settings();
         let (vocabulary, mapping) = (self.vocabulary, self.mapping);
+        let options = ReadOptions { depth_max: bounds::BODY_DEPTH_MAX, refuse_unknown: false };
+        let secrets = |presented: &Presented<'_>| {
+            let named = (0u8..).zip(&vocabulary.secrets).filter_map(|(index, name)| {
+                Some((name.clone(), Secret::new(presented.get(index)?)))
+            });
+            Secrets::of(vocabulary, named)
+        };
+        if operation.kind.is_ours() {
+            let read =
+                read_credentials(vocabulary, mapping, operation, head, body, &settings, options);
+            let (record, presented, form) = read.map_err(told)?;
+            return Ok((record, secrets(&presented), form));
+        }
         let presented =
             read_secrets(vocabulary, mapping, &operation.request, head, &settings).map_err(told)?;
-        let named = (0u8..)
-            .zip(&vocabulary.secrets)
-            .filter_map(|(index, name)| Some((name.clone(), Secret::new(presented.get(index)?))));
-        let secrets = Secrets::of(vocabulary, named);
-        let options = ReadOptions { depth_max: bounds::BODY_DEPTH_MAX, refuse_unknown: false };
+        let secrets = secrets(&presented);
         read_request(vocabulary, mapping, operation, head, body, &settings, options)
             .map(|(record, form)| (record, secrets, form))
             .map_err(told)
@@ -276,14 +285,15 @@ impl Runner<'_> {
         request: &Record<'_>,
     ) -> Result<(), String> {
         let settings = self.settings();
-        let gateway = Gateway::default();
+        let (session, secrets) = (SessionFacts::of_nobody(), Secrets::of_nobody(self.vocabulary));
+        let gateway = Gateway { session: Some(&session), ..Gateway::default() };
         let sources = Sources {
             vocabulary: self.vocabulary,
             mapping: self.mapping,
             settings: &settings,
             record,
             request: Some(request),
-            secrets: None,
+            secrets: operation.kind.is_ours().then_some(&secrets),
             gateway: &gateway,
             steps: &[],
             parts: &[],
@@ -342,7 +352,7 @@ impl Runner<'_> {
     }
 
     /// The operation that an answer belongs to: the named one, that of the request beside it, or the
-    /// only one.
+    /// file's first.
     fn answering_operation(&self) -> Result<&Operation, String> {
         let operations = &self.mapping.operations;
         if let Some(name) = &self.example.operation {
@@ -358,10 +368,7 @@ impl Runner<'_> {
                 return self.operation_of(method, path, None, &message);
             }
         }
-        match operations.as_slice() {
-            [only] => Ok(only),
-            _ => Err("say which operation answers so, with `operation:`".to_owned()),
-        }
+        operations.first().ok_or_else(|| "the mapping has no operation".to_owned())
     }
 
     /// The record of the request beside the answer; without one, a request that says nothing.

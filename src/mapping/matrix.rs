@@ -25,7 +25,7 @@ pub struct Cell {
 pub fn matrix(vocabulary: &Vocabulary, mappings: &[Arc<Mapping>]) -> Vec<Cell> {
     let mut cells = Vec::new();
     for client in mappings {
-        for said in &client.operations {
+        for said in client.operations.iter().filter(|known| !known.kind.is_ours()) {
             for upstream in mappings {
                 if let Some(told) = upstream.operation(said.id) {
                     cells.push(cell(vocabulary, (client, said), (upstream, told)));

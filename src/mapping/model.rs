@@ -8,6 +8,7 @@ mod answer;
 mod format;
 mod pattern;
 mod poll;
+mod session;
 mod shape;
 mod table;
 mod vocabulary;
@@ -18,6 +19,7 @@ pub use answer::{FaultMap, FaultRow, JsonPath, StandIn, Success};
 pub use format::{DEFAULT_PATH_FORMAT, Format, fits_default_path};
 pub use pattern::{Content, Hole, OrElse, Pattern, Piece, Place, Slot};
 pub use poll::Poll;
+pub use session::{Expired, Life, LogIn, Session, Source};
 pub use shape::{Body, BodyKind, Key, MediaType, Member, Shape};
 pub use table::{Table, TableRow};
 pub use vocabulary::{
@@ -53,6 +55,8 @@ pub struct Mapping {
     pub faults: Arc<FaultMap>,
     /// How an upstream tells its limits, and a client learns of ours.
     pub limits: Vec<Place>,
+    /// Sessions, if the vendor has them.
+    pub session: Option<Session>,
     /// What no page attests: a place and what stands there.
     pub unverified: Vec<(Location, String)>,
 }

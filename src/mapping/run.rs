@@ -26,9 +26,11 @@ use http::HeaderValue;
 
 pub use answer::{AnswerHead, Mismatch, Reading, read_answer, read_public_answer};
 pub use negotiate::{Unreadable, acceptable, choose_body, media_type, preferred};
-pub use read::{ReadOptions, RequestHead, fits_path, read_request, read_secrets, selects};
+pub use read::{
+    ReadOptions, RequestHead, fits_path, read_credentials, read_request, read_secrets, selects,
+};
 pub use reader::Presented;
-pub use render::{Rendered, render_content};
+pub use render::{Rendered, render_content, render_pattern};
 pub use standing::{StandingQuery, read_standing, split_query, standing_headers, write_standing};
 pub use step::{read_location, read_step, write_ask, write_poll, write_step};
 pub use write::{
@@ -69,6 +71,25 @@ pub struct Gateway<'a> {
     pub rate_reset: Option<&'a str>,
     /// Seconds to wait.
     pub retry_after: Option<u64>,
+    /// Calls that there may be at most.
+    pub rate_limit: Option<u64>,
+    /// The session that the call is about.
+    pub session: Option<&'a SessionFacts>,
+}
+
+/// What is told of a session to whom it belongs.
+#[derive(Clone, Debug, Default)]
+pub struct SessionFacts {
+    /// Who logged in.
+    pub user: String,
+    /// The same as 32 hexadecimal digits.
+    pub account: String,
+    /// When it began, as `YYYY-MM-DDTHH:MM:SSZ`.
+    pub created: String,
+    /// When it ends, in the same form.
+    pub expires: String,
+    /// 128 random bits as hexadecimal digits; empty where nothing is given out.
+    pub random: String,
 }
 
 /// Why a message cannot be read or written, in the client's terms.
@@ -95,7 +116,7 @@ pub struct Sources<'a> {
     pub record: &'a Record<'a>,
     /// The request, when an answer is written.
     pub request: Option<&'a Record<'a>>,
-    /// Secrets, when a request is written.
+    /// Secrets, when a request is written, or an answer that gives some out.
     pub secrets: Option<&'a Secrets>,
     /// What the gateway fills in.
     pub gateway: &'a Gateway<'a>,
@@ -136,6 +157,12 @@ impl Secrets {
         Self(secrets)
     }
 
+    /// One of each name, for messages that nobody sends.
+    pub fn of_nobody(vocabulary: &Vocabulary) -> Self {
+        let secrets = vocabulary.secrets.iter();
+        Self::of(vocabulary, secrets.map(|name| (name.clone(), Secret::new("secret"))))
+    }
+
     /// A secret, if it is there.
     pub fn get(&self, secret: SecretId) -> Option<&Secret> {
         Some(&self.0.get(usize::from(secret))?.as_ref()?.0)
@@ -144,6 +171,19 @@ impl Secrets {
     /// A secret as a header's value, if it is there and can be one.
     fn header(&self, secret: SecretId) -> Option<&HeaderValue> {
         self.0.get(usize::from(secret))?.as_ref()?.1.as_ref()
+    }
+}
+
+impl SessionFacts {
+    /// A session that nobody has: of an example, or of a call that is only explained.
+    pub fn of_nobody() -> Self {
+        Self {
+            user: "user".to_owned(),
+            account: "0".repeat(32),
+            created: "2026-01-01T00:00:00Z".to_owned(),
+            expires: "2026-01-01T01:00:00Z".to_owned(),
+            random: "0123456789abcdef0123456789abcdef".to_owned(),
+        }
     }
 }
 
@@ -170,6 +210,12 @@ impl Gateway<'_> {
             GatewayField::RetryAfter => {
                 self.retry_after.map(|seconds| Cow::Owned(seconds.to_string()))
             }
+            GatewayField::RateLimit => self.rate_limit.map(|limit| Cow::Owned(limit.to_string())),
+            GatewayField::SessionUser => filled(&self.session?.user),
+            GatewayField::SessionAccount => filled(&self.session?.account),
+            GatewayField::SessionCreated => filled(&self.session?.created),
+            GatewayField::SessionExpires => filled(&self.session?.expires),
+            GatewayField::SessionRandom => filled(&self.session?.random),
         }
     }
 }

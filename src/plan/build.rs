@@ -133,7 +133,7 @@ impl Builder<'_> {
         settings: &Settings,
         secrets: &Secrets,
     ) {
-        for operation in &mapping.operations {
+        for operation in mapping.operations.iter().filter(|known| !known.kind.is_ours()) {
             let request = &operation.request;
             let names = [&request.query, &request.headers, &request.cookies];
             let names = names
@@ -322,6 +322,9 @@ impl Builder<'_> {
         operation: &crate::mapping::model::Operation,
         upstream: &Upstream,
     ) -> Option<Pair> {
+        if operation.kind.is_ours() {
+            return None;
+        }
         let index =
             upstream.mapping.operations.iter().position(|known| known.id == operation.id)?;
         let target = &upstream.mapping.operations[index];
@@ -336,7 +339,7 @@ impl Builder<'_> {
 
     /// M009: what the upstream needs and this route's callers never say.
     fn check_supplied(&mut self, route: &config::Route, client: &Mapping, upstream: &Upstream) {
-        for operation in &client.operations {
+        for operation in client.operations.iter().filter(|known| !known.kind.is_ours()) {
             let Some(target) = upstream.mapping.operation(operation.id) else { continue };
             let def = &self.catalog.vocabulary.operations[operation.id];
             for (field, declared) in (0u8..).zip(&def.request) {

@@ -55,6 +55,8 @@ faults! {
     UnknownPath = "unknown_path" -> NotFound,
     /// The credential is wrong or expired.
     Unauthenticated = "unauthenticated" -> Unauthenticated,
+    /// The user of a log-in, or the password, is wrong; or a key that was shown to be checked.
+    LogInRefused = "log_in_refused" -> Unauthenticated,
     /// There is no credential.
     CredentialsMissing = "credentials_missing" -> Unauthenticated,
     /// The credential does not allow this.

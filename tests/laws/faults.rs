@@ -143,7 +143,8 @@ fn texts() -> impl Strategy<Value = Texts> {
     ];
     let texts = prop::collection::vec(text(), 5..=5);
     (
-        select(Fault::ALL),
+        // Nobody is refused a log-in who does not log in.
+        select(Fault::ALL).prop_filter("a log-in", |fault| *fault != Fault::LogInRefused),
         (texts, "[A-Z]{3,6}(, [A-Z]{3,6})?"),
         option::of(text()),
         option::of(select(accepts.to_vec())),
@@ -232,6 +233,8 @@ fn write(
         rate_remaining: texts.wait,
         rate_reset: Some(reset),
         retry_after: texts.wait,
+        rate_limit: texts.wait,
+        session: None,
     };
     let settings = desk.settings(input);
     let record = Record::new();

@@ -196,6 +196,8 @@ fn zeros(bytes: usize, mut encoder: impl Write) {
 
 #[test]
 fn a_bomb_stops_at_the_cap() {
+    // What grew with what comes out would take minutes; the machine may be busy.
+    let patience = Duration::from_secs(30);
     let cap = 1024 * 1024;
     let mut gzipped = GzEncoder::new(Vec::new(), Compression::best());
     // A gigabyte takes long to write and no longer to refuse: the rest of it is the same block again.
@@ -208,12 +210,12 @@ fn a_bomb_stops_at_the_cap() {
     for (names, bomb) in [("gzip", &gzipped[..]), ("br", brotlied), ("gzip, gzip", &twice)] {
         let began = Instant::now();
         assert_eq!(codings(names).decode(bomb, cap), Err(Undecoded::TooLarge), "{names}");
-        assert!(began.elapsed() < Duration::from_secs(2), "{names}: {:?}", began.elapsed());
+        assert!(began.elapsed() < patience, "{names}: {:?}", began.elapsed());
     }
     // As many members as fit into a megabyte, with nothing in any.
     let empty = gzip(b"");
     let many = empty.repeat(cap / empty.len());
     let began = Instant::now();
     assert_eq!(codings("gzip").decode(&many, cap), Ok(Vec::new()));
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert!(began.elapsed() < patience, "{:?}", began.elapsed());
 }

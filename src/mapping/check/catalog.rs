@@ -37,7 +37,7 @@ fn dropped(
     upstream: &Mapping,
     found: &mut Vec<Diagnostic>,
 ) {
-    for operation in &upstream.operations {
+    for operation in upstream.operations.iter().filter(|known| !known.kind.is_ours()) {
         let fields = &vocabulary.operations[operation.id].request;
         for (index, field) in (0u8..).zip(fields) {
             if upstream.carries(operation, index) {

@@ -5,7 +5,7 @@
 use jiff::SignedDuration;
 use jiff::civil::{DateTime, Weekday};
 
-const MONTHS: [&str; 12] =
+pub(super) const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 /// A moment in UTC.
@@ -77,6 +77,39 @@ impl<'a> Parts<'a> {
         self.literal(" ")?;
         let local = self.clock(year, i16::try_from(month).ok()?, day)?;
         (weekday_name(local) == weekday).then_some(local)
+    }
+
+    /// `Mon D, YYYY H:MM:SS AM`
+    pub(super) fn us(&mut self) -> Option<DateTime> {
+        let name = self.take(3)?;
+        let month = MONTHS.iter().position(|&month| month == name)? + 1;
+        self.literal(" ")?;
+        let day = self.short_number()?;
+        self.literal(", ")?;
+        let year = self.number(4)?;
+        self.literal(" ")?;
+        let hour = self.short_number().filter(|hour| *hour <= 12)?;
+        self.literal(":")?;
+        let minute = self.number(2)?;
+        self.literal(":")?;
+        let second = self.number(2)?;
+        let half = match self.take(3)? {
+            " AM" => 0,
+            " PM" => 12,
+            _ => return None,
+        };
+        let hour = hour % 12 + half;
+        let month = i8::try_from(month).ok()?;
+        let [day, hour, minute, second] =
+            [day, hour, minute, second].map(|number| i8::try_from(number).ok());
+        DateTime::new(year, month, day?, hour?, minute?, second?, 0).ok()
+    }
+
+    /// One or two digits, the first of which is no zero.
+    fn short_number(&mut self) -> Option<i16> {
+        let is_digit = |at: usize| self.0.as_bytes().get(at).is_some_and(u8::is_ascii_digit);
+        let length = if is_digit(1) { 2 } else { 1 };
+        if self.0.starts_with('0') { None } else { self.number(length) }
     }
 
     /// `+HH` and `MM` with `separator` between them, in minutes.

@@ -114,11 +114,21 @@ impl Compiler<'_> {
         }
     }
 
-    /// The gateway's fields belong to answers; of a request it knows the call's id.
+    /// The gateway's fields belong to answers; of a request it knows the call's id, of sessions what
+    /// belongs to the operations that have to do with one.
     fn gateway_field(&self, text: &str) -> Option<GatewayField> {
         let field = self.vocabulary.gateway.iter().copied().find(|field| field.name() == text)?;
-        let fits = self.scope.message != Message::Request || field == GatewayField::Call;
+        let fits = match self.scope.message {
+            Message::Request => field == GatewayField::Call,
+            Message::Answer => !field.is_of_session() || self.is_of_session(),
+            Message::Fault => !field.is_of_session(),
+        };
         fits.then_some(field)
+    }
+
+    /// True for what gets, keeps or ends a session.
+    fn is_of_session(&self) -> bool {
+        self.scope.session || self.operation_def().is_some_and(|known| known.kind.is_ours())
     }
 
     fn step_or_member(&self, head: &str, member: &str) -> Option<Found> {
@@ -261,12 +271,18 @@ impl Compiler<'_> {
         Some(OrElse::Request(field))
     }
 
-    /// M010: a secret may stand where an upstream expects its credential, and nowhere else.
+    /// M010: a secret may stand where an upstream expects its credential, and where a client that logs in
+    /// is given one; and nowhere else.
     fn check_secret(&mut self, hole: &syntax::Hole, resolved: &Hole, position: Position) {
         if !matches!(resolved.slot, Slot::Secret(_)) {
             return;
         }
-        let fits = self.scope.message == Message::Request
+        let said = match self.scope.message {
+            Message::Request => true,
+            Message::Answer => self.is_of_session(),
+            Message::Fault => false,
+        };
+        let fits = said
             && match position {
                 Position::Header
                 | Position::Cookie
@@ -274,8 +290,9 @@ impl Compiler<'_> {
                 | Position::Json
                 | Position::Xml
                 | Position::Form => true,
-                Position::Path
-                | Position::Text
+                // Paths are not logged, and the gateway answers these itself.
+                Position::Path => self.is_of_session(),
+                Position::Text
                 | Position::Name
                 | Position::Spoken
                 | Position::With
@@ -336,7 +353,9 @@ fn codec_fits(codec: Codec, kind: Type) -> bool {
             matches!(kind, Type::Id | Type::Text | Type::Secret | Type::Word(_))
         }
         Codec::Lines => matches!(kind, Type::Text),
-        Codec::HttpDate | Codec::IsoDate | Codec::ArenaDate => kind == Type::Time,
+        Codec::HttpDate | Codec::IsoDate | Codec::ArenaDate | Codec::UsDate | Codec::UnixMs => {
+            kind == Type::Time
+        }
         Codec::BoolText => kind == Type::Bool,
     }
 }
@@ -349,7 +368,9 @@ fn fitting(codec: Codec) -> &'static str {
             "id, text, secrets and words"
         }
         Codec::Lines => "text",
-        Codec::HttpDate | Codec::IsoDate | Codec::ArenaDate => "time",
+        Codec::HttpDate | Codec::IsoDate | Codec::ArenaDate | Codec::UsDate | Codec::UnixMs => {
+            "time"
+        }
         Codec::BoolText => "bool",
     }
 }

@@ -208,7 +208,12 @@ impl Compiler<'_> {
     }
 
     /// M015: a name is legal, and only settings stand in it.
-    fn name_pattern(&mut self, key: &Template, position: Position, what: &str) -> Pattern {
+    pub(super) fn name_pattern(
+        &mut self,
+        key: &Template,
+        position: Position,
+        what: &str,
+    ) -> Pattern {
         let pattern = self.pattern(key, Position::Name, false);
         if !matches!(position, Position::Header | Position::Cookie) {
             return pattern;
@@ -249,7 +254,9 @@ impl Compiler<'_> {
         };
         let kind = field.kind();
         let fits = match codec {
-            Some(Codec::HttpDate | Codec::IsoDate | Codec::ArenaDate) => kind == Type::Time,
+            Some(
+                Codec::HttpDate | Codec::IsoDate | Codec::ArenaDate | Codec::UsDate | Codec::UnixMs,
+            ) => kind == Type::Time,
             Some(_) => false,
             None => kind == Type::Int,
         };

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::diag::Diagnostic;
-use crate::mapping::compile::poll::duration;
 use crate::mapping::compile::{Compiler, Message, Position, Scope};
 use crate::mapping::model::{
     Content, Demand, FaultMap, Hole, Operation, OrElse, Part, Request, Slot, StandIn, Step,
@@ -67,7 +65,11 @@ impl Compiler<'_> {
         })
     }
 
-    fn request(&mut self, request: &syntax::Request, parts: Vec<Part>) -> Option<Request> {
+    pub(super) fn request(
+        &mut self,
+        request: &syntax::Request,
+        parts: Vec<Part>,
+    ) -> Option<Request> {
         let line = request.line.as_ref()?;
         self.note_unverified(request.unverified, line.span, "request");
         let method = http::Method::from_bytes(line.method.text.as_bytes()).ok()?;
@@ -91,7 +93,7 @@ impl Compiler<'_> {
     }
 
     /// `parts: {ticket: "<project>#<number>"}`; the names become known to the request.
-    fn parts(&mut self, declared: &[(Named, Template)]) -> Vec<Part> {
+    pub(super) fn parts(&mut self, declared: &[(Named, Template)]) -> Vec<Part> {
         let mut parts = Vec::new();
         for (field, template) in declared {
             let operation = self.operation_def();
@@ -117,10 +119,12 @@ impl Compiler<'_> {
         let gives =
             success.gives.iter().filter_map(|(field, value)| self.gives(field, value)).collect();
         let headers = self.named_places(&success.headers, Position::Header, "header");
+        let cookies = self.named_places(&success.cookies, Position::Cookie, "cookie");
         let bodies = self.bodies(&success.bodies);
         let mut compiled = Success {
             codes: success.codes.iter().map(|(code, _)| *code).collect(),
             headers,
+            cookies,
             bodies,
             gives,
             stand_ins: Vec::new(),
@@ -210,47 +214,6 @@ impl Compiler<'_> {
             none: none.unwrap_or(Fault::InvalidRequest),
             at: self.at(step.name.span),
         })
-    }
-
-    /// Checks `session:`, which runs with the log-ins of a later version.
-    pub(super) fn limits_and_session(&mut self, file: &syntax::File) {
-        let Some(session) = &file.session else { return };
-        for (request, kind) in
-            [(&session.log_in, "log_in"), (&session.log_out, "log_out"), (&session.renew, "renew")]
-        {
-            let Some(request) = request else { continue };
-            let id = self.vocabulary.operations.iter().position(|known| known.name == kind);
-            self.scope = Scope { operation: id, ..Scope::default() };
-            self.set_message(Message::Request);
-            let parts = self.parts(&request.parts);
-            self.request(request, parts);
-        }
-        self.scope = Scope::default();
-        for (_, kind, name) in &session.takes {
-            if kind.text == "json" {
-                self.json_path(name);
-            }
-        }
-        if let Some(lives) = &session.lives {
-            let (length, form) = lives.text.split_once(' ').unwrap_or((&lives.text, ""));
-            if duration(length).is_none() || !matches!(form, "fixed" | "sliding") {
-                let message = format!("`{}` does not say how long a session lives", lives.text);
-                let label = "such as `2h fixed` or `90m sliding`";
-                self.findings.error("M001", lives.span, message, label);
-            }
-        }
-        for (key, value) in session.expired.iter().flatten() {
-            let known = ["http", "native", "text", "when", "on"];
-            if !known.contains(&key.text.as_str()) {
-                let message = format!("unknown key `{}` in `expired`", key.text);
-                self.findings.unknown("M001", key.span, message, &key.text, known);
-            } else if key.text == "when" {
-                self.json_path(value);
-            } else if key.text == "on" && value.text != "poll" {
-                let finding = Diagnostic::error("M001", self.at(value.span), "`on:` takes `poll`");
-                self.findings.list.push(finding);
-            }
-        }
     }
 }
 

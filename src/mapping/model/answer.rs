@@ -14,6 +14,8 @@ pub struct Success {
     pub codes: Vec<u16>,
     /// Header fields.
     pub headers: Vec<Named>,
+    /// Cookies that the client is given; nobody reads them.
+    pub cookies: Vec<Named>,
     /// The body's forms, the written one first; empty for no body.
     pub bodies: Vec<Body>,
     /// What the answer says where no body says it.

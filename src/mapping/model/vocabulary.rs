@@ -142,6 +142,43 @@ gateway_fields! {
     RateReset = "rate.reset": Type::Time,
     /// Seconds to wait.
     RetryAfter = "retry_after": Type::Int,
+    /// Calls that there may be at most.
+    RateLimit = "rate.limit": Type::Int,
+    /// Who logged in.
+    SessionUser = "session.user": Type::Text,
+    /// Who logged in, as 32 hexadecimal digits that stay the same.
+    SessionAccount = "session.account": Type::Id,
+    /// When the session began.
+    SessionCreated = "session.created": Type::Time,
+    /// When it ends, unless it is prolonged.
+    SessionExpires = "session.expires": Type::Time,
+    /// 128 random bits as hexadecimal digits, for a secret that is given out.
+    SessionRandom = "session.random": Type::Id,
+}
+
+impl GatewayField {
+    /// True if it is known of sessions only.
+    pub fn is_of_session(self) -> bool {
+        match self {
+            Self::SessionUser
+            | Self::SessionAccount
+            | Self::SessionCreated
+            | Self::SessionExpires
+            | Self::SessionRandom => true,
+            Self::Http
+            | Self::Native
+            | Self::Message
+            | Self::Field
+            | Self::Reason
+            | Self::Path
+            | Self::Call
+            | Self::Allow
+            | Self::RateRemaining
+            | Self::RateReset
+            | Self::RetryAfter
+            | Self::RateLimit => false,
+        }
+    }
 }
 
 impl OperationKind {
@@ -153,6 +190,14 @@ impl OperationKind {
         ("log_out", Self::LogOut),
         ("renew", Self::Renew),
     ];
+
+    /// True if the gateway answers it itself, and no upstream is asked.
+    pub fn is_ours(self) -> bool {
+        match self {
+            Self::LogIn | Self::LogOut | Self::Renew => true,
+            Self::Write | Self::Read => false,
+        }
+    }
 
     /// The kind of that name.
     pub fn by_name(name: &str) -> Option<Self> {

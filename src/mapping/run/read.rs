@@ -159,6 +159,30 @@ pub fn read_request<'a>(
     Ok((reader.record, form))
 }
 
+/// Reads a request that the gateway answers itself, with the secrets in it, wherever they stand; tells which
+/// form its body came in.
+///
+/// # Errors
+/// As [`read_request`].
+pub fn read_credentials<'a>(
+    vocabulary: &Vocabulary,
+    mapping: &Mapping,
+    operation: &Operation,
+    head: &RequestHead<'a>,
+    body: &'a [u8],
+    settings: &Settings,
+    options: ReadOptions,
+) -> Result<(Record<'a>, Presented<'a>, Option<usize>), Refusal> {
+    let request = &operation.request;
+    let mut reader = Reader::new(vocabulary, mapping, settings);
+    reader.secrets.0.resize(vocabulary.secrets.len(), None);
+    reader.path(request, head.path)?;
+    reader.head(request, head, |named| named.place.arrow.reads())?;
+    let form = reader.body(request, head, body, options)?;
+    reader.settle(operation)?;
+    Ok((reader.record, reader.secrets, form))
+}
+
 impl<'m, 'a> Reader<'m, 'a> {
     fn path(&mut self, request: &Request, path: &'a str) -> Result<(), Refusal> {
         for (pattern, segment) in request.segments.iter().zip(segments(path)) {

@@ -46,6 +46,17 @@ pub fn render_content<'a>(
     Renderer::new(sources).content(content)
 }
 
+/// A text that is written by itself: the form of a secret that is given out.
+///
+/// # Errors
+/// As the writing functions.
+pub fn render_pattern<'a>(
+    sources: Sources<'a>,
+    pattern: &'a Pattern,
+) -> Result<Option<String>, Refusal> {
+    Renderer::new(sources).pattern(pattern)
+}
+
 impl<'a> Renderer<'a> {
     pub(super) fn new(sources: Sources<'a>) -> Self {
         Self { sources, native: None, message: "", lossy: RefCell::new(Vec::new()) }

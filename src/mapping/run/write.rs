@@ -1,6 +1,6 @@
 //! Writing requests to an upstream and answers to a client.
 
-use http::header::{ALLOW, CONTENT_TYPE, COOKIE};
+use http::header::{ALLOW, CONTENT_TYPE, COOKIE, SET_COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use crate::codec::percent;
@@ -248,21 +248,13 @@ fn write_cookies<'n>(
 ) -> Result<(), Refusal> {
     let mut line = String::new();
     for named in cookies {
-        let Some(name) = name_of(renderer, named)? else { continue };
-        let Some(value) = renderer.content(&named.place.content)? else { continue };
-        // RFC 6265 section 4.1.1: what would end the value cannot stand in it, and a name is a token, as
-        // a header's is.
-        let legal = HeaderName::from_bytes(name.as_bytes()).is_ok();
-        if !legal || value.text.contains([';', ',', ' ', '\t', '"', '\\']) {
-            let reason = format!("{} cannot stand in a cookie", named.place.member);
-            return Err(Refusal::member(Fault::InvalidRequest, &named.place.member, reason));
-        }
+        let Some((name, value)) = cookie_pair(renderer, named)? else { continue };
         if !line.is_empty() {
             line.push_str("; ");
         }
         line.push_str(&name);
         line.push('=');
-        line.push_str(&value.text);
+        line.push_str(&value);
     }
     if line.is_empty() {
         return Ok(());
@@ -272,6 +264,41 @@ fn write_cookies<'n>(
     value.set_sensitive(true);
     headers.insert(COOKIE, value);
     Ok(())
+}
+
+/// RFC 6265 section 4.1. A client sends them with every path; what logs a client in is for no script.
+fn set_cookies(
+    renderer: &Renderer<'_>,
+    cookies: &[Named],
+    headers: &mut HeaderMap,
+) -> Result<(), Refusal> {
+    for named in cookies.iter().filter(|named| named.place.arrow.writes()) {
+        let Some((name, value)) = cookie_pair(renderer, named)? else { continue };
+        let for_scripts = named.place.content.holes().any(|hole| hole.name == "auth.csrf");
+        let rest = if for_scripts { "; Path=/" } else { "; Path=/; HttpOnly" };
+        let mut line = HeaderValue::from_str(&format!("{name}={value}{rest}"))
+            .map_err(|_| not_in_header("the cookie", &named.place))?;
+        line.set_sensitive(true);
+        headers.append(SET_COOKIE, line);
+    }
+    Ok(())
+}
+
+/// Name and value of a cookie; `None` if it may be absent and is.
+fn cookie_pair(
+    renderer: &Renderer<'_>,
+    named: &Named,
+) -> Result<Option<(String, String)>, Refusal> {
+    let Some(name) = name_of(renderer, named)? else { return Ok(None) };
+    let Some(value) = renderer.content(&named.place.content)? else { return Ok(None) };
+    // RFC 6265 section 4.1.1: what would end the value cannot stand in it, and a name is a token, as
+    // a header's is.
+    let legal = HeaderName::from_bytes(name.as_bytes()).is_ok();
+    if !legal || value.text.contains([';', ',', ' ', '\t', '"', '\\']) {
+        let reason = format!("{} cannot stand in a cookie", named.place.member);
+        return Err(Refusal::member(Fault::InvalidRequest, &named.place.member, reason));
+    }
+    Ok(Some((name, value.text.into_owned())))
 }
 
 fn put_content_type(body: &Body, headers: &mut HeaderMap) {
@@ -338,6 +365,7 @@ pub fn write_answer(
     let renderer = Renderer::new(sources);
     let success = &operation.success;
     let mut headers = answer_headers(&renderer, &success.headers)?;
+    set_cookies(&renderer, &success.cookies, &mut headers)?;
     let mut body = Vec::with_capacity(BODY_BYTES_USUAL);
     if let Some(form) = preferred(&success.bodies, wanted.headers, wanted.kind) {
         write_body(&renderer, form, &mut body)?;

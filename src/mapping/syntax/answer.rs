@@ -15,6 +15,8 @@ pub struct Success {
     pub codes: Vec<(u16, Span)>,
     /// Header fields.
     pub headers: Vec<(Template, PlaceValue)>,
+    /// Cookies that the client is given.
+    pub cookies: Vec<(Template, PlaceValue)>,
     /// The body's forms.
     pub bodies: Bodies,
     /// What the answer says where no body says it.
@@ -107,7 +109,7 @@ fn arrowed_codes_of(node: &Node, findings: &mut Findings) -> (Arrow, Vec<(u16, S
     (arrow.unwrap_or(Arrow::Both), codes)
 }
 
-fn code_of(digits: &str, span: Span, findings: &mut Findings) -> Option<(u16, Span)> {
+pub(super) fn code_of(digits: &str, span: Span, findings: &mut Findings) -> Option<(u16, Span)> {
     match digits.parse() {
         Ok(code @ 200..=599) => Some((code, span)),
         _ => {
@@ -123,6 +125,7 @@ impl Success {
         let mut keys = Keys::of(node, "`success`", findings);
         let codes = keys.take("code").map(|node| codes_of(node, findings)).unwrap_or_default();
         let headers = take_places(&mut keys, "headers", findings);
+        let cookies = take_places(&mut keys, "cookies", findings);
         let bodies = Bodies::take(&mut keys, false, findings);
         let gives = keys.take("gives").map(|node| pairs_of(node, "gives", findings));
         let unverified = keys.flag("unverified", findings);
@@ -131,7 +134,8 @@ impl Success {
         if codes.is_empty() {
             findings.error("M001", span, "`success` needs a `code:`", "such as `code: 200`");
         }
-        Self { codes, headers, bodies, gives: gives.unwrap_or_default(), unverified, span }
+        let gives = gives.unwrap_or_default();
+        Self { codes, headers, cookies, bodies, gives, unverified, span }
     }
 }
 

@@ -6,8 +6,8 @@ use crate::diag::{Diagnostic, SourceFile, Span};
 use crate::mapping::syntax::answer::pairs_of;
 use crate::mapping::syntax::keys::{entries_of, texts_of};
 use crate::mapping::syntax::{
-    Arrowed, Example, Faults, Findings, Keys, Named, PlaceValue, Poll, Request, Step, Success,
-    parse_arrow_list, tree,
+    Arrowed, Example, Faults, Findings, Keys, Named, PlaceValue, Poll, Request, Session, Step,
+    Success, parse_arrow_list, tree,
 };
 use crate::yaml::{self, Kind, Node};
 
@@ -104,23 +104,6 @@ pub struct Limits {
     pub reset: Option<(Named, Option<Named>)>,
 }
 
-/// `session:`, how to log in.
-#[derive(Debug)]
-pub struct Session {
-    /// The log-in request.
-    pub log_in: Option<Request>,
-    /// Secrets with the places that they are taken from: kind (json, cookie, header) and name.
-    pub takes: Vec<(Named, Named, Named)>,
-    /// The log-out request.
-    pub log_out: Option<Request>,
-    /// The renewal request.
-    pub renew: Option<Request>,
-    /// How long a session lives.
-    pub lives: Option<Named>,
-    /// What an expired session looks like: condition names with their values.
-    pub expired: Vec<Vec<(Named, Named)>>,
-}
-
 impl File {
     /// Reads a mapping file. `None` if it cannot be read as one at all; findings say why.
     pub fn parse(source: &Arc<SourceFile>, findings: &mut Findings) -> Option<Self> {
@@ -154,7 +137,9 @@ impl File {
             tables: tables_of(keys.take("tables"), findings),
             faults: keys.take("faults").map(|node| Faults::parse(node, findings)),
             limits: keys.take("limits").map(|node| Limits::parse(node, findings)),
-            session: keys.take("session").map(|node| Session::parse(node, findings)),
+            session: keys
+                .entry("session")
+                .map(|(key, node)| Session::parse(node, key.span, findings)),
             examples: keys
                 .take("examples")
                 .map(|node| Example::parse_list(node, findings))
@@ -367,56 +352,4 @@ fn header_of(node: &Node, findings: &mut Findings) -> Option<(Named, Option<Name
         findings.error("M001", span, "`header:` is missing", "name the header field");
     }
     Some((header?, codec))
-}
-
-impl Session {
-    fn parse(node: &Node, findings: &mut Findings) -> Self {
-        let mut keys = Keys::of(node, "`session`", findings);
-        let mut takes = Vec::new();
-        let log_in = keys.take("log_in").map(|node| {
-            let mut keys = Keys::of(node, "`log_in`", findings);
-            let request = Request::take(&mut keys, findings);
-            for secret in ["token", "user", "csrf", "session"] {
-                let Some((key, place)) = keys.entry(secret) else { continue };
-                takes.extend(take_of(Named::new(secret, key.span), place, findings));
-            }
-            keys.finish(findings);
-            request
-        });
-        let log_out = keys.take("log_out").map(|node| Request::parse(node, "`log_out`", findings));
-        let renew = keys.take("renew").map(|node| Request::parse(node, "`renew`", findings));
-        let lives = keys.text("lives", findings);
-        let expired = keys.take("expired").map(|node| match &node.kind {
-            Kind::List(items) => {
-                items.iter().map(|item| pairs_of(item, "expired", findings)).collect()
-            }
-            Kind::Map(_) | Kind::Scalar(_) => vec![pairs_of(node, "expired", findings)],
-        });
-        let span = keys.span;
-        keys.finish(findings);
-        if log_in.is_none() || takes.is_empty() {
-            let label = "such as log_in: {line: …, token: {json: $.inventory.uuid}}";
-            findings.error("M001", span, "a session says how to log in and what it takes", label);
-        }
-        Self { log_in, takes, log_out, renew, lives, expired: expired.unwrap_or_default() }
-    }
-}
-
-/// `{json: $.a}`, `{cookie: NAME}` or `{header: NAME}`.
-fn take_of(secret: Named, node: &Node, findings: &mut Findings) -> Option<(Named, Named, Named)> {
-    let mut keys = Keys::of(node, "a token's place", findings);
-    let places: Vec<(&'static str, Named)> = ["json", "cookie", "header"]
-        .into_iter()
-        .filter_map(|kind| Some((kind, keys.text(kind, findings)?)))
-        .collect();
-    let span = keys.span;
-    keys.finish(findings);
-    match places.into_iter().next() {
-        Some((kind, name)) => Some((secret, Named::new(kind, name.span), name)),
-        None => {
-            let label = "one of {json: $.path}, {cookie: NAME}, {header: NAME}";
-            findings.error("M001", span, "a token needs a place", label);
-            None
-        }
-    }
 }
