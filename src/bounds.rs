@@ -73,6 +73,8 @@ pub const HTTP2_REPLIES_WINDOW_BYTES: u32 = 1024 * 1024;
 pub const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(20);
 /// Time for its answer.
 pub const HTTP2_PING_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time for which a client that speaks HTTP/2 may take nothing of what is sent to it.
+pub const HTTP2_TAKE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Time between two questions about a job: the least that a mapping may say.
 pub const POLL_INTERVAL_MIN: Duration = Duration::from_millis(50);
 /// Time for one question about a job.

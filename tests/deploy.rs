@@ -1,11 +1,12 @@
-//! What is shipped for service managers and containers fits the program, as far as it can be tried without
-//! either of them.
+//! What is shipped for service managers and containers fits the program: under systemd itself where that can be
+//! started, and as far as it can be tried without a container runtime.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-use std::time::Duration;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use latimer::bounds;
 
@@ -14,6 +15,8 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_latimer");
 const INSTALLED: &str = "/usr/bin/latimer";
 const CONFIGURATION: &str = "/etc/latimer/latimer.yaml";
 const MAPPINGS: &str = "/usr/share/latimer/mappings";
+/// Longer than anything takes that systemd is asked to do.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -182,6 +185,201 @@ fn systemd_finds_nothing_wrong_with_the_units() {
         return;
     }
     assert!(rated.status.success(), "{}", String::from_utf8_lossy(&rated.stdout));
+}
+
+/// systemd in namespaces of its own, with the shipped units; it ends with the value.
+struct Manager {
+    script: Child,
+    pid: String,
+}
+
+impl Manager {
+    /// What keeps it from starting is an error; nothing else is.
+    fn start(folder: &Path) -> Result<Self, String> {
+        let mut command = Command::new(root().join("tests/deploy/manager.sh"));
+        command.arg(folder).args([PROGRAM, root().join("mappings").to_str().unwrap()]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut script = command.spawn().map_err(|error| error.to_string())?;
+        let mut line = String::new();
+        BufReader::new(script.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let Some(pid) = line.trim().strip_prefix("manager ") else {
+            drop(script.stdin.take());
+            let said = script.wait_with_output().unwrap().stderr;
+            return Err(String::from_utf8_lossy(&said).into_owned());
+        };
+        let manager = Self { script, pid: pid.to_owned() };
+        let began = Instant::now();
+        loop {
+            let told = manager.inside(&["systemctl", "is-system-running"]).output().unwrap();
+            let state = String::from_utf8_lossy(&told.stdout).trim().to_owned();
+            if state == "running" {
+                return Ok(manager);
+            }
+            let is_there = Path::new("/proc").join(pid).exists();
+            if !is_there || began.elapsed() > PATIENCE {
+                let said = String::from_utf8_lossy(&told.stderr).into_owned();
+                return Err(format!("systemd runs: {is_there}; it is {state:?}: {said}"));
+            }
+        }
+    }
+
+    /// A command beside systemd. It ends in time.
+    fn inside(&self, words: &[&str]) -> Command {
+        let mut command = Command::new("timeout");
+        command.args([&PATIENCE.as_secs().to_string(), "nsenter", "--all", "--target", &self.pid]);
+        command.args(words);
+        command
+    }
+
+    fn systemctl(&self, words: &[&str]) -> String {
+        let done = self.inside(&[&["systemctl", "--no-pager"], words].concat()).output().unwrap();
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert!(done.status.success(), "{words:?}: {said}\n{}", self.state());
+        String::from_utf8(done.stdout).unwrap().trim().to_owned()
+    }
+
+    /// A property of the service.
+    fn shows(&self, property: &str) -> String {
+        self.systemctl(&["show", "latimer.service", "--value", "-p", property])
+    }
+
+    /// What is to be known when something went wrong.
+    fn state(&self) -> String {
+        let look = "systemctl --no-pager status latimer.service; cat /run/latimer.log";
+        let done = self.inside(&["sh", "-c", look]).output().unwrap();
+        String::from_utf8_lossy(&done.stdout).into_owned()
+    }
+
+    /// Sends a request to a port there; what comes until the end is on the command's output.
+    fn asks(&self, port: u16, request: &str) -> Child {
+        let script = format!("exec 3<>/dev/tcp/127.0.0.1/{port} && cat >&3 && exec cat <&3");
+        let mut command = self.inside(&["bash", "-c", &script]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut asking = command.spawn().unwrap();
+        // Nobody may listen there.
+        let _ = asking.stdin.take().unwrap().write_all(request.as_bytes());
+        asking
+    }
+
+    /// A call through the socket of the socket unit, for a ticket of its own.
+    fn calls(&self, ticket: u32) -> Child {
+        let body = r#"{ "status": "resolved", "staffUserId": 123 }"#;
+        let length = body.len();
+        let request = format!(
+            "POST /tickets/ABCDEFGHIJKLMNOP000{ticket}/status HTTP/1.1\r\nHost: gateway.test\r\napikey: acme-key\r\n\
+             Content-Type: application/json\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+        );
+        self.asks(8080, &request)
+    }
+
+    fn is_answered(&self, call: Child) {
+        let told = call.wait_with_output().unwrap();
+        let answer = String::from_utf8_lossy(&told.stdout);
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}\n{}", self.state());
+        assert!(answer.contains("\r\nX-Latimer-Outcome: yes\r\n"), "{answer}");
+    }
+
+    /// Waits until there is a line in what a port answers.
+    fn until_told(&self, port: u16, path: &str, wanted: &str) {
+        let began = Instant::now();
+        let ask = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        loop {
+            let told = self.asks(port, &ask).wait_with_output().unwrap().stdout;
+            if String::from_utf8_lossy(&told).lines().any(|line| line.starts_with(wanted)) {
+                return;
+            }
+            assert!(began.elapsed() < PATIENCE, "never: {wanted}\n{}", self.state());
+        }
+    }
+}
+
+impl Drop for Manager {
+    fn drop(&mut self) {
+        drop(self.script.stdin.take());
+        let _ = self.script.wait();
+    }
+}
+
+/// The shipped units and configuration, with the paths that they have beside systemd, and an upstream whose answers
+/// take their time.
+fn stage(folder: &Path) {
+    let write = |name: &str, text: &str| {
+        let path = folder.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    for unit in ["latimer.service", "latimer.socket"] {
+        write(&format!("units/{unit}"), &read(&format!("deploy/{unit}")));
+    }
+    for target in ["sysinit", "basic", "sockets", "network-online", "shutdown"] {
+        write(&format!("units/{target}.target"), "[Unit]\nDescription=Nothing but its name\n");
+    }
+    let line = Unit::read("deploy/latimer.service").one("Service", "ExecStart").to_owned();
+    let line = line.replace(INSTALLED, "/run/latimer/latimer");
+    let line = line.replace(CONFIGURATION, "/run/latimer/latimer.yaml");
+    write(
+        "units/latimer.service.d/paths.conf",
+        &format!(
+            "[Service]\nExecStart=\nExecStart={line}\nEnvironmentFile=\n\
+             EnvironmentFile=/run/latimer/environment\nStandardError=append:/run/latimer.log\n"
+        ),
+    );
+    let tickets = [1, 2, 3].map(|n| format!(" --ticket ABCDEFGHIJKLMNOP000{n}=NOT_STARTED"));
+    let upstream = format!("arena --listen 127.0.0.1:7001 --token t{}", tickets.concat());
+    write(
+        "units/upstream.service",
+        &format!("[Service]\nExecStart=/run/latimer/latimer sim {upstream} --fault latency=2s\n"),
+    );
+    write("files/environment", "HELPDESK_TOKEN=t\nACME_KEY=acme-key\n");
+    let configuration = read("deploy/latimer.yaml").replace(MAPPINGS, "/run/latimer/mappings");
+    write("files/latimer.yaml", &configuration);
+}
+
+/// The units as they are, under systemd as it is.
+#[test]
+fn systemd_starts_the_program_by_its_socket_and_stops_it_without_losing_a_call() {
+    let folder = tempfile::tempdir().unwrap();
+    stage(folder.path());
+    let manager = match Manager::start(folder.path()) {
+        Ok(manager) => manager,
+        Err(reason) => {
+            eprintln!("NOT RUN: systemd cannot be started here, so the units were not: {reason}");
+            return;
+        }
+    };
+    manager.systemctl(&["start", "upstream.service", "latimer.socket"]);
+    manager.until_told(7001, "/", "HTTP/1.1 ");
+    assert_eq!(manager.shows("ActiveState"), "inactive", "nobody has called");
+    manager.is_answered(manager.calls(1));
+    // Without READY=1 it would be on its way until its time is up; this waits for it.
+    manager.systemctl(&["start", "latimer.service"]);
+    assert_eq!(manager.shows("Type"), "notify");
+    assert_eq!(manager.shows("ActiveState"), "active", "{}", manager.state());
+    assert!(manager.shows("StatusText").ends_with(":8080"), "{}", manager.state());
+    let first = manager.shows("MainPID");
+    let process = manager.inside(&["cat", &format!("/proc/{first}/status")]).output().unwrap();
+    let process = String::from_utf8(process.stdout).unwrap();
+    for confined in ["NoNewPrivs:\t1", "Seccomp:\t2", "CapEff:\t0000000000000000"] {
+        assert!(process.lines().any(|line| line == confined), "{confined}: {process}");
+    }
+    assert!(!process.contains("\nUid:\t0\t"), "a user of its own: {process}");
+
+    let call = manager.calls(2);
+    manager.until_told(9901, "/metrics", "latimer_requests_in_flight 1");
+    manager.systemctl(&["stop", "latimer.service"]);
+    manager.is_answered(call);
+    assert_eq!(manager.shows("ActiveState"), "inactive");
+    assert_eq!(manager.shows("Result"), "success", "{}", manager.state());
+    assert_eq!(
+        (manager.shows("ExecMainCode"), manager.shows("ExecMainStatus")),
+        ("1".into(), "0".into())
+    );
+
+    // The socket is still there, and the next process answers.
+    manager.is_answered(manager.calls(3));
+    manager.systemctl(&["start", "latimer.service"]);
+    assert_eq!(manager.shows("NRestarts"), "0");
+    assert_ne!(manager.shows("MainPID"), first);
 }
 
 /// The Dockerfile's instructions, each in one line.

@@ -130,6 +130,7 @@ fn told_of_http2() -> Vec<(Vec<&'static str>, &'static str, String)> {
             "HTTP/2, silence",
             both(time(HTTP2_PING_INTERVAL), time(HTTP2_PING_TIMEOUT)),
         ),
+        (vec!["HTTP2_TAKE_TIMEOUT"], "HTTP/2, time for which", time(HTTP2_TAKE_TIMEOUT)),
     ]
 }
 

@@ -2,9 +2,10 @@
 //!
 //! hyper and h2 speak it. What they take of one client is bounded by the constants in [`bounds`]: streams,
 //! windows, the size of a header list (and with it the CONTINUATION frames of one), frames, and streams
-//! that are reset before they were taken. Here stands what they leave open: the time for the preface, the
-//! time that a connection may stand idle, streams that are reset *after* they were taken
-//! (CVE-2023-44487 in its slow form), and the end at a stop.
+//! that are reset before they were taken; and they ask a silent client whether it is there. Here stands what
+//! they leave open: the time for the preface, the time that a connection may stand idle, the time for which a
+//! client may take nothing, streams that are reset *after* they were taken (CVE-2023-44487 in its slow form),
+//! and the end at a stop.
 //!
 //! ```text
 //! preface ─▶ streams: each a task of this worker ─▶ rim ─▶ call
@@ -35,6 +36,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use crate::alarm::Alarm;
 use crate::bounds;
 use crate::server::connection::FIRST_REQUEST;
 use crate::server::pace::Calling;
@@ -56,7 +58,7 @@ where
 {
     let activity = Arc::new(Activity::new());
     let streams = Streams { shared: Arc::clone(shared), activity: Arc::clone(&activity) };
-    let wire = Wire { stream, given_back: read, left: PREFACE.len(), activity: activity.clone() };
+    let wire = Wire::new(stream, read, Arc::clone(&activity));
     let serving = builder(shared).serve_connection(TokioIo::new(wire), streams);
     let mut serving = pin!(serving);
     let mut stop = shared.stop.subscribe();
@@ -298,7 +300,8 @@ impl Service<Request<Incoming>> for Streams {
     }
 }
 
-/// A stream with the bytes that were read of it before, which notes when the preface has come.
+/// A stream with the bytes that were read of it before, which notes when the preface has come, and fails if its
+/// client takes nothing for too long.
 #[derive(Debug)]
 struct Wire<S> {
     stream: S,
@@ -306,9 +309,33 @@ struct Wire<S> {
     /// Bytes of the preface that have not come.
     left: usize,
     activity: Arc<Activity>,
+    /// Until when the client has to take something, if anything waits for that.
+    take: Option<Instant>,
+    alarm: Alarm,
 }
 
 impl<S> Wire<S> {
+    fn new(stream: S, given_back: Bytes, activity: Arc<Activity>) -> Self {
+        let (left, take, alarm) = (PREFACE.len(), None, Alarm::default());
+        Self { stream, given_back, left, activity, take, alarm }
+    }
+
+    /// What came of a write. hyper's goodbye to a client that does not say that it is there waits for room like
+    /// everything else, so that it never leaves if the client reads nothing.
+    fn in_time<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        written: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.take = None;
+            return written;
+        }
+        let until = *self.take.get_or_insert_with(|| Instant::now() + bounds::HTTP2_TAKE_TIMEOUT);
+        let late = || io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing");
+        self.alarm.poll_until(context, until).map(|()| Err(late()))
+    }
+
     fn count(&mut self, came: usize) {
         if self.left > 0 {
             self.left = self.left.saturating_sub(came);
@@ -349,7 +376,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.in_time(context, written)
     }
 
     fn poll_write_vectored(
@@ -357,7 +385,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         context: &mut Context<'_>,
         buffers: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, buffers)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, buffers);
+        self.in_time(context, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -365,10 +394,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        self.in_time(context, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        let ended = Pin::new(&mut self.stream).poll_shutdown(context);
+        self.in_time(context, ended)
     }
 }

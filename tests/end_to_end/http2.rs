@@ -2,6 +2,8 @@
 
 pub(crate) mod client;
 mod floods;
+pub(crate) mod frames;
+mod silent;
 mod upstreams;
 
 use std::time::{Duration, Instant};

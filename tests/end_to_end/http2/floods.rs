@@ -4,37 +4,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::client::Client;
+use super::frames::{CONTINUATION, END_HEADERS, GOAWAY, HEAD, HEADERS, RST_STREAM, frame, preface};
 use super::{in_time, right, series, simulated};
 use crate::harness::Gateway;
 use crate::scripted::{Act, Scripted};
 
-/// Types of frames (RFC 9113 section 6).
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const GOAWAY: u8 = 7;
-const CONTINUATION: u8 = 9;
-const END_HEADERS: u8 = 4;
 /// RFC 9113 section 7.
 const ENHANCE_YOUR_CALM: u32 = 11;
-
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    let mut bytes = length[1..].to_vec();
-    bytes.extend([kind, flags]);
-    bytes.extend(stream.to_be_bytes());
-    bytes.extend_from_slice(payload);
-    bytes
-}
-
-fn preface() -> Vec<u8> {
-    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
-    bytes.extend(frame(SETTINGS, 0, 0, &[]));
-    bytes
-}
-
-/// `POST http://a/` by the static table (RFC 7541 appendix A).
-const HEAD: &[u8] = &[0x83, 0x86, 0x84, 0x41, 0x01, b'a'];
 
 /// The reason of the GOAWAY that came, if one did before the end.
 async fn goodbye(stream: &mut TcpStream) -> Option<u32> {
