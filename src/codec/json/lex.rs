@@ -41,6 +41,17 @@ impl<'a> Lexer<'a> {
         self.at += 1;
     }
 
+    /// Steps over `signs` if they stand here.
+    #[inline]
+    pub(super) fn pass(&mut self, signs: &[u8]) -> bool {
+        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+        let stand_here = rest.starts_with(signs);
+        if stand_here {
+            self.at += signs.len();
+        }
+        stand_here
+    }
+
     /// Steps to the next byte that is not whitespace and returns it; 0 at the end.
     #[inline]
     pub(super) fn next(&mut self) -> u8 {

@@ -276,6 +276,43 @@ fn duplicates_are_handed_out_where_nobody_watches() {
 }
 
 #[test]
+fn a_name_that_is_expected_is_passed_where_it_stands_as_it_is_written() {
+    let (a, b) = (br#""a":"#, br#""b":"#);
+    for (body, first, second) in [
+        (&br#"{"a":1,"b":2}"#[..], true, true),
+        (b" { \"a\":1 ,\n\"b\":2}", true, true),
+        (br#"{"a" :1,"b":2}"#, false, true),
+        (br#"{"\u0061":1,"b" :2}"#, false, false),
+    ] {
+        let mut reader = JsonReader::new(body, UNWATCHED).unwrap();
+        let mut object = reader.object().unwrap();
+        assert!(!reader.pass_expected(&mut object, b), "another name");
+        for (name, written, wanted) in [("a", a, first), ("b", b, second)] {
+            let passed = reader.pass_expected(&mut object, written);
+            assert_eq!(passed, wanted, "{name} of {}", String::from_utf8_lossy(body));
+            // What was not passed is still there.
+            assert!(passed || reader.key(&mut object).unwrap().as_deref() == Some(name));
+            assert!(!reader.pass_expected(&mut object, written), "before its value was read");
+            assert!(reader.skip().is_ok());
+        }
+        assert!(!reader.pass_expected(&mut object, b), "none is left");
+        assert_eq!(reader.key(&mut object), Ok(None));
+        assert!(!reader.pass_expected(&mut object, b), "the object is closed");
+        assert_eq!(reader.finish(), Ok(()));
+    }
+    // No comma, or two.
+    for body in [&br#"{"a":1 "b":2}"#[..], br#"{"a":1,,"b":2}"#] {
+        let mut reader = JsonReader::new(body, UNWATCHED).unwrap();
+        let mut object = reader.object().unwrap();
+        assert!(reader.pass_expected(&mut object, a) && reader.skip().is_ok());
+        assert!(!reader.pass_expected(&mut object, b) && reader.key(&mut object).is_err());
+    }
+    let mut watching = JsonReader::new(br#"{"a":1}"#, Limits::default()).unwrap();
+    let mut object = watching.object().unwrap();
+    assert!(!watching.pass_expected(&mut object, a), "each name has to be seen");
+}
+
+#[test]
 fn a_mebibyte_of_names_is_not_quadratic() {
     let mut body = String::from("{");
     for index in 0..100_000 {

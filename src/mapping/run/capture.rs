@@ -162,30 +162,39 @@ fn json_object<'a>(
     let mut object = reader.object()?;
     let mut seen: SmallVec<[bool; 24]> = smallvec![false; members.len()];
     let mut expected = 0;
-    while let Some(name) = reader.key(&mut object)? {
-        let known = find_member(members, &name, expected);
-        expected = known.map_or(expected, |index| index + 1);
-        match known {
-            // Of an object that stands twice the first counts as a whole, not member by member.
-            Some(index) if members[index].read && !seen[index] => {
-                seen[index] = true;
-                if !captures.raws && is_raw(&members[index].shape, places) {
-                    reader.skip()?;
-                } else {
-                    json_shape(reader, &members[index].shape, places, captures)?;
-                }
-            }
-            Some(_) => {
-                reader.skip()?;
-            }
-            None => {
+    loop {
+        let written = written_name(members, expected);
+        let index = if written.is_some_and(|name| reader.pass_expected(&mut object, name)) {
+            expected
+        } else {
+            let Some(name) = reader.key(&mut object)? else { break };
+            let Some(index) = find_member(members, &name, expected) else {
                 reader.skip()?;
                 captures.unknown.get_or_insert(name);
-            }
+                continue;
+            };
+            index
+        };
+        expected = index + 1;
+        let Member { shape, read, .. } = &members[index];
+        // Of an object that stands twice the first counts as a whole, not member by member.
+        let is_wanted = *read && !std::mem::replace(&mut seen[index], true);
+        if is_wanted && (captures.raws || !is_raw(shape, places)) {
+            json_shape(reader, shape, places, captures)?;
+        } else {
+            reader.skip()?;
         }
     }
     demand_literals(members, places, captures);
     Ok(())
+}
+
+/// The name of a member and its colon, as JSON has them, unless it may have any name.
+fn written_name(members: &[Member], index: usize) -> Option<&[u8]> {
+    match &members.get(index)?.key {
+        Key::Fixed { json, .. } => Some(json),
+        Key::Pattern(_) => None,
+    }
 }
 
 /// The member of that name. Most vendors send members in the order of their page, which is that of the
