@@ -37,7 +37,7 @@ pub use explain::{Line, Stage, explain};
 pub use judge::{Verdict, judge};
 pub use metrics::{Connection, Metrics, Observed, Tally};
 pub use path::handle;
-pub use record::{CallLine, CallRecord, Translation};
+pub use record::{CallLine, CallRecord, DroppedFields, Translation};
 pub use respond::nobody_knows;
 pub use trace::TraceId;
 

@@ -146,7 +146,8 @@ impl Explainer<'_> {
         let translated = outgoing::translate(services, route, pair, operation, &decoded.record)?;
         learned.dropped = translated.dropped;
         if !learned.dropped.is_empty() {
-            self.show("dropped", vec![Line::new("fields", learned.dropped.join(", "), "")]);
+            let names = self.responder().dropped_names(learned).into_owned();
+            self.show("dropped", vec![Line::new("fields", names, "")]);
         }
         let kept = if decoded.whole { body } else { &[] };
         self.request((operation, pair), &translated.record, kept)?;
@@ -338,8 +339,16 @@ impl Explainer<'_> {
     }
 
     fn responder(&self) -> Responder<'_> {
-        let (call, departure) = (CallId::random(), Departure::default());
-        Responder { services: self.services, route: self.route, head: self.head, call, departure }
+        let call = CallId::random();
+        Responder {
+            services: self.services,
+            route: self.route,
+            head: self.head,
+            call,
+            digits: call.digits(),
+            is_traced: trace::id(&self.head.headers).is_some(),
+            departure: Departure::default(),
+        }
     }
 
     /// What the client would be told.

@@ -112,8 +112,8 @@ impl Tally {
             shard.add(cells.unreadable, u64::from(record.unreadable));
         }
         for field in &record.dropped {
-            if let Some((_, cell)) = cells.dropped.iter().find(|(name, _)| name == field) {
-                shard.add(*cell, 1);
+            if let Some(cell) = cells.dropped(record, *field) {
+                shard.add(cell, 1);
             }
         }
     }

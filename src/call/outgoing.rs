@@ -7,7 +7,7 @@ use http::HeaderValue;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::request::Parts;
 
-use crate::call::{Services, Stop, Translation};
+use crate::call::{DroppedFields, Services, Stop, Translation};
 use crate::config::Policy;
 use crate::mapping::model::{Operation, Slot, Type};
 use crate::mapping::run::{Gateway, Outgoing, Refusal, Sources, media_type, write_request};
@@ -19,8 +19,8 @@ use crate::value::{Fault, Record, Value};
 pub(super) struct Translated<'r, 'a> {
     /// The record with the upstream's id.
     pub(super) record: Cow<'r, Record<'a>>,
-    /// Names of fields that the upstream cannot carry.
-    pub(super) dropped: Vec<String>,
+    /// Fields that the upstream cannot carry.
+    pub(super) dropped: DroppedFields,
 }
 
 /// Translates ids, and holds the record against the route's policies.
@@ -46,11 +46,11 @@ pub(super) fn translate<'r, 'a>(
         let theirs = Value::Text(Cow::Owned(theirs.to_string()));
         record.to_mut().set(field, Some(theirs));
     }
-    let def = &services.plan.vocabulary.operations[operation.id];
-    let lost = pair.dropped.iter().filter(|field| record.get(**field).is_some());
-    let dropped: Vec<String> =
-        lost.map(|field| def.request[usize::from(*field)].name.clone()).collect();
+    let lost = pair.dropped.iter().copied().filter(|field| record.get(*field).is_some());
+    let dropped: DroppedFields = lost.collect();
     if let Some(first) = dropped.first().filter(|_| route.dropped_fields == Policy::Refuse) {
+        let fields = &services.plan.vocabulary.operations[operation.id].request;
+        let first = &fields[usize::from(*first)].name;
         let reason = format!("the upstream cannot carry {first}");
         return Err(own_terms(
             route,

@@ -52,7 +52,8 @@ where
     record.route = Some(matched.route);
     let mut learned = Learned::default();
     let departure = record.departure.clone();
-    let responder = Responder { services, route, head: &head, call, departure };
+    let (digits, is_traced) = (call.digits(), record.trace.is_some());
+    let responder = Responder { services, route, head: &head, call, digits, is_traced, departure };
     let went = go(&responder, matched, body, &mut learned, record).await;
     let (response, outcome) = match went {
         Ok(Went::Translated(answer)) => (responder.yes(answer, &learned), Outcome::Yes),
@@ -229,13 +230,14 @@ async fn exchange(
         // On the heap, for the same reason.
         false => Box::pin(visit.look_up(target, &translated.record)).await?,
     };
-    let id = call.digits();
-    let gateway = Gateway { call: &id, ..Gateway::default() };
+    let gateway = Gateway { call: &responder.digits, ..Gateway::default() };
     let sides = (operation, pair);
     let mut request =
         outgoing::write(services, route, upstream.1, sides, &translated.record, &gateway, &steps)?;
     outgoing::keep_bytes(route, upstream.1, head, bytes, &mut request);
-    trace::pass(&head.headers, &mut request.headers);
+    if responder.is_traced {
+        trace::pass(&head.headers, &mut request.headers);
+    }
     let record = &translated.record;
     let verdict = match &target.poll {
         None => {
@@ -261,10 +263,12 @@ pub(super) fn write(
     responder: &Responder<'_>,
     (operation, pair): (&Operation, &Pair),
     request: &Record<'_>,
-    mut answer: Record<'static>,
+    answer: Record<'static>,
     learned: &Learned,
 ) -> Result<WrittenAnswer, Stop> {
-    let Responder { services, route, head, call, .. } = *responder;
+    let Responder { services, route, head, .. } = *responder;
+    // From here on it may borrow of the request.
+    let mut answer: Record<'_> = answer;
     if !route.same_vendor {
         answer.drop_raw();
     }
@@ -272,13 +276,17 @@ pub(super) fn write(
     if let (Some(field), Some(own)) = (pair.ticket, def.answer_field("ticket"))
         && let Some(id) = request.text(field)
     {
-        answer.set(own, Some(Value::Text(id.to_owned().into())));
+        answer.set(own, Some(Value::Text(id.into())));
     }
-    let id = call.digits();
-    let gateway = Gateway { call: &id, ..Gateway::default() };
+    let gateway = Gateway { call: &responder.digits, ..Gateway::default() };
     let sources =
         Sources { request: Some(request), ..responder.sources(&answer, &gateway, learned) };
-    let wanted = RequestParts { headers: &head.headers, kind: decode::body_kind(operation, head) };
+    // Where there is one form of the answer only, the request's has no say.
+    let kind = match &operation.success.bodies[..] {
+        [_, _, ..] => decode::body_kind(operation, head),
+        [_] | [] => None,
+    };
+    let wanted = RequestParts { headers: &head.headers, kind };
     // The upstream has said yes, so a failure here must not be told as a no.
     write_answer(operation, sources, wanted).map_err(|refusal| {
         Stop::new(Fault::OutcomeUnknown)

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::Response;
 use http_body::Body;
 use http_body_util::Full;
+use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use crate::call::Outcome;
@@ -14,7 +15,10 @@ use crate::call::trace::TraceId;
 use crate::ident::CallId;
 use crate::limit::Decision;
 use crate::upstream::{Departure, Spent};
-use crate::value::Fault;
+use crate::value::{Fault, FieldId};
+
+/// Indexes of request fields that an upstream could not carry: a few at most, and mostly none.
+pub type DroppedFields = SmallVec<[FieldId; 8]>;
 
 /// What there is to say about a call, once: metrics and log are written from it.
 #[derive(Debug)]
@@ -49,8 +53,8 @@ pub struct CallRecord {
     pub credential_refused: bool,
     /// Fields of an answer that could not be read.
     pub unreadable: u32,
-    /// Names of fields that the upstream could not carry.
-    pub dropped: Vec<String>,
+    /// Fields of the operation's request that the upstream could not carry.
+    pub dropped: DroppedFields,
     /// How long it took.
     pub duration: Duration,
     /// What of that was the upstream's.
@@ -107,7 +111,7 @@ impl CallRecord {
             cause: None,
             credential_refused: false,
             unreadable: 0,
-            dropped: Vec::new(),
+            dropped: DroppedFields::new(),
             duration: Duration::ZERO,
             spent: Spent::default(),
             departure: Departure::default(),

@@ -1,5 +1,6 @@
 //! What the client sees: the one place where answers and faults become HTTP.
 
+use std::borrow::Cow;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -10,10 +11,10 @@ use http_body_util::Full;
 
 use crate::bounds;
 use crate::call::send::{REQUEST_ID, VIA_LATIMER};
-use crate::call::{Outcome, Services, Stop};
+use crate::call::{DroppedFields, Outcome, Services, Stop};
 use crate::codec::coding;
 use crate::config::{Limit, Messages};
-use crate::ident::CallId;
+use crate::ident::{CallDigits, CallId};
 use crate::limit::Decision;
 use crate::mapping::model::{BodyKind, FaultMap};
 use crate::mapping::run::{
@@ -21,7 +22,7 @@ use crate::mapping::run::{
 };
 use crate::plan::Route;
 use crate::upstream::Departure;
-use crate::value::{Fault, Record};
+use crate::value::{Fault, FieldId, Record};
 
 const OUTCOME: HeaderName = HeaderName::from_static("x-latimer-outcome");
 const FAULT: HeaderName = HeaderName::from_static("x-latimer-fault");
@@ -33,6 +34,10 @@ pub(super) struct Responder<'a> {
     pub(super) route: &'a Route,
     pub(super) head: &'a Parts,
     pub(super) call: CallId,
+    /// The call's id, written.
+    pub(super) digits: CallDigits,
+    /// True if the client has a trace of its own.
+    pub(super) is_traced: bool,
     pub(super) departure: Departure,
 }
 
@@ -46,7 +51,7 @@ pub(super) struct Learned {
     /// What the limiter said.
     pub(super) decision: Option<Decision>,
     /// Fields that the upstream could not carry.
-    pub(super) dropped: Vec<String>,
+    pub(super) dropped: DroppedFields,
 }
 
 /// Whether a call with this fault took effect.
@@ -81,8 +86,21 @@ impl Responder<'_> {
     /// The answer that says yes.
     pub(super) fn yes(&self, answer: WrittenAnswer, learned: &Learned) -> Response<Full<Bytes>> {
         let mut response = self.finish(answer, Outcome::Yes, learned);
-        put(response.headers_mut(), DROPPED, &learned.dropped.join(", "));
+        put(response.headers_mut(), DROPPED, &self.dropped_names(learned));
         response
+    }
+
+    /// The vocabulary's names of the fields that the upstream could not carry, as a list.
+    pub(super) fn dropped_names(&self, learned: &Learned) -> Cow<'_, str> {
+        let Some(operation) = learned.operation else { return Cow::Borrowed("") };
+        let operation = self.route.client.operations[operation].id;
+        let fields = &self.services.plan.vocabulary.operations[operation].request;
+        let name = |field: &FieldId| fields[usize::from(*field)].name.as_str();
+        match &learned.dropped[..] {
+            [] => Cow::Borrowed(""),
+            [one] => Cow::Borrowed(name(one)),
+            several => Cow::Owned(several.iter().map(name).collect::<Vec<_>>().join(", ")),
+        }
     }
 
     /// The answer of a fault, in the client vendor's own shape.
@@ -120,12 +138,11 @@ impl Responder<'_> {
             (Messages::Upstream, None) | (Messages::Own, _) => None,
         };
         let text = theirs.as_deref().map_or(FaultText::Own, FaultText::Upstream);
-        let call = self.call.digits();
         let path = printable_path(self.head.uri.path());
         let reset = self.reset(learned.decision.as_ref());
         let gateway = Gateway {
             path: &path,
-            call: &call,
+            call: &self.digits,
             allow: &stop.allow,
             field: &stop.field,
             reason: &stop.reason,
@@ -190,7 +207,7 @@ impl Responder<'_> {
             headers.extend(limit_headers(&self.route.client.limits, sources));
         }
         headers.insert(VIA, HeaderValue::from_static(VIA_LATIMER));
-        put(headers, REQUEST_ID, &self.call.digits());
+        put(headers, REQUEST_ID, &self.digits);
         headers.insert(OUTCOME, HeaderValue::from_static(outcome.name()));
         response
     }

@@ -47,7 +47,8 @@ fn record() -> CallRecord {
     record.decision = Some(Decision::Admitted { remaining: 7, reset_after: Duration::ZERO });
     record.status = 200;
     record.outcome = Outcome::Yes;
-    record.dropped = vec!["actor".to_owned()];
+    record.dropped =
+        ONE.plan.routes[0].pairs[0].iter().flat_map(|pair| pair.dropped.clone()).collect();
     record.duration = Duration::from_micros(730);
     record.spent.time = Duration::from_micros(650);
     record.spent.tries = 1;

@@ -9,7 +9,7 @@ use crate::call::respond::outcome_of;
 use crate::call::{CallRecord, Outcome, Translation};
 use crate::limit::Decision;
 use crate::plan::{Plan, Route};
-use crate::value::Fault;
+use crate::value::{Fault, FieldId};
 
 /// Where there is no route, operation or fault. No name can be so, and the log writes the same.
 pub(super) const NONE: &str = "-";
@@ -61,8 +61,8 @@ pub(super) struct RouteCells {
     decisions: [usize; 2],
     translations: [usize; 4],
     pub(super) unreadable: usize,
-    /// By name of the field. There are a few at most, so looking through them is quickest.
-    pub(super) dropped: Vec<(String, usize)>,
+    /// By operation: field and cell. There are a few at most, so looking through them is quickest.
+    dropped: Vec<Vec<(FieldId, usize)>>,
 }
 
 /// The cells of requests that no route takes: they end in one way only.
@@ -88,6 +88,12 @@ impl RouteCells {
 
     pub(super) fn translation(&self, translation: Translation) -> usize {
         self.translations[translation as usize]
+    }
+
+    /// The cell of a field that the upstream could not carry.
+    pub(super) fn dropped(&self, record: &CallRecord, field: FieldId) -> Option<usize> {
+        let of_operation = self.dropped.get(record.operation?)?;
+        of_operation.iter().find(|(known, _)| *known == field).map(|(_, cell)| *cell)
     }
 }
 
@@ -180,20 +186,20 @@ impl Making {
         }
     }
 
-    fn dropped(&mut self, plan: &Plan, route: &Route) -> Vec<(String, usize)> {
-        let fields = route.client.operations.iter().zip(&route.pairs).flat_map(|(said, pair)| {
-            let names = &plan.vocabulary.operations[said.id].request;
+    /// Operations that drop a field of one name share its cell.
+    fn dropped(&mut self, plan: &Plan, route: &Route) -> Vec<Vec<(FieldId, usize)>> {
+        let operations = route.client.operations.iter().zip(&route.pairs);
+        let cells = operations.map(|(said, pair)| {
+            let fields = &plan.vocabulary.operations[said.id].request;
             let dropped = pair.iter().flat_map(|pair| &pair.dropped);
-            dropped.map(|field| names[usize::from(*field)].name.clone())
+            let cells = dropped.map(|field| {
+                let name = fields[usize::from(*field)].name.clone();
+                let labels = vec![("route", route.name.clone()), ("field", name)];
+                (*field, self.cell(&families::DROPPED, labels))
+            });
+            cells.collect()
         });
-        let mut dropped: Vec<(String, usize)> = Vec::new();
-        for field in fields {
-            if dropped.iter().all(|(known, _)| *known != field) {
-                let labels = vec![("route", route.name.clone()), ("field", field.clone())];
-                dropped.push((field, self.cell(&families::DROPPED, labels)));
-            }
-        }
-        dropped
+        cells.collect()
     }
 
     fn nobodys(&mut self) -> NobodysCells {

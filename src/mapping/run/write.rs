@@ -18,6 +18,10 @@ use crate::value::Fault;
 /// What a body is expected to have, so that it seldom grows while it is written.
 const BODY_BYTES_USUAL: usize = 256;
 
+/// Header fields that a request usually has besides its mapping's: `Content-Type`, `Accept` and a trace. Few
+/// enough that the map for most mappings is small; one more makes it grow.
+const HEADERS_BESIDES: usize = 3;
+
 /// A request for an upstream.
 #[derive(Debug)]
 pub struct Outgoing {
@@ -72,7 +76,7 @@ pub fn write_request(operation: &Operation, sources: Sources<'_>) -> Result<Outg
     let renderer = Renderer::new(sources);
     let request = &operation.request;
     let mut target = write_path(&renderer, &request.segments)?;
-    let mut headers = HeaderMap::with_capacity(request.headers.len() + 6);
+    let mut headers = HeaderMap::with_capacity(request.headers.len() + HEADERS_BESIDES);
     write_some(&renderer, request, &mut target, &mut headers, |_| true)?;
     let mut body = Vec::with_capacity(BODY_BYTES_USUAL);
     if let Some(form) = request.bodies.first() {
