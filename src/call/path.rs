@@ -1,8 +1,11 @@
 //! The sequence of a call.
 
+use std::future::poll_fn;
+use std::task::Poll;
+
 use bytes::Bytes;
 use http::request::Parts;
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use http_body::Body;
 use http_body_util::Full;
 use tokio::time::Instant;
@@ -130,6 +133,9 @@ where
     )
     .await?;
     record.bytes_in = bytes.len() as u64;
+    if !bytes.is_empty() && head.version < Version::HTTP_2 {
+        once_more().await;
+    }
     let bytes = body::decode(&codings, bytes, bounds.body_bytes_max)?;
     // From here on something may have been sent, so a call that is not closed is one nobody knows of.
     record.outcome = Outcome::Unknown;
@@ -145,6 +151,22 @@ where
             Box::pin(answer).await.map(Went::Forwarded)
         }
     }
+}
+
+/// Goes on when the task is looked at the next time, which is at once.
+///
+/// hyper wakes its connection when somebody takes a piece of a body, so it is looked at once more in any case. A
+/// call that had sent its request by then would be looked at in vain.
+async fn once_more() {
+    let mut has_waited = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut has_waited, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// Operation → record → request → answer.
