@@ -102,8 +102,10 @@ impl hyper::service::Service<Request<Incoming>> for Rim {
                 answer(Arc::clone(&shared), calling.clone(), id, request)
             },
         );
-        // On the heap, once: it is moved several times before it is first polled.
-        Answering { running: Some(Box::pin(service.call(request))), departure, left }
+        // On the heap, once: it is moved several times before it is first polled. The place comes before what
+        // goes there, which is then not moved there as well.
+        let running = Box::write(Box::new_uninit(), service.call(request));
+        Answering { running: Some(Box::into_pin(running)), departure, left }
     }
 }
 
