@@ -6,6 +6,7 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::ops::{Deref, DerefMut};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -34,9 +35,14 @@ const TRUSTED: Duration = Duration::from_millis(2);
 /// The name or address, and the port.
 type Address = (String, u16);
 
-/// A connection that can take a request.
+/// A connection that can take a request. On the heap, once: with each call it goes from the pool to the call
+/// and back.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(super) struct Connection(Box<Line>);
+
+/// What a connection consists of.
+#[derive(Debug)]
+pub(super) struct Line {
     wire: Wire,
     alarm: Alarm,
     /// Room for what is read, kept from one answer to the next.
@@ -90,9 +96,23 @@ struct Transfer<'m> {
     deadline: Instant,
 }
 
+impl Deref for Connection {
+    type Target = Line;
+
+    fn deref(&self) -> &Line {
+        &self.0
+    }
+}
+
+impl DerefMut for Connection {
+    fn deref_mut(&mut self) -> &mut Line {
+        &mut self.0
+    }
+}
+
 impl Connection {
     pub(super) fn new(wire: Wire) -> Self {
-        Self {
+        Self(Box::new(Line {
             wire,
             alarm: Alarm::default(),
             room: BytesMut::new(),
@@ -100,7 +120,7 @@ impl Connection {
             answered: false,
             opened: Instant::now(),
             counted: None,
-        }
+        }))
     }
 
     /// Looks whether it can take the next request: the other side has neither closed it nor said
