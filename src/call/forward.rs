@@ -170,7 +170,7 @@ pub(super) async fn forward(
     let Responder { services, route, head, call, .. } = *responder;
     let request = write(services, route, (unmapped, caller), head, body)?;
     let upstream = (route.upstream, &services.plan.upstreams[route.upstream]);
-    let departure = responder.departure.clone();
+    let departure = &responder.departure;
     let spent = &mut record.spent;
     let mut visit = Visit { services, upstream, call, head, departure, deadline, spent };
     let sent = visit.send(request, deadline).await;

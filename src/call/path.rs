@@ -245,7 +245,7 @@ async fn exchange(
     let upstream = &services.plan.upstreams[route.upstream];
     let target = &upstream.mapping.operations[pair.upstream];
     let upstream = (route.upstream, upstream);
-    let departure = responder.departure.clone();
+    let departure = &responder.departure;
     let mut visit = Visit { services, upstream, call, head, departure, deadline, spent };
     let steps = match target.steps.is_empty() {
         true => Vec::new(),

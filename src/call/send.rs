@@ -30,7 +30,7 @@ pub(super) struct Visit<'s, 'r> {
     /// The head of the client's request.
     pub(super) head: &'s Parts,
     /// Told once a byte of the call itself may have left; what has left of a look-up is nothing to wait for.
-    pub(super) departure: Departure,
+    pub(super) departure: &'s Departure,
     pub(super) deadline: Instant,
     /// What it costs, for the record.
     pub(super) spent: &'r mut Spent,

@@ -91,17 +91,16 @@ impl hyper::service::Service<Request<Incoming>> for Rim {
     type Future = Answering;
 
     fn call(&self, request: Request<Incoming>) -> Answering {
-        let Self { shared, calling } = self.clone();
+        let Self { shared, calling } = self;
         let left = shared.left.clone();
         let departure = calling.departure().clone();
         departure.reset();
         // Outermost, so that a defect in any stage costs one call and not the connection's task.
         let id = CallId::random();
-        let mut service = ServiceBuilder::new().layer(CatchPanic(id)).service_fn(
-            move |request: Request<Incoming>| {
-                answer(Arc::clone(&shared), calling.clone(), id, request)
-            },
-        );
+        let mut service =
+            ServiceBuilder::new().layer(CatchPanic(id)).service_fn(|request: Request<Incoming>| {
+                answer(Arc::clone(shared), calling.clone(), id, request)
+            });
         // On the heap, once: it is moved several times before it is first polled. The place comes before what
         // goes there, which is then not moved there as well.
         let running = Box::write(Box::new_uninit(), service.call(request));
