@@ -65,6 +65,7 @@ mod schema;
 mod secrets;
 mod section;
 mod settings;
+mod state;
 mod tls;
 mod tree;
 mod unsupported;
@@ -79,6 +80,7 @@ pub use pepper::{PepperPlace, pepper_place};
 pub use resilience::{Balance, Breaker, Health, Resilience, RetryBudget};
 pub use route::{Consumers, Ids, Limit, Messages, Policy, RATE, Route, Unmapped};
 pub use settings::Setting;
+pub use state::{PostgresConfig, StateConfig};
 pub use tree::Spanned;
 pub use upstream::{Credential, Http, RawYaml, Upstream};
 
@@ -115,6 +117,8 @@ pub struct Config {
     pub drain: Duration,
     /// How the log is written.
     pub log: Log,
+    /// Where what outlives a call is kept. Nobody opens it who does not need it.
+    pub state: Spanned<StateConfig>,
 }
 
 /// Why there is no configuration.
@@ -220,6 +224,7 @@ fn checked(reader: &mut Reader<'_>, merged: &tree::Item) -> Option<Config> {
         workers: gateway::workers(reader, root),
         drain: gateway::drain(reader, root),
         log: gateway::log(reader, root),
+        state: state::read(reader, root),
     };
     references::check(reader, root, &config.routes);
     forwarding::check(reader, &config.upstreams, &config.routes);

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 pub(super) mod net;
+pub(super) mod state_url;
 pub(super) mod url;
 
 pub use net::Cidr;

@@ -87,13 +87,17 @@ fn hidden(path: &[&str], text: &str) -> Option<Range<usize>> {
         };
     }
     let is_url = path.iter().any(|key| URL_KEYS.contains(key)) || text.contains("://");
-    match text.rfind('@') {
-        Some(at) if is_url => {
-            let start = text.find("://").map_or(0, |scheme| scheme + 3);
-            (start < at).then_some(start..at)
-        }
-        Some(_) | None => None,
+    if !is_url {
+        return None;
     }
+    let start = text.find("://").map_or(0, |scheme| scheme + 3);
+    // What an option says may go on behind everything else; all from there, or from the user, is hidden.
+    if let Some(option) = text.find("password=") {
+        let from = if text.contains('@') { start } else { option };
+        return Some(from..text.len());
+    }
+    let at = text.rfind('@')?;
+    (start < at).then_some(start..at)
 }
 
 /// `tls: {key: PATH}` and `client_cert: {key: PATH}` name files.
@@ -144,6 +148,10 @@ mod tests {
         assert_eq!(shown("x: ftp://u:p@h"), "x: ftp://***@h");
         assert_eq!(shown("url: u:p@h"), "url: ***@h");
         assert_eq!(shown("url: http://h"), "url: http://h");
+        assert_eq!(
+            shown("state: {url: a://h/d?password=b&c=d}"),
+            "state: {url: a://h/d?**************}"
+        );
     }
 
     #[test]

@@ -84,7 +84,7 @@ pub(super) const ROOT: &[Field] = &[
     Field::leaf("workers"),
     Field::leaf("drain"),
     Field::now("log", Shape::Map(LOG)),
-    Field::later("state", Shape::Later(Form::Starts(&["sqlite://", "postgres://"]))),
+    Field::now("state", Shape::LeafOrMap(STATE)),
     Field::later("limits", Shape::Map(LIMITS)),
     Field::later("journal", Shape::Later(Form::Words(JOURNAL))),
 ];
@@ -96,6 +96,10 @@ pub(super) const LISTEN: &[Field] =
 /// The keys of `listen.tls`.
 pub(super) const TLS: &[Field] =
     &[Field::leaf("cert"), Field::leaf("key"), Field::leaf("client_ca")];
+
+/// The keys of the long form of `state`.
+pub(super) const STATE: &[Field] =
+    &[Field::leaf("url"), Field::now("password", Shape::Secret(SECRET)), Field::leaf("ca")];
 
 /// The keys of `admin`.
 pub(super) const ADMIN: &[Field] =

@@ -356,3 +356,49 @@ proptest! {
         check_places(load_with(REFERENCE, &[(&name, &value)]));
     }
 }
+
+fn state(line: &str) -> StateConfig {
+    valid(&format!("{line}\n{MINIMAL}"), &[("STATE_PASSWORD", "hunter2")]).state.value
+}
+
+fn postgres(line: &str) -> PostgresConfig {
+    match state(line) {
+        StateConfig::Postgres(postgres) => *postgres,
+        other => panic!("{line}: {other}"),
+    }
+}
+
+#[test]
+fn state_is_kept_where_the_operator_says() {
+    let place = |line: &str| state(line).to_string();
+    assert_eq!(place(""), "sqlite://base/latimer.sqlite");
+    assert_eq!(place("state: sqlite://latimer.sqlite"), place(""), "the default, written out");
+    assert_eq!(place("state: sqlite://x/../y.db"), "sqlite://base/x/../y.db");
+    assert_eq!(place("state: sqlite:///var/lib/y.db"), "sqlite:///var/lib/y.db");
+    assert_eq!(place("state: {url: sqlite://y.db}"), "sqlite://base/y.db");
+    assert_eq!(place("state: memory"), "memory");
+    let long =
+        "state: {url: 'postgres://latimer@[::1]:5433/kept', password: {env: STATE_PASSWORD}}";
+    assert_eq!(place(long), "postgres://latimer@[::1]:5433/kept");
+    let server = postgres(long);
+    assert_eq!(server.password.as_ref().map(|one| one.expose()), Some("hunter2"));
+    assert!(!format!("{server:?}").contains("hunter2"));
+    assert_eq!((server.host.as_str(), server.port), ("::1", 5433));
+    assert_eq!((server.user.as_str(), server.database.as_str()), ("latimer", "kept"));
+    let found = valid(MINIMAL, &[("LATIMER__STATE", "memory")]).state.value;
+    assert_eq!(found.to_string(), "memory", "from the environment");
+}
+
+/// Beyond this machine nothing goes in plain text unless it is said.
+#[test]
+fn a_server_elsewhere_is_spoken_to_over_tls() {
+    let encrypted = |url: &str| postgres(&format!("state: {url}")).tls.is_some();
+    for host in ["127.0.0.1", "localhost", "[::1]"] {
+        assert!(!encrypted(&format!("postgres://a@{host}/d")), "{host}");
+        assert!(encrypted(&format!("postgres://a@{host}/d?sslmode=verify-full")), "{host}");
+    }
+    for host in ["db.example.com", "10.0.0.1", "localhost.example.com"] {
+        assert!(encrypted(&format!("postgres://a@{host}/d")), "{host}");
+        assert!(!encrypted(&format!("postgres://a@{host}/d?sslmode=disable")), "{host}");
+    }
+}

@@ -9,7 +9,7 @@ use super::schema;
 use super::section::{Reader, Section};
 use super::tree::{Item, Kind, Spanned};
 use super::{codes, secrets};
-use crate::diag::Diagnostic;
+use crate::diag::{Diagnostic, Location};
 use crate::tls::{self, ClientSettings, Files, Identity, Roots, ServerSettings, Standing};
 
 /// How a text begins that is a certificate or a key and not the path of one.
@@ -46,12 +46,31 @@ pub(super) fn client(
     secured.for_each(|url| check_host(reader, url));
     let roots = match roots {
         Some(bundle) => bundle?,
-        None => system(reader, url)?,
+        None => system(reader, &url.at)?,
     };
     match identity {
         Some(identity) => Some(ClientSettings { roots, identity: Some(identity?) }),
         None => Some(ClientSettings { roots, identity: None }),
     }
+}
+
+/// What the database of the state has to show, with `ca` in the long form if it is not the system that knows.
+pub(super) fn database(
+    reader: &mut Reader<'_>,
+    section: Option<&Section<'_>>,
+    host: &str,
+    at: &Location,
+) -> Option<ClientSettings> {
+    let ca = section.and_then(|section| Some((section.get("ca")?, section.path("ca"))));
+    let roots = match ca {
+        Some((item, key)) => bundle(reader, item, &key)?,
+        None => system(reader, at)?,
+    };
+    if let Err(error) = tls::Client::check_host(host) {
+        reader.error(codes::FORM, at, error.to_string(), "write its name in the DNS");
+        return None;
+    }
+    Some(ClientSettings { roots, identity: None })
 }
 
 fn check_host(reader: &mut Reader<'_>, url: &Spanned<Url>) {
@@ -69,13 +88,13 @@ fn useless(reader: &mut Reader<'_>, section: &Section<'_>, key: &str, url: &Span
     reader.findings.push(finding);
 }
 
-/// The system's roots, which are read once for all upstreams.
-fn system(reader: &mut Reader<'_>, url: &Spanned<Url>) -> Option<Roots> {
+/// The system's roots, which are read once for all that want them.
+fn system(reader: &mut Reader<'_>, at: &Location) -> Option<Roots> {
     if reader.system_roots.is_none() {
         let read = Roots::system();
         if let Err(error) = &read {
             let label = "name whom to believe: `ca: FILE`";
-            reader.error(codes::CERTIFICATE, &url.at, error.to_string(), label);
+            reader.error(codes::CERTIFICATE, at, error.to_string(), label);
         }
         reader.system_roots = Some(read.ok());
     }

@@ -61,44 +61,12 @@ impl Url {
     }
 
     fn authority(text: &str, scheme: Scheme) -> Result<(String, u16), Malformed> {
-        let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-            Some((ip, rest)) => {
-                let ip: Ipv6Addr = ip.parse().map_err(|_| {
-                    Malformed::new(format!("{} is not an IPv6 address", quote(ip)), HINT)
-                })?;
-                match rest.strip_prefix(':') {
-                    Some(port) => (ip.to_string(), Some(port)),
-                    None if rest.is_empty() => (ip.to_string(), None),
-                    None => {
-                        let found = format!("{} follows the address", quote(rest));
-                        return Err(Malformed::new(found, HINT));
-                    }
-                }
-            }
-            None => match text.rsplit_once(':') {
-                Some((host, port)) => (net::host_name(host)?, Some(port)),
-                None if text.is_empty() => {
-                    return Err(Malformed::new("the URL names no host", HINT));
-                }
-                None => (net::host_name(text)?, None),
-            },
-        };
-        let port = match (port, scheme) {
-            (None, Scheme::Http) => 80,
-            (None, Scheme::Https) => 443,
-            (Some(port), _) => Self::port(port)?,
-        };
+        let (host, port) = host_and_port(text)?;
+        let port = port.unwrap_or(match scheme {
+            Scheme::Http => 80,
+            Scheme::Https => 443,
+        });
         Ok((host, port))
-    }
-
-    fn port(text: &str) -> Result<u16, Malformed> {
-        match super::whole(text).and_then(|port| u16::try_from(port).ok()) {
-            Some(port) if port > 0 => Ok(port),
-            Some(_) | None => Err(Malformed::new(
-                format!("{} is not a port", quote(text)),
-                "write a number from 1 to 65535",
-            )),
-        }
     }
 
     fn path(text: &str) -> Result<String, Malformed> {
@@ -139,6 +107,41 @@ impl Url {
 
     fn bracketed_host(&self) -> String {
         if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() }
+    }
+}
+
+/// A host, with the port behind it if there is one.
+pub(in crate::config) fn host_and_port(text: &str) -> Result<(String, Option<u16>), Malformed> {
+    let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((ip, rest)) => {
+            let ip: Ipv6Addr = ip.parse().map_err(|_| {
+                Malformed::new(format!("{} is not an IPv6 address", quote(ip)), HINT)
+            })?;
+            match rest.strip_prefix(':') {
+                Some(port) => (ip.to_string(), Some(port)),
+                None if rest.is_empty() => (ip.to_string(), None),
+                None => {
+                    let found = format!("{} follows the address", quote(rest));
+                    return Err(Malformed::new(found, HINT));
+                }
+            }
+        }
+        None => match text.rsplit_once(':') {
+            Some((host, port)) => (net::host_name(host)?, Some(port)),
+            None if text.is_empty() => return Err(Malformed::new("the URL names no host", HINT)),
+            None => (net::host_name(text)?, None),
+        },
+    };
+    Ok((host, port.map(port_number).transpose()?))
+}
+
+fn port_number(text: &str) -> Result<u16, Malformed> {
+    match super::whole(text).and_then(|port| u16::try_from(port).ok()) {
+        Some(port) if port > 0 => Ok(port),
+        Some(_) | None => Err(Malformed::new(
+            format!("{} is not a port", quote(text)),
+            "write a number from 1 to 65535",
+        )),
     }
 }
 
