@@ -167,3 +167,35 @@ pub const LOG_BYTES_MAX: usize = 1024 * 1024;
 pub const LOG_END: Duration = Duration::from_secs(1);
 /// Time between two sweeps of what is kept: full buckets of limits, and idle connections.
 pub const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Sessions of one user at one vendor that hold at a time: as many as ZStack allows; one more ends the oldest.
+pub const SESSIONS_PER_USER_MAX: usize = 500;
+/// Asynchronous jobs of one consumer that are not finished.
+pub const JOBS_PER_CONSUMER_MAX: usize = 1_000;
+/// Time for which a job is kept after its deadline if nobody said what became of it.
+pub const JOB_LOST_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+/// Time for which a session at an upstream is kept after its end: a gateway must not see its generation begin
+/// anew while it remembers it.
+pub const UPSTREAM_SESSION_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+/// A name in the store: a consumer, a vendor, a user.
+pub const STATE_NAME_BYTES_MAX: usize = 512;
+/// What is kept as it is: a job's answer, a session at an upstream.
+pub const STATE_VALUE_BYTES_MAX: usize = 1024 * 1024;
+/// Questions to the store that wait, and changes that wait.
+pub const STATE_QUEUE_MAX: usize = 4_096;
+/// Changes that are committed together.
+pub const STATE_GROUP_MAX: usize = 256;
+/// Rows of a kind that one step of a sweep takes away.
+pub const STATE_SWEEP_ROWS_MAX: u32 = 500;
+/// Time for an answer of the state's database, waiting included; for SQLite, for another program's lock.
+pub const STATE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time for a connection to PostgreSQL, log-in included.
+pub const STATE_CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Connections to PostgreSQL.
+pub const STATE_CONNECTIONS: usize = 4;
+/// Time before a server that cannot be reached is tried again, at most.
+pub const STATE_BACK_OFF_MAX: Duration = Duration::from_secs(5);
+/// Time for bringing tables in PostgreSQL up to date.
+pub const STATE_MIGRATION_TIMEOUT: Duration = Duration::from_secs(60);
+/// Time for another gateway to let go of the file: more than `drain`, less than a service manager waits.
+pub const STATE_LOCK_WAIT: Duration = Duration::from_secs(25);

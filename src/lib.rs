@@ -34,8 +34,9 @@ pub mod mapping;
 pub mod catalog;
 pub mod plan;
 
-// L4: limits, upstreams
+// L4: limits, what outlives a call, upstreams
 pub mod limit;
+pub mod store;
 pub mod upstream;
 
 // L5: one call

@@ -51,6 +51,8 @@ pub enum Offer {
     Http2AndHttp1,
     /// `h2` alone.
     Http2,
+    /// `postgresql` alone; servers before version 17 do not look at it.
+    Postgresql,
 }
 
 /// What both sides agreed on by ALPN; without ALPN it is HTTP/1.1 (RFC 9112).
@@ -70,6 +72,7 @@ impl Offer {
         match self {
             Self::Http1 => vec![HTTP_1_1.to_vec()],
             Self::Http2 => vec![H2.to_vec()],
+            Self::Postgresql => vec![b"postgresql".to_vec()],
             Self::Http2AndHttp1 => vec![H2.to_vec(), HTTP_1_1.to_vec()],
         }
     }

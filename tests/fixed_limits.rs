@@ -24,7 +24,7 @@ const SETTINGS: [&str; 10] = [
 ];
 
 /// What an operator or a client does not come upon.
-const INSIDE: [&str; 11] = [
+const INSIDE: [&str; 14] = [
     "FILE_DEPTH_MAX",
     "MAPPING_NODES_MAX",
     "CONFIGURATION_NODES_MAX",
@@ -36,6 +36,9 @@ const INSIDE: [&str; 11] = [
     "RETRY_WINDOW",
     "LIMIT_FILL_MAX",
     "SWEEP_INTERVAL",
+    "UPSTREAM_SESSION_KEPT",
+    "STATE_GROUP_MAX",
+    "STATE_SWEEP_ROWS_MAX",
 ];
 
 fn size(bytes: usize) -> String {
@@ -94,6 +97,38 @@ fn told() -> Vec<(Vec<&'static str>, &'static str, String)> {
     ]
 }
 
+fn told_of_state() -> Vec<(Vec<&'static str>, &'static str, String)> {
+    vec![
+        (vec!["SESSIONS_PER_USER_MAX"], "state, sessions", SESSIONS_PER_USER_MAX.to_string()),
+        (vec!["JOBS_PER_CONSUMER_MAX"], "state, unfinished", JOBS_PER_CONSUMER_MAX.to_string()),
+        (vec!["JOB_LOST_KEPT"], "state, time for which a job", time(JOB_LOST_KEPT)),
+        (
+            vec!["STATE_NAME_BYTES_MAX", "STATE_VALUE_BYTES_MAX"],
+            "state, a name",
+            both(
+                format!("{STATE_NAME_BYTES_MAX} bytes"),
+                format!("{} MiB", STATE_VALUE_BYTES_MAX / 1024 / 1024),
+            ),
+        ),
+        (vec!["STATE_QUEUE_MAX"], "state, changes", STATE_QUEUE_MAX.to_string()),
+        (
+            vec!["STATE_TIMEOUT", "STATE_LOCK_WAIT"],
+            "state, time for an answer",
+            both(time(STATE_TIMEOUT), time(STATE_LOCK_WAIT)),
+        ),
+        (
+            vec!["STATE_CONNECTIONS", "STATE_CONNECT_TIMEOUT"],
+            "state, connections",
+            both(STATE_CONNECTIONS.to_string(), time(STATE_CONNECT_TIMEOUT)),
+        ),
+        (
+            vec!["STATE_BACK_OFF_MAX", "STATE_MIGRATION_TIMEOUT"],
+            "state, time before",
+            both(time(STATE_BACK_OFF_MAX), time(STATE_MIGRATION_TIMEOUT)),
+        ),
+    ]
+}
+
 fn told_of_http2() -> Vec<(Vec<&'static str>, &'static str, String)> {
     let window = |bytes: u32| size(usize::try_from(bytes).unwrap());
     vec![
@@ -134,11 +169,15 @@ fn told_of_http2() -> Vec<(Vec<&'static str>, &'static str, String)> {
     ]
 }
 
+fn all_told() -> impl Iterator<Item = (Vec<&'static str>, &'static str, String)> {
+    told().into_iter().chain(told_of_http2()).chain(told_of_state())
+}
+
 #[test]
 fn the_documentation_has_every_limit_as_it_is() {
     let start = PAGE.find("## Limits that are no settings").unwrap();
     let table = PAGE[start..].split("\n## ").next().unwrap();
-    for (names, begins, value) in told().into_iter().chain(told_of_http2()) {
+    for (names, begins, value) in all_told() {
         let begins = format!("| {begins}");
         let rows: Vec<&str> = table.lines().filter(|line| line.starts_with(&begins)).collect();
         let [row] = rows[..] else { panic!("{names:?}: one row, not {rows:#?}") };
@@ -148,8 +187,7 @@ fn the_documentation_has_every_limit_as_it_is() {
 
 #[test]
 fn no_limit_is_forgotten() {
-    let told: Vec<&str> =
-        told().into_iter().chain(told_of_http2()).flat_map(|(names, ..)| names).collect();
+    let told: Vec<&str> = all_told().flat_map(|(names, ..)| names).collect();
     let mut doc = String::new();
     let mut names = 0;
     for line in SOURCE.lines() {

@@ -1,0 +1,98 @@
+//! How the tables came about, step by step, for both databases.
+//!
+//! Steps are only ever added, at the end; what was released is never changed. Each is run in a transaction
+//! of its own, forward only. A gateway may still run while a newer one takes the next step, so a step adds
+//! and does not take away what the version before it uses.
+
+/// One step, in the words of both databases.
+pub(super) struct Migration {
+    pub(super) sqlite: &'static str,
+    pub(super) postgres: &'static str,
+}
+
+/// All steps; how many were taken is the version of the form.
+pub(super) const MIGRATIONS: &[Migration] =
+    &[Migration { sqlite: SESSIONS_AND_JOBS_SQLITE, postgres: SESSIONS_AND_JOBS_POSTGRES }];
+
+/// The version of the form that this program works with.
+pub(super) fn known() -> i64 {
+    i64::try_from(MIGRATIONS.len()).expect("there are a few steps")
+}
+
+const SESSIONS_AND_JOBS_SQLITE: &str = "
+CREATE TABLE sessions (
+  token     BLOB    NOT NULL PRIMARY KEY,
+  consumer  TEXT    NOT NULL,
+  vendor    TEXT    NOT NULL,
+  user_name TEXT    NOT NULL,
+  csrf      BLOB,
+  created   INTEGER NOT NULL,
+  expires   INTEGER NOT NULL,
+  slides_ms INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX sessions_of_user ON sessions (vendor, user_name, created, token, expires);
+CREATE INDEX sessions_by_end ON sessions (expires);
+
+CREATE TABLE jobs (
+  consumer TEXT    NOT NULL,
+  id       BLOB    NOT NULL,
+  call     BLOB    NOT NULL,
+  created  INTEGER NOT NULL,
+  deadline INTEGER NOT NULL,
+  expires  INTEGER NOT NULL,
+  status   INTEGER,
+  headers  TEXT,
+  body     BLOB,
+  PRIMARY KEY (consumer, id)
+) STRICT;
+CREATE INDEX jobs_unfinished ON jobs (consumer, deadline) WHERE status IS NULL;
+CREATE INDEX jobs_by_end ON jobs (expires);
+
+CREATE TABLE upstream_sessions (
+  key          BLOB    NOT NULL PRIMARY KEY,
+  sealed       BLOB,
+  expires      INTEGER NOT NULL,
+  generation   INTEGER NOT NULL,
+  holder       BLOB,
+  leased_until INTEGER NOT NULL
+) STRICT;
+";
+
+const SESSIONS_AND_JOBS_POSTGRES: &str = "
+CREATE TABLE sessions (
+  token     BYTEA  NOT NULL PRIMARY KEY,
+  consumer  TEXT   NOT NULL,
+  vendor    TEXT   NOT NULL,
+  user_name TEXT   NOT NULL,
+  csrf      BYTEA,
+  created   BIGINT NOT NULL,
+  expires   BIGINT NOT NULL,
+  slides_ms BIGINT
+);
+CREATE INDEX sessions_of_user ON sessions (vendor, user_name, created, token, expires);
+CREATE INDEX sessions_by_end ON sessions (expires);
+
+CREATE TABLE jobs (
+  consumer TEXT   NOT NULL,
+  id       BYTEA  NOT NULL,
+  call     BYTEA  NOT NULL,
+  created  BIGINT NOT NULL,
+  deadline BIGINT NOT NULL,
+  expires  BIGINT NOT NULL,
+  status   BIGINT,
+  headers  TEXT,
+  body     BYTEA,
+  PRIMARY KEY (consumer, id)
+);
+CREATE INDEX jobs_unfinished ON jobs (consumer, deadline) WHERE status IS NULL;
+CREATE INDEX jobs_by_end ON jobs (expires);
+
+CREATE TABLE upstream_sessions (
+  key          BYTEA  NOT NULL PRIMARY KEY,
+  sealed       BYTEA,
+  expires      BIGINT NOT NULL,
+  generation   BIGINT NOT NULL,
+  holder       BYTEA,
+  leased_until BIGINT NOT NULL
+);
+";
