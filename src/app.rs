@@ -5,13 +5,13 @@ use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use socket2::{Domain, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{MissedTickBehavior, timeout};
+use tokio::time::{Instant, MissedTickBehavior, timeout};
 
 use crate::call::{Metrics, Observed, Services};
 use crate::catalog::{self, Catalog};
@@ -19,6 +19,8 @@ use crate::config::{self, Config, Limit, Scheme};
 use crate::diag::Diagnostic;
 use crate::limit::Limiter;
 use crate::plan::{self, Plan};
+use crate::session::{Attempts, LogIns, Passwords, Sessions};
+use crate::store::{self, StoreError};
 use crate::tls::{self, Offer};
 use crate::upstream::gate::Gate;
 use crate::{admin, bounds, server, systemd, upstream};
@@ -34,6 +36,10 @@ pub enum StartError {
     Bind(String, io::Error),
     /// TLS cannot be spoken with the settings.
     Tls(tls::Error),
+    /// What outlives a call cannot be kept.
+    State(StoreError),
+    /// The operating system gives no random numbers.
+    Random(getrandom::Error),
 }
 
 /// A gateway that serves.
@@ -50,6 +56,7 @@ pub struct Gateway {
     pulse: server::Pulse,
     administering: JoinHandle<()>,
     sweeping: JoinHandle<()>,
+    keeping: Option<JoinHandle<()>>,
     renewing: JoinHandle<()>,
     watching: JoinSet<()>,
 }
@@ -105,7 +112,8 @@ pub async fn start_on(
     let offer = if config.listen_http2 { Offer::Http2AndHttp1 } else { Offer::Http1 };
     let tls = config.listen_tls.as_ref().map(|settings| tls::Server::new(settings, offer));
     let tls = tls.transpose().map_err(StartError::Tls)?;
-    let shared = Shared::new(plan)?;
+    let log_ins = log_ins(config, &plan).await?;
+    let shared = Shared::new(plan, log_ins)?;
     let certificates = tls.iter().map(tls::Server::certificate).chain(shared.certificates());
     let certificates = certificates.collect();
     let settings = server::Settings {
@@ -124,6 +132,8 @@ pub async fn start_on(
     let pulse = server.pulse();
     let ready = Arc::new(AtomicBool::new(true));
     let sweeping = tokio::spawn(sweep(Arc::clone(&shared.limiters), stopped.clone()));
+    let keeping =
+        shared.log_ins.clone().map(|log_ins| tokio::spawn(keep(log_ins, stopped.clone())));
     let renewing =
         tokio::spawn(tls::watch(certificates, bounds::TLS_RENEW_INTERVAL, stopped.clone()));
     let watching = shared.watch(&stopped);
@@ -140,6 +150,7 @@ pub async fn start_on(
         pulse,
         administering,
         sweeping,
+        keeping,
         renewing,
         watching,
     })
@@ -198,6 +209,9 @@ impl Gateway {
             self.watching.abort_all();
         }
         let _ = self.sweeping.await;
+        if let Some(keeping) = self.keeping {
+            let _ = keeping.await;
+        }
         let _ = self.renewing.await;
         self.watching.join_all().await;
         self.administering.abort();
@@ -227,14 +241,15 @@ pub struct Shared {
     upstreams: Vec<Arc<upstream::Shared>>,
     /// Calls in flight.
     gate: Arc<Gate>,
+    log_ins: Option<Arc<LogIns>>,
 }
 
 impl Shared {
-    /// The live things that a plan names.
+    /// The live things that a plan names, and those of clients that log in, if any do.
     ///
     /// # Errors
     /// If TLS cannot be spoken with the settings.
-    pub fn new(plan: Plan) -> Result<Self, StartError> {
+    pub fn new(plan: Plan, log_ins: Option<Arc<LogIns>>) -> Result<Self, StartError> {
         let clients = plan.upstreams.iter().map(clients).collect::<Result<_, _>>();
         let clients = clients.map_err(StartError::Tls)?;
         let limiters = plan
@@ -253,7 +268,7 @@ impl Shared {
         let gate = Arc::new(Gate::new(plan.bounds.concurrency_max));
         let metrics = Arc::new(Metrics::new(&plan, observed(&plan, &upstreams, &gate)));
         let limiters = Arc::new(limiters);
-        Ok(Self { plan: Arc::new(plan), limiters, metrics, clients, upstreams, gate })
+        Ok(Self { plan: Arc::new(plan), limiters, metrics, clients, upstreams, gate, log_ins })
     }
 
     /// The certificates that upstreams are shown: one of each, whichever endpoint it is shown to.
@@ -298,6 +313,7 @@ impl Shared {
             limiters: Arc::clone(&self.limiters),
             tally: self.metrics.tally(),
             gate: Arc::clone(&self.gate),
+            log_ins: self.log_ins.clone(),
         }
     }
 }
@@ -363,6 +379,54 @@ async fn sweep(limiters: Arc<Vec<Option<Limiter>>>, mut stop: watch::Receiver<bo
         }
         limiters.iter().flatten().for_each(Limiter::sweep);
     }
+}
+
+/// What clients that log in need; none if there are none, and then nothing is opened.
+async fn log_ins(config: &Config, plan: &Plan) -> Result<Option<Arc<LogIns>>, StartError> {
+    if plan.log_ins.is_empty() {
+        return Ok(None);
+    }
+    let state = config.state.value.clone();
+    let shared = matches!(state, config::StateConfig::Postgres(_));
+    // It may wait for another gateway that still has the file.
+    let opened = tokio::task::spawn_blocking(move || store::open(&state)).await;
+    let store = opened.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+    Ok(Some(Arc::new(LogIns {
+        sessions: Sessions::new(store.map_err(StartError::State)?, shared),
+        attempts: Attempts::default(),
+        passwords: Passwords::new().map_err(StartError::Random)?,
+    })))
+}
+
+/// Tells the store of sessions that were used, and forgets those that have ended, until told to stop.
+async fn keep(log_ins: Arc<LogIns>, mut stop: watch::Receiver<bool>) {
+    let mut ticks = tokio::time::interval(bounds::SESSIONS_FLUSH_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut swept = Instant::now();
+    let mut stopping = false;
+    while !stopping {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            _ = stop.changed() => stopping = true,
+        }
+        if let Err(error) = log_ins.sessions.flush().await {
+            tracing::error!(target: "latimer::state", %error, "sessions that were used may end too early");
+        }
+        if swept.elapsed() < bounds::SWEEP_INTERVAL {
+            continue;
+        }
+        swept = Instant::now();
+        log_ins.attempts.sweep();
+        if let Err(error) = log_ins.sessions.sweep(now()).await {
+            tracing::warn!(target: "latimer::state", %error, "what has ended stays for now");
+        }
+    }
+}
+
+/// Unix milliseconds.
+fn now() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Shorter than what servers usually keep a connection for, so that it is we who close it.

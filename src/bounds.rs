@@ -174,6 +174,22 @@ pub const SESSIONS_PER_USER_MAX: usize = 500;
 pub const JOBS_PER_CONSUMER_MAX: usize = 1_000;
 /// Time for which a job is kept after its deadline if nobody said what became of it.
 pub const JOB_LOST_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+/// Sessions of clients that are known without a question to the state.
+pub const SESSIONS_CACHED_MAX: usize = 100_000;
+/// Time between two looks for sessions whose end has moved.
+pub const SESSIONS_FLUSH_INTERVAL: Duration = Duration::from_secs(5);
+/// Log-ins to one account within a minute.
+pub const LOG_INS_PER_ACCOUNT_MAX: u32 = 10;
+/// Log-ins from one address, or network of IPv6, within a minute.
+pub const LOG_INS_PER_ADDRESS_MAX: u32 = 60;
+/// Accounts, and addresses, whose log-ins are counted; those beyond share one count.
+pub const LOG_IN_KEYS_MAX: usize = 50_000;
+/// Bytes of the body of a log-in.
+pub const LOG_IN_BYTES_MAX: usize = 64 * 1024;
+/// Passwords that are checked at a time; each takes some 20 MiB meanwhile.
+pub const PASSWORD_CHECKS_MAX: usize = 4;
+/// Log-ins that wait for their password to be checked, or are at it.
+pub const PASSWORD_CHECKS_WAITING_MAX: usize = 64;
 /// Time for which a session at an upstream is kept after its end: a gateway must not see its generation begin
 /// anew while it remembers it.
 pub const UPSTREAM_SESSION_KEPT: Duration = Duration::from_secs(24 * 60 * 60);

@@ -12,15 +12,18 @@
 //! only from the stage that learns it. A stage that cannot go on gives a [`Stop`], and
 //! `respond` alone turns it into what the client sees: causes go to the log, never to the client.
 
+mod address;
 mod admit;
 mod body;
 mod decode;
 mod explain;
 mod forward;
 mod hop;
+mod identity;
 mod job;
 mod judge;
 mod location;
+mod log_in;
 mod metrics;
 mod outgoing;
 mod path;
@@ -44,6 +47,7 @@ pub use trace::TraceId;
 use crate::limit::Limiter;
 use crate::mapping::run::Refusal;
 use crate::plan::Plan;
+use crate::session::LogIns;
 use crate::upstream::{self, gate::Gate};
 use crate::value::Fault;
 
@@ -61,6 +65,8 @@ pub struct Services {
     pub tally: Tally,
     /// Calls in flight.
     pub gate: Arc<Gate>,
+    /// Clients that log in; none if nobody does.
+    pub log_ins: Option<Arc<LogIns>>,
 }
 
 impl Services {

@@ -157,14 +157,20 @@ fn fail(error: &StartError) -> u8 {
             tell(&format!("error: cannot listen on {address}: {why}\n"));
             COULD_NOT_TELL
         }
-        StartError::Tls(why) => {
-            let cause = std::error::Error::source(why)
-                .map(|cause| format!(": {cause}"))
-                .unwrap_or_default();
-            tell(&format!("error: {why}{cause}\n"));
+        StartError::Tls(why) => could_not(why),
+        StartError::State(why) => could_not(why),
+        StartError::Random(why) => {
+            tell(&format!("error: the operating system gives no random numbers: {why}\n"));
             COULD_NOT_TELL
         }
     }
+}
+
+/// Tells an error with its cause.
+fn could_not(why: &dyn std::error::Error) -> u8 {
+    let cause = why.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+    tell(&format!("error: {why}{cause}\n"));
+    COULD_NOT_TELL
 }
 
 /// A runtime for commands that serve.

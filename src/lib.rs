@@ -34,8 +34,9 @@ pub mod mapping;
 pub mod catalog;
 pub mod plan;
 
-// L4: limits, what outlives a call, upstreams
+// L4: limits, what outlives a call, clients that log in, upstreams
 pub mod limit;
+pub mod session;
 pub mod store;
 pub mod upstream;
 

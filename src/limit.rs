@@ -3,6 +3,7 @@
 //! At most `burst + rate × t` calls pass in any time `t`. What a call may learn of its limit is in the
 //! [`Decision`]; how a vendor tells its client is the mapping's business.
 
+use std::hash::Hash;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -15,8 +16,8 @@ use crate::bounds;
 
 /// A limiter with one bucket per key.
 #[derive(Debug)]
-pub struct Limiter<C: Clock = DefaultClock> {
-    buckets: RateLimiter<u32, DashMapStateStore<u32>, C, StateInformationMiddleware>,
+pub struct Limiter<C: Clock = DefaultClock, K: Hash + Eq + Clone = u32> {
+    buckets: RateLimiter<K, DashMapStateStore<K>, C, StateInformationMiddleware>,
     clock: C,
     burst: u32,
     /// Time in which one cell comes back.
@@ -42,14 +43,14 @@ pub enum Decision {
     },
 }
 
-impl Limiter {
+impl<K: Hash + Eq + Clone> Limiter<DefaultClock, K> {
     /// A limiter of `count` calls per `per`, with a bucket of `burst` calls. Zeros count as one.
     pub fn new(count: u32, per: Duration, burst: u32) -> Self {
         Self::with_clock(count, per, burst, DefaultClock::default())
     }
 }
 
-impl<C: Clock + Clone> Limiter<C> {
+impl<C: Clock + Clone, K: Hash + Eq + Clone> Limiter<C, K> {
     /// The same with a clock of its own.
     ///
     /// A bucket that would not be full again within [`bounds::LIMIT_FILL_MAX`] is cut to that: governor
@@ -69,7 +70,7 @@ impl<C: Clock + Clone> Limiter<C> {
     }
 
     /// Charges one call to a key.
-    pub fn check(&self, key: u32) -> Decision {
+    pub fn check(&self, key: K) -> Decision {
         match self.buckets.check_key(&key) {
             Ok(state) => {
                 let remaining = state.remaining_burst_capacity();

@@ -8,6 +8,7 @@
 mod build;
 mod callers;
 mod keys;
+mod logins;
 mod routing;
 
 use std::sync::Arc;
@@ -17,10 +18,11 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 pub use build::{Problem, build};
 pub use keys::{KeyRefused, Keys};
+pub use logins::{LogIn, LogIns};
 pub use routing::{Found, Routing, Target};
 
 use crate::config::pairs::Pairs;
-use crate::config::{Bounds, Http, Limit, Messages, Policy, Resilience, Unmapped, Url};
+use crate::config::{Bounds, Cidr, Http, Limit, Messages, Policy, Resilience, Unmapped, Url};
 use crate::diag::Diagnostic;
 use crate::mapping::check::unverified;
 use crate::mapping::model::{Mapping, Vocabulary};
@@ -42,6 +44,10 @@ pub struct Plan {
     pub consumers: Vec<String>,
     /// How a path finds its route.
     pub routing: Routing,
+    /// Who may log in.
+    pub log_ins: LogIns,
+    /// Whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<Cidr>,
     keys: Keys,
 }
 

@@ -1,62 +1,13 @@
-//! Who asks, and whether it may.
+//! Whether a call may go on: a place among those in flight, and its consumer's limit.
 
 use http::request::Parts;
 
 use crate::call::{Services, Stop};
 use crate::limit::Decision;
-use crate::mapping::run::{Presented, RequestHead, read_secrets};
-use crate::plan::{KeyRefused, Plan, Route, Target};
+use crate::mapping::run::RequestHead;
+use crate::plan::Target;
 use crate::upstream::gate::{Gate, Place};
 use crate::value::Fault;
-
-/// Who asks.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Caller {
-    /// The consumer.
-    pub(super) consumer: usize,
-    /// Index of the operation in whose places the key was found.
-    pub(super) operation: usize,
-}
-
-/// Finds the consumer by the key that the client's vendor has a place for.
-pub(super) fn find_caller(
-    services: &Services,
-    route: &Route,
-    target: &Target,
-    head: &Parts,
-) -> Result<Caller, Stop> {
-    let plan = &services.plan;
-    let request = &route.client.operations[target.operation].request;
-    let presented = read_secrets(
-        &plan.vocabulary,
-        &route.client,
-        request,
-        &request_head(head, target),
-        &route.settings,
-    )?;
-    let key = presented_key(plan, &presented).ok_or(Stop::new(Fault::CredentialsMissing))?;
-    Ok(Caller { consumer: consumer_of(plan, route, key)?, operation: target.operation })
-}
-
-/// The key among the secrets that a client presented.
-pub(super) fn presented_key<'p>(plan: &Plan, presented: &'p Presented<'_>) -> Option<&'p str> {
-    plan.vocabulary.secret("auth.token").and_then(|token| presented.get(token))
-}
-
-/// The consumer with that key, if it may use the route.
-pub(super) fn consumer_of(plan: &Plan, route: &Route, key: &str) -> Result<usize, Stop> {
-    match plan.consumer(key) {
-        Ok(consumer) if route.admits(consumer) => Ok(consumer),
-        // A key that is good elsewhere is told nothing that a wrong key is not told.
-        Ok(_) => Err(Stop::new(Fault::Unauthenticated).caused("not a consumer of this route")),
-        Err(KeyRefused::Unknown) => {
-            Err(Stop::new(Fault::Unauthenticated).caused("no consumer has this key"))
-        }
-        Err(KeyRefused::Expired) => {
-            Err(Stop::new(Fault::Unauthenticated).caused("the key has expired"))
-        }
-    }
-}
 
 /// The head as the mapping sees it: without the route's and the vendor's prefix.
 pub(super) fn request_head<'a>(head: &'a Parts, target: &Target) -> RequestHead<'a> {

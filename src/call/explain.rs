@@ -10,7 +10,7 @@ use crate::call::judge::{Verdict, judge};
 use crate::call::respond::{Learned, Responder, outcome_of};
 use crate::call::route::{Way, find_route};
 use crate::call::{
-    Services, Stop, admit, body, decode, forward, job, location, outgoing, path, trace,
+    Services, Stop, body, decode, forward, identity, job, location, outgoing, path, trace,
 };
 use crate::ident::CallId;
 use crate::mapping::model::{Named, Operation, Place};
@@ -118,8 +118,17 @@ impl Explainer<'_> {
     ) -> Result<(), Stop> {
         let (services, route, head) = (self.services, self.route, self.head);
         let way = matched.way.map_err(|stop| *stop)?;
+        if let Way::Mapped([target, ..]) = way
+            && route.client.operations[target.operation].kind.is_ours()
+        {
+            let operation = &route.client.operations[target.operation];
+            let at = operation.request.at.line();
+            let why = "the gateway answers it itself; no upstream hears of it";
+            self.show("answered here", vec![Line::new(&operation.name, why, at)]);
+            return Ok(());
+        }
         let caller = match &way {
-            Way::Mapped(targets) => admit::find_caller(services, route, &targets[0], head)?,
+            Way::Mapped(targets) => identity::find_key(services, route, &targets[0], head)?,
             Way::Unmapped(unmapped) => forward::find_caller(services, route, unmapped, head)?,
         };
         learned.consumer = Some(caller.consumer);
@@ -163,7 +172,7 @@ impl Explainer<'_> {
     fn forwarded(
         &mut self,
         unmapped: &Unmapped,
-        caller: admit::Caller,
+        caller: identity::Caller,
         body: &[u8],
         reply: Option<Reply>,
         learned: &Learned,

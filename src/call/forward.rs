@@ -18,11 +18,11 @@ use tokio::time::Instant;
 
 pub(super) use path::{Unmapped, take};
 
-use crate::call::admit::Caller;
+use crate::call::identity::{self, Caller};
 use crate::call::judge::{fault_of_status, seen_of_body, stop_of_error, why_broken};
 use crate::call::respond::{Learned, Responder, outcome_of};
 use crate::call::send::Visit;
-use crate::call::{CallRecord, Outcome, Services, Stop, admit, hop, outgoing, trace};
+use crate::call::{CallRecord, Outcome, Services, Stop, hop, outgoing, trace};
 use crate::mapping::model::Operation;
 use crate::mapping::run::{
     AnswerHead, Gateway, Outgoing, Reading, WrittenAnswer, read_answer, read_secrets,
@@ -69,8 +69,8 @@ pub(super) fn find_caller(
         let settings = &route.settings;
         match read_secrets(&plan.vocabulary, &route.client, request, &request_head, settings) {
             Ok(presented) => {
-                let Some(key) = admit::presented_key(plan, &presented) else { continue };
-                let consumer = admit::consumer_of(plan, route, key)?;
+                let Some(key) = identity::presented_key(plan, &presented) else { continue };
+                let consumer = identity::consumer_of(plan, route, key)?;
                 return Ok(Caller { consumer, operation });
             }
             Err(refusal) if refusal.fault == Fault::CredentialsMissing => {}

@@ -17,7 +17,7 @@ use crate::call::route::{Matched, Way, find_route};
 use crate::call::send::Visit;
 use crate::call::{
     CallLine, CallRecord, Outcome, Services, Stop, Translation, admit, body, decode, forward,
-    outgoing, trace,
+    identity, log_in, outgoing, trace,
 };
 use crate::codec::coding::Codings;
 use crate::mapping::model::Operation;
@@ -105,8 +105,14 @@ where
     let way = matched.way.map_err(|stop| *stop)?;
     let _place = admit::enter(services)?;
     learn_way(&way, learned, record);
+    if let Way::Mapped([target, ..]) = way
+        && route.client.operations[target.operation].kind.is_ours()
+    {
+        let answer = log_in::answer(responder, target, incoming, learned, record);
+        return Box::pin(answer).await.map(Went::Translated);
+    }
     let caller = match &way {
-        Way::Mapped(targets) => admit::find_caller(services, route, &targets[0], head)?,
+        Way::Mapped(targets) => identity::find_caller(services, route, &targets[0], head).await?,
         Way::Unmapped(unmapped) => forward::find_caller(services, route, unmapped, head)?,
     };
     learned.consumer = Some(caller.consumer);

@@ -1,6 +1,7 @@
 //! What there is to say about a call, once.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -25,6 +26,8 @@ pub type DroppedFields = SmallVec<[FieldId; 8]>;
 pub struct CallRecord {
     /// Its id.
     pub call: CallId,
+    /// Where its connection comes from.
+    pub peer: Option<IpAddr>,
     /// The trace that it belongs to, if its client said one.
     pub trace: Option<TraceId>,
     /// When it came in.
@@ -97,6 +100,7 @@ impl CallRecord {
     pub fn begun(call: CallId) -> Self {
         Self {
             call,
+            peer: None,
             trace: None,
             began: Instant::now(),
             route: None,

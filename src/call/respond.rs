@@ -139,7 +139,9 @@ impl Responder<'_> {
         };
         let text = theirs.as_deref().map_or(FaultText::Own, FaultText::Upstream);
         let path = printable_path(self.head.uri.path());
-        let reset = self.reset(learned.decision.as_ref());
+        // The clock and the calendar are asked only where somebody is told.
+        let tells = !self.route.client.limits.is_empty();
+        let reset = tells.then(|| self.reset(learned.decision.as_ref())).flatten();
         let gateway = Gateway {
             path: &path,
             call: &self.digits,
@@ -213,7 +215,7 @@ impl Responder<'_> {
     }
 
     /// Calls that are left; before the consumer is known, as many as it could have.
-    fn remaining(&self, decision: Option<&Decision>) -> Option<u64> {
+    pub(super) fn remaining(&self, decision: Option<&Decision>) -> Option<u64> {
         match (&self.route.limit, decision) {
             (Limit::None, _) => None,
             (Limit::Bucket { burst, .. }, None) => Some(u64::from(*burst)),
@@ -233,8 +235,8 @@ impl Responder<'_> {
     }
 
     /// When the limit is whole again.
-    fn reset(&self, decision: Option<&Decision>) -> Option<String> {
-        if self.route.client.limits.is_empty() || matches!(self.route.limit, Limit::None) {
+    pub(super) fn reset(&self, decision: Option<&Decision>) -> Option<String> {
+        if matches!(self.route.limit, Limit::None) {
             return None;
         }
         let wait = match decision {

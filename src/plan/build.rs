@@ -11,7 +11,7 @@ use crate::mapping::compile::TableOverride;
 use crate::mapping::model::{Mapping, OperationDef, OrElse, Slot, Type};
 use crate::mapping::run::{Secrets, Settings};
 use crate::mapping::syntax::{self, Findings, Named};
-use crate::plan::{Keys, Pair, Plan, Route, Routing, Upstream, callers};
+use crate::plan::{Keys, LogIns, Pair, Plan, Route, Routing, Upstream, callers};
 use crate::secret::Secret;
 
 /// What was found while building.
@@ -57,6 +57,8 @@ pub fn build(config: &Config, catalog: &Catalog) -> Result<(Plan, Problem), Prob
         upstreams,
         consumers: config.consumers.iter().map(|consumer| consumer.name.value.clone()).collect(),
         routing,
+        log_ins: LogIns::of(config),
+        trusted_proxies: config.trusted_proxies.clone(),
         keys: Keys::of(config),
     };
     Ok((plan, found))

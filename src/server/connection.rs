@@ -6,6 +6,7 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -54,6 +55,7 @@ enum Ended<S> {
 pub(super) async fn serve(stream: std::net::TcpStream, shared: &Arc<Shared>) {
     // An answer is written whole; waiting for more of it would only cost time.
     let _ = stream.set_nodelay(true);
+    let peer = stream.peer_addr().ok().map(|peer| peer.ip());
     let stream = match TcpStream::from_std(stream) {
         Ok(stream) => stream,
         Err(error) => {
@@ -65,14 +67,15 @@ pub(super) async fn serve(stream: std::net::TcpStream, shared: &Arc<Shared>) {
     // The first head and what has to come before it.
     let deadline = Instant::now() + limits.header_timeout;
     match &shared.tls {
-        None => serve_stream(stream, deadline, shared.http2, shared).await,
+        None => serve_stream(stream, peer, deadline, shared.http2, shared).await,
         // On the heap, so that a plain connection's future stays as small as it is.
-        Some(tls) => Box::pin(serve_secured(stream, tls, deadline, shared)).await,
+        Some(tls) => Box::pin(serve_secured(stream, peer, tls, deadline, shared)).await,
     }
 }
 
 async fn serve_secured(
     stream: TcpStream,
+    peer: Option<IpAddr>,
     tls: &tls::Server,
     deadline: Instant,
     shared: &Arc<Shared>,
@@ -81,9 +84,10 @@ async fn serve_secured(
     match Secured::accept(stream, tls, deadline, stop, FIRST_REQUEST).await {
         // Over TLS nobody need guess: RFC 9113 section 3.2.
         Ok(secured) => match secured.protocol() {
-            tls::Protocol::Http1 => serve_stream(secured, deadline, false, shared).await,
+            tls::Protocol::Http1 => serve_stream(secured, peer, deadline, false, shared).await,
             tls::Protocol::Http2 => {
-                Box::pin(http2::serve(secured, Bytes::new(), deadline, shared)).await;
+                let begun = (secured, Bytes::new());
+                Box::pin(http2::serve(begun, peer, deadline, shared)).await;
             }
         },
         Err(error) => {
@@ -93,12 +97,17 @@ async fn serve_secured(
 }
 
 /// Serves a stream whose first head has to come before the deadline, and may be the preface of HTTP/2.
-async fn serve_stream<S>(stream: S, deadline: Instant, http2: bool, shared: &Arc<Shared>)
-where
+async fn serve_stream<S>(
+    stream: S,
+    peer: Option<IpAddr>,
+    deadline: Instant,
+    http2: bool,
+    shared: &Arc<Shared>,
+) where
     S: Stream + Send + 'static,
 {
     let limits = &shared.services.plan.bounds;
-    let calling = Calling::default();
+    let calling = Calling::from(peer);
     let mut paced =
         Paced::new(stream, calling.clone(), limits.header_timeout, limits.idle_timeout, deadline);
     let mut stop = shared.stop.subscribe();
@@ -112,8 +121,7 @@ where
         }
         // Once, and not before the client has said something.
         if poll_fn(|context| paced.poll_preface(context)).await {
-            let (stream, read) = paced.into_parts();
-            return Box::pin(http2::serve(stream, read, deadline, shared)).await;
+            return Box::pin(http2::serve(paced.into_parts(), peer, deadline, shared)).await;
         }
     }
     loop {

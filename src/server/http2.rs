@@ -18,6 +18,7 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -52,12 +53,16 @@ const LINGER: Duration = Duration::from_secs(2);
 
 /// Serves a connection to its end. Some of its bytes may have been read; the rest of the preface has to
 /// come before the deadline.
-pub(super) async fn serve<S>(stream: S, read: Bytes, deadline: Instant, shared: &Arc<Shared>)
-where
+pub(super) async fn serve<S>(
+    (stream, read): (S, Bytes),
+    peer: Option<IpAddr>,
+    deadline: Instant,
+    shared: &Arc<Shared>,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let activity = Arc::new(Activity::new());
-    let streams = Streams { shared: Arc::clone(shared), activity: Arc::clone(&activity) };
+    let streams = Streams { shared: Arc::clone(shared), peer, activity: Arc::clone(&activity) };
     let wire = Wire::new(stream, read, Arc::clone(&activity));
     let serving = builder(shared).serve_connection(TokioIo::new(wire), streams);
     let mut serving = pin!(serving);
@@ -276,6 +281,7 @@ impl Body for Answer {
 #[derive(Clone, Debug)]
 struct Streams {
     shared: Arc<Shared>,
+    peer: Option<IpAddr>,
     activity: Arc<Activity>,
 }
 
@@ -288,7 +294,7 @@ impl Service<Request<Incoming>> for Streams {
         let activity = Arc::clone(&self.activity);
         let call = activity.begin();
         // Each of the calls at a time has a rim of its own, as the only call of a connection has.
-        let rim = Rim { shared: Arc::clone(&self.shared), calling: Calling::default() };
+        let rim = Rim { shared: Arc::clone(&self.shared), calling: Calling::from(self.peer) };
         let answering = rim.call(request);
         // One that is dropped before its answer was reset as well.
         let unanswered = Answer { body: Full::default(), taken: false, activity };

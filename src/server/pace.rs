@@ -5,6 +5,7 @@
 //! A head that does not come whole in time is answered `408` (RFC 9110 section 15.5.9).
 
 use std::io;
+use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -41,7 +42,7 @@ impl Stream for TcpStream {
 }
 
 /// What a stream and those around it tell each other past hyper, which stands between them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Calling(Arc<Told>);
 
 #[derive(Debug)]
@@ -55,17 +56,8 @@ struct Told {
     conflicts: AtomicBool,
     /// Whether the call's request to the upstream may have left.
     departure: Departure,
-}
-
-impl Default for Told {
-    fn default() -> Self {
-        Self {
-            calls: AtomicU64::default(),
-            rests: AtomicBool::default(),
-            conflicts: AtomicBool::default(),
-            departure: Departure::watched(),
-        }
-    }
+    /// Where the connection comes from.
+    peer: Option<IpAddr>,
 }
 
 /// One call; over when it is dropped, as it is even by a panic.
@@ -117,6 +109,22 @@ enum Stage {
 }
 
 impl Calling {
+    /// Of a connection from there.
+    pub(super) fn from(peer: Option<IpAddr>) -> Self {
+        Self(Arc::new(Told {
+            calls: AtomicU64::default(),
+            rests: AtomicBool::default(),
+            conflicts: AtomicBool::default(),
+            departure: Departure::watched(),
+            peer,
+        }))
+    }
+
+    /// Where the connection comes from.
+    pub(super) fn peer(&self) -> Option<IpAddr> {
+        self.0.peer
+    }
+
     /// A call begins.
     pub(super) fn begin(&self) -> Call {
         self.0.calls.fetch_add(1, Ordering::Relaxed);
@@ -403,7 +411,7 @@ mod tests {
 
     fn pair() -> (DuplexStream, Paced<DuplexStream>, Calling) {
         let (client, server) = duplex(1024);
-        let calling = Calling::default();
+        let calling = Calling::from(None);
         (
             client,
             Paced::new(server, calling.clone(), HEADER, IDLE, Instant::now() + HEADER),
@@ -441,7 +449,7 @@ mod tests {
         let (_client, server) = duplex(1024);
         let deadline = Instant::now() + HEADER;
         tokio::time::sleep(Duration::from_secs(7)).await;
-        let mut paced = Paced::new(server, Calling::default(), HEADER, IDLE, deadline);
+        let mut paced = Paced::new(server, Calling::from(None), HEADER, IDLE, deadline);
         let (seconds, end) = read(&mut paced).await;
         assert_eq!((seconds, end.unwrap()), (3, 0));
     }

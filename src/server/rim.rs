@@ -123,6 +123,7 @@ async fn answer(
     }
     let mut told = Told { record: CallRecord::begun(id), shared };
     told.record.departure = calling.departure().clone();
+    told.record.peer = calling.peer();
     let services = &told.shared.services;
     let mut response = call::handle(services, request, &mut told.record).await;
     if told.shared.stopping.load(Ordering::Relaxed) {

@@ -22,6 +22,7 @@ mod jobs;
 mod keys;
 mod limits;
 mod log;
+mod log_in;
 mod metrics;
 mod new_operation;
 mod outside;
