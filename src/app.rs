@@ -16,6 +16,7 @@ use tokio::time::{Instant, MissedTickBehavior, timeout};
 use crate::call::{Metrics, Observed, Services};
 use crate::catalog::{self, Catalog};
 use crate::config::{self, Config, Limit, Scheme};
+use crate::credential::Keeper;
 use crate::diag::Diagnostic;
 use crate::limit::Limiter;
 use crate::plan::{self, Plan};
@@ -241,6 +242,8 @@ pub struct Shared {
     upstreams: Vec<Arc<upstream::Shared>>,
     /// Calls in flight.
     gate: Arc<Gate>,
+    /// Sessions at upstreams, by upstream and credential.
+    keepers: Arc<Vec<Vec<Option<Arc<Keeper>>>>>,
     log_ins: Option<Arc<LogIns>>,
 }
 
@@ -268,7 +271,9 @@ impl Shared {
         let gate = Arc::new(Gate::new(plan.bounds.concurrency_max));
         let metrics = Arc::new(Metrics::new(&plan, observed(&plan, &upstreams, &gate)));
         let limiters = Arc::new(limiters);
-        Ok(Self { plan: Arc::new(plan), limiters, metrics, clients, upstreams, gate, log_ins })
+        let keepers = Arc::new(plan.upstreams.iter().map(keepers).collect());
+        let plan = Arc::new(plan);
+        Ok(Self { plan, limiters, metrics, clients, upstreams, gate, keepers, log_ins })
     }
 
     /// The certificates that upstreams are shown: one of each, whichever endpoint it is shown to.
@@ -313,9 +318,21 @@ impl Shared {
             limiters: Arc::clone(&self.limiters),
             tally: self.metrics.tally(),
             gate: Arc::clone(&self.gate),
+            keepers: Arc::clone(&self.keepers),
             log_ins: self.log_ins.clone(),
         }
     }
+}
+
+/// What keeps the sessions of an upstream, by credential; none where calls show what was given by hand.
+fn keepers(planned: &plan::Upstream) -> Vec<Option<Arc<Keeper>>> {
+    let session = planned.mapping.session.as_ref();
+    let keeper = |credential: &plan::Credential| {
+        let session = session.filter(|_| credential.logs_in)?;
+        let renews = session.upstream.as_ref().is_some_and(|log_in| log_in.renew.is_some());
+        Some(Keeper::new(session.life, renews))
+    };
+    planned.credentials.iter().map(keeper).collect()
 }
 
 /// What metrics look at while they are written.

@@ -178,6 +178,12 @@ pub const JOB_LOST_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 pub const SESSIONS_CACHED_MAX: usize = 100_000;
 /// Time between two looks for sessions whose end has moved.
 pub const SESSIONS_FLUSH_INTERVAL: Duration = Duration::from_secs(5);
+/// Time without a log-in to an upstream after one that failed; each one after it doubles that.
+pub const LOG_IN_REST: Duration = Duration::from_secs(1);
+/// The most that it doubles to.
+pub const LOG_IN_REST_MAX: Duration = Duration::from_secs(60);
+/// Time for a log-in to an upstream, within the deadline of the call that needs it.
+pub const UPSTREAM_LOG_IN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Log-ins to one account within a minute.
 pub const LOG_INS_PER_ACCOUNT_MAX: u32 = 10;
 /// Log-ins from one address, or network of IPv6, within a minute.

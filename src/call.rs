@@ -16,6 +16,7 @@ mod address;
 mod admit;
 mod body;
 mod decode;
+mod exchange;
 mod explain;
 mod forward;
 mod hop;
@@ -31,6 +32,7 @@ mod record;
 mod respond;
 mod route;
 mod send;
+mod sign;
 mod trace;
 
 use std::borrow::Cow;
@@ -44,6 +46,7 @@ pub use record::{CallLine, CallRecord, DroppedFields, Translation};
 pub use respond::nobody_knows;
 pub use trace::TraceId;
 
+use crate::credential::Keeper;
 use crate::limit::Limiter;
 use crate::mapping::run::Refusal;
 use crate::plan::Plan;
@@ -65,6 +68,8 @@ pub struct Services {
     pub tally: Tally,
     /// Calls in flight.
     pub gate: Arc<Gate>,
+    /// Sessions at upstreams, by upstream and credential; none where nothing logs in.
+    pub keepers: Arc<Vec<Vec<Option<Arc<Keeper>>>>>,
     /// Clients that log in; none if nobody does.
     pub log_ins: Option<Arc<LogIns>>,
 }

@@ -34,7 +34,8 @@ pub mod mapping;
 pub mod catalog;
 pub mod plan;
 
-// L4: limits, what outlives a call, clients that log in, upstreams
+// L4: limits, what outlives a call, clients that log in, upstreams and our sessions there
+pub mod credential;
 pub mod limit;
 pub mod session;
 pub mod store;

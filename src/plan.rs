@@ -7,6 +7,7 @@
 
 mod build;
 mod callers;
+mod credentials;
 mod keys;
 mod logins;
 mod routing;
@@ -64,6 +65,8 @@ pub struct Route {
     pub consumer_settings: FxHashMap<usize, Settings>,
     /// Index of its upstream.
     pub upstream: usize,
+    /// Consumers that have a credential of their own there, with its index.
+    pub credentials: FxHashMap<usize, usize>,
     /// Its consumers; `None` for all.
     pub consumers: Option<FxHashSet<usize>>,
     /// The limit per consumer.
@@ -108,10 +111,9 @@ pub struct Upstream {
     pub name: String,
     /// Its vendor's mapping, with the tables of the configuration.
     pub mapping: Arc<Mapping>,
-    /// Its settings.
-    pub settings: Settings,
-    /// Its credential.
-    pub secrets: Secrets,
+    /// By what we are known there: the upstream's own credential first, then those of consumers that have one
+    /// of their own.
+    pub credentials: Vec<Credential>,
     /// Where it is: the first of its endpoints.
     pub url: Url,
     /// Everywhere that it is, at least one place: all of one base path, no two alike.
@@ -126,6 +128,21 @@ pub struct Upstream {
     pub reply_bytes_max: usize,
     /// Time for a connection.
     pub connect_timeout: Duration,
+}
+
+/// By what we are known to an upstream.
+#[derive(Debug)]
+pub struct Credential {
+    /// Its index among those of its upstream.
+    pub index: usize,
+    /// Whose it is, if it is a consumer's.
+    pub consumer: Option<usize>,
+    /// The settings of the upstream's side.
+    pub settings: Settings,
+    /// What is shown with each call, or what logs in.
+    pub secrets: Secrets,
+    /// True if calls show what a log-in has given.
+    pub logs_in: bool,
 }
 
 impl Plan {
@@ -145,7 +162,28 @@ impl Plan {
     }
 }
 
+impl Upstream {
+    /// Its own credential.
+    pub fn own(&self) -> &Credential {
+        &self.credentials[0]
+    }
+}
+
 impl Route {
+    /// By what a consumer's calls are known to the upstream.
+    pub fn credential_for<'u>(
+        &self,
+        upstream: &'u Upstream,
+        consumer: Option<usize>,
+    ) -> &'u Credential {
+        // Most routes have none besides the upstream's own.
+        let index = match self.credentials.is_empty() {
+            true => 0,
+            false => consumer.and_then(|one| self.credentials.get(&one)).copied().unwrap_or(0),
+        };
+        &upstream.credentials[index]
+    }
+
     /// The settings that hold for a consumer.
     pub fn settings_for(&self, consumer: Option<usize>) -> &Settings {
         consumer

@@ -11,6 +11,7 @@
 //!   ├── fault     the switches: latency, reset, garbage, …
 //!   ├── exchange  one request and one answer, as plain data
 //!   ├── log       what was seen, bounded
+//!   ├── account   who may log in, and the sessions that were given out
 //!   └── desk      the tickets of one system and their statuses
 //! arena  series  akana  thalamus  zstack       one system each: routes, credentials, checks, workflow
 //! ```
@@ -31,6 +32,7 @@
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(example()).unwrap();
 //! ```
 
+mod account;
 mod akana;
 mod arena;
 mod desk;
@@ -52,6 +54,7 @@ use http::StatusCode;
 
 use exchange::{Answer, Request};
 
+pub use account::Account;
 pub use desk::{Ticket, UnknownStatus};
 pub use fault::{Fault, FaultError, FaultSwitch};
 pub use log::Seen;
@@ -86,6 +89,9 @@ trait System: Send {
 
     /// What the vendor itself sends with this status, if it is one that it documents or shapes alike.
     fn failure(&mut self, status: StatusCode, request: &Request) -> Option<Answer>;
+
+    /// Ends every session that a log-in has made.
+    fn end_sessions(&mut self) {}
 
     /// All tickets with their statuses in the vendor's own words, in the order of their ids.
     fn tickets(&self) -> Vec<Ticket>;

@@ -106,6 +106,41 @@ fn m009_a_route_whose_callers_could_never_show_a_key() {
     insta::assert_snapshot!(shown(&plan_findings(&text), "M009"));
 }
 
+/// A credential of a consumer's own is one system's. That an upstream has one too is checked already, and with it
+/// that nothing goes there in plain text.
+#[test]
+fn c007_a_consumers_credential_that_would_get_about() {
+    let upstream = UPSTREAM.replace(
+        "acme: {key: {env: KEY}}",
+        "acme: {key: {env: KEY}, credential: {token: {env: TOKEN}}}",
+    );
+    let more = "  far: {vendor: series, url: \"http://127.0.0.1:2\", settings: {staff_user: 7}, credential: {token: {env: TOKEN}}}\n";
+    let upstream = upstream.replace("upstreams:\n", &format!("upstreams:\n{more}"));
+    let text = format!(
+        "{upstream}routes:\n  first: {{client: series, upstream: desk, consumers: [acme]}}\n  \
+         second: {{client: arena, upstream: far, consumers: all}}\n"
+    );
+    let found = plan_findings(&text);
+    insta::assert_snapshot!(shown(&found, "C007"));
+}
+
+/// Where a vendor has sessions, a log-in will do as well.
+#[test]
+fn m009_a_system_that_could_be_logged_in_to() {
+    let text = "mappings: mappings\nupstreams:\n  desk:\n    vendor: arena\n    url: http://127.0.0.1:1\n    \
+                credential: {user: {env: KEY}}\nconsumers:\n  acme: {key: {env: KEY}}\n\
+                routes:\n  main: {client: arena, upstream: desk, consumers: [acme]}\n";
+    insta::assert_snapshot!(shown(&plan_findings(text), "M009"));
+    let file = SourceFile::new(
+        "latimer.yaml",
+        text.replace("{env: KEY}}\ncons", "{env: KEY}, password: {env: KEY}}\ncons"),
+    );
+    let environment = [("KEY".to_owned(), "k".to_owned())];
+    let (config, _) = config::load_text(&file, Path::new("."), environment.into_iter()).unwrap();
+    let (plan, _) = plan::build(&config, &Catalog::shipped()).unwrap();
+    assert!(plan.upstreams[0].own().logs_in);
+}
+
 #[test]
 fn c004_a_setting_that_no_client_of_the_consumer_has() {
     let upstream = UPSTREAM.replace(

@@ -99,6 +99,28 @@ fn told() -> Vec<(Vec<&'static str>, &'static str, String)> {
 
 fn told_of_state() -> Vec<(Vec<&'static str>, &'static str, String)> {
     vec![
+        (
+            vec!["LOG_INS_PER_ACCOUNT_MAX", "LOG_INS_PER_ADDRESS_MAX"],
+            "log-ins to one account",
+            both(LOG_INS_PER_ACCOUNT_MAX.to_string(), LOG_INS_PER_ADDRESS_MAX.to_string()),
+        ),
+        (vec!["LOG_IN_KEYS_MAX"], "accounts, and addresses", LOG_IN_KEYS_MAX.to_string()),
+        (vec!["LOG_IN_BYTES_MAX"], "body of a log-in", format!("{} KiB", LOG_IN_BYTES_MAX / 1024)),
+        (
+            vec!["PASSWORD_CHECKS_MAX", "PASSWORD_CHECKS_WAITING_MAX"],
+            "passwords that are checked",
+            both(PASSWORD_CHECKS_MAX.to_string(), PASSWORD_CHECKS_WAITING_MAX.to_string()),
+        ),
+        (
+            vec!["SESSIONS_CACHED_MAX", "SESSIONS_FLUSH_INTERVAL"],
+            "sessions that are known",
+            both(SESSIONS_CACHED_MAX.to_string(), time(SESSIONS_FLUSH_INTERVAL)),
+        ),
+        (
+            vec!["UPSTREAM_LOG_IN_TIMEOUT", "LOG_IN_REST", "LOG_IN_REST_MAX"],
+            "a log-in to an upstream",
+            both(both(time(UPSTREAM_LOG_IN_TIMEOUT), time(LOG_IN_REST)), time(LOG_IN_REST_MAX)),
+        ),
         (vec!["SESSIONS_PER_USER_MAX"], "state, sessions", SESSIONS_PER_USER_MAX.to_string()),
         (vec!["JOBS_PER_CONSUMER_MAX"], "state, unfinished", JOBS_PER_CONSUMER_MAX.to_string()),
         (vec!["JOB_LOST_KEPT"], "state, time for which a job", time(JOB_LOST_KEPT)),

@@ -9,6 +9,7 @@ use crate::call::forward::Unmapped;
 use crate::call::judge::{Verdict, judge};
 use crate::call::respond::{Learned, Responder, outcome_of};
 use crate::call::route::{Way, find_route};
+use crate::call::sign::Signed;
 use crate::call::{
     Services, Stop, body, decode, forward, identity, job, location, outgoing, path, trace,
 };
@@ -18,7 +19,7 @@ use crate::mapping::run::{
     AnswerHead, Gateway, Outgoing, Reading, Sources, WrittenAnswer, fault_places, read_answer,
     render_content, write_fault,
 };
-use crate::plan::{Pair, Route};
+use crate::plan::{Credential, Pair, Route};
 use crate::upstream::{Departure, Reply, ReplyBody};
 use crate::value::{Record, Value};
 
@@ -61,7 +62,7 @@ pub fn explain(
     if found.name != route {
         return Err(format!("the route `{}` takes this request", found.name));
     }
-    let explainer = Explainer { services, route: found, head, stages: Vec::new() };
+    let explainer = Explainer { services, route: found, head, consumer: None, stages: Vec::new() };
     Ok(explainer.run(matched, body, reply))
 }
 
@@ -69,6 +70,7 @@ struct Explainer<'a> {
     services: &'a Services,
     route: &'a Route,
     head: &'a Parts,
+    consumer: Option<usize>,
     stages: Vec<Stage>,
 }
 
@@ -132,6 +134,7 @@ impl Explainer<'_> {
             Way::Unmapped(unmapped) => forward::find_caller(services, route, unmapped, head)?,
         };
         learned.consumer = Some(caller.consumer);
+        self.consumer = learned.consumer;
         let consumer = &services.plan.consumers[caller.consumer];
         self.show("key", vec![Line::new("consumer", consumer, "")]);
         let targets = match way {
@@ -181,8 +184,9 @@ impl Explainer<'_> {
         let why = "no line of the mapping; `unmapped: forward`";
         self.show("forwarded", vec![Line::new("path", why, "")]);
         let way = (unmapped, caller);
-        let written = forward::write(services, route, way, self.head, body.to_vec())?;
         let upstream = &services.plan.upstreams[route.upstream];
+        let signed = Signed::explained(services, route.credential_for(upstream, self.consumer));
+        let written = forward::write(services, route, way, &signed, self.head, body.to_vec())?;
         let line = format!("{} {}{}", written.method, upstream.url.base_path, written.target);
         let asking = &route.client.operations[caller.operation].request;
         let mut lines = vec![Line::new("line", hide_query(asking, line), "")];
@@ -250,11 +254,12 @@ impl Explainer<'_> {
             .map(|step| step.take.iter().map(|(name, _)| format!("{}.{name}", step.name)).collect())
             .collect();
         let sides = (operation, pair);
-        let mut written =
-            outgoing::write(services, route, upstream, sides, record, &gateway, &steps)?;
+        let signed = Signed::explained(services, route.credential_for(upstream, self.consumer));
+        let known = (upstream, &signed);
+        let mut written = outgoing::write(services, route, known, sides, record, &gateway, &steps)?;
         outgoing::keep_bytes(route, upstream, self.head, body, &mut written);
         trace::pass(&self.head.headers, &mut written.headers);
-        let sources = outgoing::sources(services, upstream, record, &gateway, &steps);
+        let sources = outgoing::sources(services, known, record, &gateway, &steps);
         let lines = request_lines(target, &upstream.url.base_path, &written, sources);
         self.show("upstream request", lines);
         Ok(())
@@ -288,10 +293,11 @@ impl Explainer<'_> {
             );
             return Ok(());
         }
+        let known = (upstream, self.credential());
         let verdict =
-            judge(&services.plan.vocabulary, route, upstream, target, record, Ok(reply.into()));
+            judge(&services.plan.vocabulary, route, known, target, record, Ok(reply.into()));
         let answer = match verdict {
-            Verdict::Stopped(stop) => {
+            Verdict::Stopped(stop) | Verdict::Expired(stop) => {
                 let mut lines = vec![Line::new("status", status, "")];
                 lines.extend(row);
                 lines.push(Line::new("outcome", outcome_of(stop.fault).name(), ""));
@@ -340,11 +346,17 @@ impl Explainer<'_> {
             target,
             AnswerHead { status, headers },
             body,
-            &upstream.settings,
+            &self.credential().settings,
             record,
         );
         let Reading::No { fault, row, .. } = reading else { return None };
         Some(Line::new("fault", fault.name(), target.faults.rows[row].at.line()))
+    }
+
+    /// By what the call would be known to the upstream.
+    fn credential(&self) -> &Credential {
+        let upstream = &self.services.plan.upstreams[self.route.upstream];
+        self.route.credential_for(upstream, self.consumer)
     }
 
     fn responder(&self) -> Responder<'_> {

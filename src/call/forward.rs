@@ -22,6 +22,7 @@ use crate::call::identity::{self, Caller};
 use crate::call::judge::{fault_of_status, seen_of_body, stop_of_error, why_broken};
 use crate::call::respond::{Learned, Responder, outcome_of};
 use crate::call::send::Visit;
+use crate::call::sign::{Signed, sign};
 use crate::call::{CallRecord, Outcome, Services, Stop, hop, outgoing, trace};
 use crate::mapping::model::Operation;
 use crate::mapping::run::{
@@ -91,10 +92,10 @@ pub(super) fn write(
     services: &Services,
     route: &Route,
     (unmapped, caller): (&Unmapped, Caller),
+    signed: &Signed<'_>,
     head: &Parts,
     body: Vec<u8>,
 ) -> Result<Outgoing, Stop> {
-    refuse_conditions(head)?;
     let (vocabulary, client) = (&services.plan.vocabulary, &route.client);
     let upstream = &services.plan.upstreams[route.upstream];
     let settings = route.settings_for(Some(caller.consumer));
@@ -104,7 +105,7 @@ pub(super) fn write(
     let record =
         read_standing(vocabulary, client, operation, &unmapped.head(head, &known), settings)?;
     let gateway = Gateway::default();
-    let sources = outgoing::sources(services, upstream, &record, &gateway, &[]);
+    let sources = outgoing::sources(services, (upstream, signed), &record, &gateway, &[]);
     let (ours, mut headers) = write_standing(counterpart(route, upstream, caller)?, sources)?;
     let passing = head
         .uri
@@ -168,13 +169,21 @@ pub(super) async fn forward(
     record: &mut CallRecord,
 ) -> Result<Forwarded, Stop> {
     let Responder { services, route, head, call, .. } = *responder;
-    let request = write(services, route, (unmapped, caller), head, body)?;
+    refuse_conditions(head)?;
     let upstream = (route.upstream, &services.plan.upstreams[route.upstream]);
     let departure = &responder.departure;
     let spent = &mut record.spent;
     let mut visit = Visit { services, upstream, call, head, departure, deadline, spent };
+    let credential = route.credential_for(upstream.1, Some(caller.consumer));
+    let signed = sign(&mut visit, credential).await?;
+    let request = write(services, route, (unmapped, caller), &signed, head, body)?;
     let sent = visit.send(request, deadline).await;
-    judge(responder, caller, sent, learned)
+    let judged = judge(responder, caller, sent, learned);
+    if judged.as_ref().is_err_and(|stop| stop.credential_refused) {
+        // What a call that no mapping knows has done by then, nobody knows: the next one logs in.
+        signed.has_expired(services, route.upstream);
+    }
+    judged
 }
 
 /// Says what the answer, or the lack of one, means: no row of the mapping knows it, so the status
@@ -252,7 +261,8 @@ fn is_our_credential(
     let operation = counterpart(route, upstream, caller)?;
     let (vocabulary, mapping) = (&services.plan.vocabulary, &upstream.mapping);
     let answer = AnswerHead { status: head.status.as_u16(), headers: &head.headers };
-    let (settings, nothing) = (&upstream.settings, Record::new());
+    let settings = &route.credential_for(upstream, Some(caller.consumer)).settings;
+    let nothing = Record::new();
     let reading = read_answer(vocabulary, mapping, operation, answer, body, settings, &nothing);
     Ok(matches!(
         reading,

@@ -16,7 +16,7 @@ use crate::call::send::Visit;
 use crate::call::{Stop, location, trace};
 use crate::mapping::model::{Operation, Poll};
 use crate::mapping::run::{Outgoing, Sources, read_location, write_ask, write_poll};
-use crate::plan::{Route, Upstream};
+use crate::plan::{Credential, Route, Upstream};
 use crate::upstream::endpoints::Seen;
 use crate::upstream::{Answered, Departure, Reply, ReplyBody, Request, SendError};
 use crate::value::Fault;
@@ -27,6 +27,7 @@ pub(super) struct Job<'j> {
     /// The upstream's.
     pub(super) operation: &'j Operation,
     pub(super) poll: &'j Poll,
+    pub(super) credential: &'j Credential,
     /// What the call is written from, and its questions.
     pub(super) sources: Sources<'j>,
 }
@@ -52,7 +53,7 @@ impl Job<'_> {
         let mut sent = visit.send(call, until).await;
         let accepted = self.take_acceptance(visit.upstream.1, &mut sent);
         let is_lost = accepted.is_none();
-        let judged = self.judge(visit, sent);
+        let judged = self.judge(visit, sent, false);
         let verdict = match self.question(visit, &judged, accepted) {
             Ok(Some(question)) if is_lost => {
                 after_loss(judged.verdict, self.ask(visit, question).await)
@@ -88,9 +89,15 @@ impl Job<'_> {
         Some(accepted_at(self.operation, reply))
     }
 
-    fn judge(&self, visit: &Visit<'_, '_>, sent: Result<Answered<'_>, SendError>) -> Judged {
-        let (vocabulary, upstream) = (self.sources.vocabulary, visit.upstream.1);
-        judge_sent(vocabulary, self.route, upstream, self.operation, self.sources.record, sent)
+    fn judge(
+        &self,
+        visit: &Visit<'_, '_>,
+        sent: Result<Answered<'_>, SendError>,
+        asked: bool,
+    ) -> Judged {
+        let (vocabulary, upstream) = (self.sources.vocabulary, (visit.upstream.1, self.credential));
+        let operation = (self.operation, asked);
+        judge_sent(vocabulary, self.route, upstream, operation, self.sources.record, sent)
     }
 
     /// The question that the answer leaves; `None` if it leaves none, or there is nobody to ask.
@@ -102,7 +109,7 @@ impl Job<'_> {
     ) -> Result<Option<Question>, String> {
         match &judged.verdict {
             Verdict::Stopped(stop) if stop.fault == Fault::OutcomeUnknown && !judged.is_known => {}
-            Verdict::Stopped(_) | Verdict::Yes { .. } => return Ok(None),
+            Verdict::Stopped(_) | Verdict::Expired(_) | Verdict::Yes { .. } => return Ok(None),
         }
         let endpoints = &visit.upstream.1.endpoints;
         let named = accepted.as_ref().map(|address| match address {
@@ -182,7 +189,7 @@ impl Job<'_> {
         let seen = seen_of_body(&answered.reply.body);
         if self.poll.done.contains(&status) {
             let came = matches!(seen, Seen::Answered);
-            return heard_of(self.judge(visit, Ok(answered)), came && status < 500);
+            return heard_of(self.judge(visit, Ok(answered), true), came && status < 500);
         }
         let unavailable = matches!(status, 502..=504);
         answered.saw(if unavailable { Seen::Unavailable } else { seen });
@@ -222,8 +229,10 @@ fn heard_of(judged: Judged, is_last: bool) -> Heard {
         Judged { verdict: Verdict::Stopped(stop), .. } => {
             Heard::Again(stop.cause.unwrap_or_default().into_owned())
         }
-        // A yes is always the mapping's.
-        Judged { verdict: verdict @ Verdict::Yes { .. }, .. } => Heard::Settled(verdict),
+        // A yes is always the mapping's, and so is the end of a session.
+        Judged { verdict: verdict @ (Verdict::Yes { .. } | Verdict::Expired(_)), .. } => {
+            Heard::Settled(verdict)
+        }
     }
 }
 

@@ -9,8 +9,8 @@ use crate::bounds;
 use crate::call::{Stop, Translation};
 use crate::mapping::codecs::Codec;
 use crate::mapping::model::{Operation, OperationKind, Vocabulary};
-use crate::mapping::run::{AnswerHead, Reading, read_answer, read_public_answer};
-use crate::plan::{Route, Upstream};
+use crate::mapping::run::{AnswerHead, Reading, has_expired, read_answer, read_public_answer};
+use crate::plan::{Credential, Route, Upstream};
 use crate::upstream::endpoints::Seen;
 use crate::upstream::{Answered, BrokenBody, Reply, ReplyBody, SendError};
 use crate::value::{Fault, Record};
@@ -27,6 +27,8 @@ pub enum Verdict {
     },
     /// No, or nobody knows; the fault tells which.
     Stopped(Box<Stop>),
+    /// No, because our session is over; the stop is for when there is no other one to be had.
+    Expired(Box<Stop>),
 }
 
 /// A verdict, and what it rests on.
@@ -41,28 +43,30 @@ pub(super) struct Judged {
 pub fn judge(
     vocabulary: &Vocabulary,
     route: &Route,
-    upstream: &Upstream,
+    upstream: (&Upstream, &Credential),
     operation: &Operation,
     request: &Record<'_>,
     sent: Result<Answered<'_>, SendError>,
 ) -> Verdict {
-    let judged = judge_sent(vocabulary, route, upstream, operation, request, sent);
+    let judged = judge_sent(vocabulary, route, upstream, (operation, false), request, sent);
     for_kind(operation, judged.verdict)
 }
 
-/// The same of any operation, and whether the mapping knows the answer.
+/// The same of any operation, and whether the mapping knows the answer; `asked` for that to a question after
+/// the outcome.
 pub(super) fn judge_sent(
     vocabulary: &Vocabulary,
     route: &Route,
-    upstream: &Upstream,
-    operation: &Operation,
+    upstream: (&Upstream, &Credential),
+    (operation, asked): (&Operation, bool),
     request: &Record<'_>,
     sent: Result<Answered<'_>, SendError>,
 ) -> Judged {
     match sent {
         Ok(mut answered) => {
-            answered.reply.decode(upstream.reply_bytes_max);
+            answered.reply.decode(upstream.0.reply_bytes_max);
             let reply = &answered.reply;
+            let operation = (operation, asked);
             let (judged, seen) =
                 judge_reply(vocabulary, route, upstream, operation, request, reply);
             answered.saw(seen);
@@ -141,8 +145,8 @@ pub(super) fn seen_of_body(body: &ReplyBody) -> Seen {
 fn judge_reply(
     vocabulary: &Vocabulary,
     route: &Route,
-    upstream: &Upstream,
-    operation: &Operation,
+    (upstream, credential): (&Upstream, &Credential),
+    (operation, asked): (&Operation, bool),
     request: &Record<'_>,
     reply: &Reply,
 ) -> (Judged, Seen) {
@@ -156,10 +160,18 @@ fn judge_reply(
         }
     };
     let head = AnswerHead { status, headers };
+    let settings = &credential.settings;
+    if credential.logs_in
+        && has_expired(vocabulary, &upstream.mapping, operation, (head, whole), settings, asked)
+    {
+        let stop = Stop::new(Fault::UpstreamFailed)
+            .caused(format!("the upstream answered {status}: the session is over"));
+        let stop = Box::new(Stop { credential_refused: true, ..stop });
+        return (Judged { verdict: Verdict::Expired(stop), is_known: true }, Seen::Answered);
+    }
     // What is private to one vendor is never shown to the client of another one.
     let read = if route.same_vendor { read_answer } else { read_public_answer };
-    let reading =
-        read(vocabulary, &upstream.mapping, operation, head, whole, &upstream.settings, request);
+    let reading = read(vocabulary, &upstream.mapping, operation, head, whole, settings, request);
     let verdict = match reading {
         Reading::Yes { record, unreadable } => {
             Verdict::Yes { record: record.into_owned(), unreadable }

@@ -7,6 +7,7 @@ use http::HeaderValue;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::request::Parts;
 
+use crate::call::sign::Signed;
 use crate::call::{DroppedFields, Services, Stop, Translation};
 use crate::config::Policy;
 use crate::mapping::model::{Operation, Slot, Type};
@@ -65,14 +66,14 @@ pub(super) fn translate<'r, 'a>(
 pub(super) fn write<'a>(
     services: &'a Services,
     route: &Route,
-    upstream: &'a Upstream,
+    (upstream, signed): (&'a Upstream, &'a Signed<'_>),
     (operation, pair): (&Operation, &Pair),
     record: &'a Record<'a>,
     gateway: &'a Gateway<'a>,
     steps: &'a [Vec<String>],
 ) -> Result<Outgoing, Stop> {
     let target = &upstream.mapping.operations[pair.upstream];
-    let sources = sources(services, upstream, record, gateway, steps);
+    let sources = sources(services, (upstream, signed), record, gateway, steps);
     let mut outgoing = write_request(target, sources).map_err(|refusal| {
         own_terms(route, operation, upstream_terms(services, operation, refusal))
     })?;
@@ -91,7 +92,7 @@ pub(super) fn write<'a>(
 /// Everything that a request to the upstream is written from.
 pub(super) fn sources<'a>(
     services: &'a Services,
-    upstream: &'a Upstream,
+    (upstream, signed): (&'a Upstream, &'a Signed<'_>),
     record: &'a Record<'a>,
     gateway: &'a Gateway<'a>,
     steps: &'a [Vec<String>],
@@ -99,10 +100,10 @@ pub(super) fn sources<'a>(
     Sources {
         vocabulary: &services.plan.vocabulary,
         mapping: &upstream.mapping,
-        settings: &upstream.settings,
+        settings: signed.settings(),
         record,
         request: None,
-        secrets: Some(&upstream.secrets),
+        secrets: Some(signed.secrets()),
         gateway,
         steps,
         parts: &[],

@@ -10,14 +10,11 @@ use http_body::Body;
 use http_body_util::Full;
 use tokio::time::Instant;
 
-use crate::call::job::Job;
-use crate::call::judge::{Verdict, judge};
 use crate::call::respond::{Learned, Responder, nobodys, outcome_of};
 use crate::call::route::{Matched, Way, find_route};
-use crate::call::send::Visit;
 use crate::call::{
-    CallLine, CallRecord, Outcome, Services, Stop, Translation, admit, body, decode, forward,
-    identity, log_in, outgoing, trace,
+    CallLine, CallRecord, Outcome, Services, Stop, Translation, admit, body, decode, exchange,
+    forward, identity, log_in, trace,
 };
 use crate::codec::coding::Codings;
 use crate::mapping::model::Operation;
@@ -25,7 +22,6 @@ use crate::mapping::run::{
     Gateway, RequestParts, Sources, WrittenAnswer, acceptable, preferred, write_answer,
 };
 use crate::plan::{Pair, Target};
-use crate::upstream::Spent;
 use crate::value::{Fault, Record, Value};
 
 /// Answers one request, and fills in its record.
@@ -198,8 +194,14 @@ async fn translate(
     })?;
     let bytes = if decoded.whole { bytes } else { &[] };
     let sides = (operation, pair);
-    let exchanging =
-        exchange(responder, sides, &decoded.record, bytes, deadline, (learned, &mut record.spent));
+    let exchanging = exchange::exchange(
+        responder,
+        sides,
+        &decoded.record,
+        bytes,
+        deadline,
+        (learned, &mut record.spent),
+    );
     let (answer, unreadable) = exchanging.await?;
     record.unreadable = unreadable;
     write(responder, sides, &decoded.record, answer, learned)
@@ -233,55 +235,6 @@ fn check_acceptable(operation: &Operation, head: &Parts) -> Result<(), Stop> {
             Err(stop.at(Translation::ReadRequest))
         }
         Some(_) | None => Ok(()),
-    }
-}
-
-/// Translates, sends, judges.
-async fn exchange(
-    responder: &Responder<'_>,
-    (operation, pair): (&Operation, &Pair),
-    record: &Record<'_>,
-    bytes: &[u8],
-    deadline: Instant,
-    (learned, spent): (&mut Learned, &mut Spent),
-) -> Result<(Record<'static>, u32), Stop> {
-    let Responder { services, route, head, call, .. } = *responder;
-    let translated = outgoing::translate(services, route, pair, operation, record)?;
-    learned.dropped = translated.dropped;
-    let upstream = &services.plan.upstreams[route.upstream];
-    let target = &upstream.mapping.operations[pair.upstream];
-    let upstream = (route.upstream, upstream);
-    let departure = &responder.departure;
-    let mut visit = Visit { services, upstream, call, head, departure, deadline, spent };
-    let steps = match target.steps.is_empty() {
-        true => Vec::new(),
-        // On the heap, for the same reason.
-        false => Box::pin(visit.look_up(target, &translated.record)).await?,
-    };
-    let gateway = Gateway { call: &responder.digits, ..Gateway::default() };
-    let sides = (operation, pair);
-    let mut request =
-        outgoing::write(services, route, upstream.1, sides, &translated.record, &gateway, &steps)?;
-    outgoing::keep_bytes(route, upstream.1, head, bytes, &mut request);
-    if responder.is_traced {
-        trace::pass(&head.headers, &mut request.headers);
-    }
-    let record = &translated.record;
-    let verdict = match &target.poll {
-        None => {
-            let sent = visit.send(request, deadline).await;
-            judge(&services.plan.vocabulary, route, upstream.1, target, record, sent)
-        }
-        Some(poll) => {
-            let sources = outgoing::sources(services, upstream.1, record, &gateway, &steps);
-            let job = Job { route, operation: target, poll, sources };
-            // Most vendors have no jobs, and need no room for them.
-            Box::pin(job.run(&mut visit, request)).await
-        }
-    };
-    match verdict {
-        Verdict::Yes { record, unreadable } => Ok((record, unreadable)),
-        Verdict::Stopped(stop) => Err(*stop),
     }
 }
 

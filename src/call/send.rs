@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use crate::call::judge::stop_of_error;
 use crate::call::outgoing::sources;
+use crate::call::sign::Signed;
 use crate::call::{Services, Stop, Translation, trace};
 use crate::ident::CallId;
 use crate::mapping::model::{Operation, Step};
@@ -45,6 +46,15 @@ impl<'s> Visit<'s, '_> {
     ) -> Result<Answered<'s>, SendError> {
         let departure = self.departure.clone();
         self.send_watched(outgoing, departure, until).await
+    }
+
+    /// Sends what comes before the call, and is nothing to wait for.
+    pub(super) async fn send_beside(
+        &mut self,
+        outgoing: Outgoing,
+        until: Instant,
+    ) -> Result<Answered<'s>, SendError> {
+        self.send_watched(outgoing, Departure::default(), until).await
     }
 
     async fn send_watched(
@@ -88,10 +98,11 @@ impl<'s> Visit<'s, '_> {
         &mut self,
         operation: &Operation,
         record: &Record<'_>,
+        signed: &Signed<'_>,
     ) -> Result<Vec<Vec<String>>, Stop> {
         let mut found: Vec<Vec<String>> = Vec::new();
         for step in &operation.steps {
-            let values = self.look_up_one((operation, step), record, &found).await?;
+            let values = self.look_up_one((operation, step), record, signed, &found).await?;
             found.push(values);
         }
         Ok(found)
@@ -101,15 +112,16 @@ impl<'s> Visit<'s, '_> {
         &mut self,
         (operation, step): (&Operation, &Step),
         record: &Record<'_>,
+        signed: &Signed<'_>,
         found: &[Vec<String>],
     ) -> Result<Vec<String>, Stop> {
         let gateway = Gateway::default();
-        let sources = sources(self.services, self.upstream.1, record, &gateway, found);
+        let sources = sources(self.services, (self.upstream.1, signed), record, &gateway, found);
         let mut outgoing = write_step(operation, step, sources)
             .map_err(|refusal| Stop::from(refusal).at(Translation::WriteRequest))?;
         trace::pass(&self.head.headers, &mut outgoing.headers);
         let failed = |cause: String| Stop::new(Fault::UpstreamFailed).caused(cause);
-        let sent = self.send_watched(outgoing, Departure::default(), self.deadline).await;
+        let sent = self.send_beside(outgoing, self.deadline).await;
         let mut answered = sent.map_err(|error| match stop_of_error(&error) {
             // A look-up changes nothing, so that nobody need be in doubt.
             Stop { fault: Fault::OutcomeUnknown, cause, .. } => {

@@ -9,6 +9,7 @@ use super::form;
 use super::section::{Reader, Section};
 use super::settings::{self, Setting};
 use super::tree::{Entry, Spanned};
+use super::upstream::{self, Credential};
 use super::{codes, schema};
 use crate::diag::{Diagnostic, Location};
 use crate::secret::{KeyHash, Pepper};
@@ -25,8 +26,10 @@ pub struct Consumer {
     pub keys: Vec<Key>,
     /// Its log-ins.
     pub logins: Vec<Login>,
-    /// Values of settings that go before the route's.
+    /// Values of settings that go before the route's, or the upstream's.
     pub settings: Vec<Setting>,
+    /// By what its calls are known to the upstream, in place of the upstream's own credential.
+    pub credential: Option<Spanned<Credential>>,
     /// True if its keys and log-ins are known and let in nowhere.
     pub disabled: bool,
 }
@@ -50,6 +53,7 @@ fn one(reader: &mut Reader<'_>, entry: &Entry, hashing: &key::Hashing<'_>) -> Op
     let keys = key::read(reader, &section, hashing);
     let logins = login::read(reader, &section);
     let settings = settings::read(reader, &section);
+    let credential = upstream::own_credential(reader, &section);
     let disabled = reader.leaf(&section, "disabled", form::boolean);
     let (keys, logins) = (keys?, logins?);
     if keys.is_empty() && logins.is_empty() {
@@ -63,6 +67,7 @@ fn one(reader: &mut Reader<'_>, entry: &Entry, hashing: &key::Hashing<'_>) -> Op
         keys,
         logins,
         settings,
+        credential,
         disabled: disabled.is_some_and(|disabled| disabled.value),
     })
 }

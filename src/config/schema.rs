@@ -199,7 +199,7 @@ pub(super) const CONSUMER: &[Field] = &[
     Field::leaf("disabled"),
     Field::now("keys", Shape::ListOf(CONSUMER_KEY)),
     Field::now("logins", Shape::ListOf(LOGIN)),
-    Field::later("credential", Shape::Map(CREDENTIAL)),
+    Field::now("credential", Shape::Map(CREDENTIAL)),
 ];
 
 /// The keys of a log-in.

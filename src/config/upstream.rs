@@ -217,16 +217,24 @@ fn url(reader: &mut Reader<'_>, item: &Item, key: &str) -> Option<Spanned<Url>> 
 }
 
 fn credential(reader: &mut Reader<'_>, section: &Section<'_>) -> Credential {
-    let Some(section) = reader.subsection(section, "credential", schema::CREDENTIAL) else {
-        return Credential::default();
-    };
-    Credential {
+    own_credential(reader, section).map(|own| own.value).unwrap_or_default()
+}
+
+/// `credential`, if it is there.
+pub(super) fn own_credential(
+    reader: &mut Reader<'_>,
+    section: &Section<'_>,
+) -> Option<Spanned<Credential>> {
+    let at = section.get("credential")?.at.clone();
+    let section = reader.subsection(section, "credential", schema::CREDENTIAL)?;
+    let credential = Credential {
         token: secrets::under(reader, &section, "token"),
         user: secrets::under(reader, &section, "user"),
         csrf: secrets::under(reader, &section, "csrf"),
         session: secrets::under(reader, &section, "session"),
         password: secrets::under(reader, &section, "password"),
-    }
+    };
+    Some(Spanned::new(credential, at))
 }
 
 fn refuse_plaintext(reader: &mut Reader<'_>, url: &Spanned<Url>, credential: &Location) {

@@ -16,6 +16,7 @@ mod negotiate;
 mod read;
 mod reader;
 mod render;
+mod session;
 mod standing;
 mod step;
 mod write;
@@ -31,11 +32,12 @@ pub use read::{
 };
 pub use reader::Presented;
 pub use render::{Rendered, render_content, render_pattern};
+pub use session::{has_expired, read_taken};
 pub use standing::{StandingQuery, read_standing, split_query, standing_headers, write_standing};
 pub use step::{read_location, read_step, write_ask, write_poll, write_step};
 pub use write::{
     FaultText, Outgoing, RequestParts, WrittenAnswer, fault_places, limit_headers, write_answer,
-    write_fault, write_request,
+    write_bare_request, write_fault, write_request,
 };
 
 use crate::mapping::model::{GatewayField, Mapping, Vocabulary};

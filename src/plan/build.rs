@@ -9,10 +9,9 @@ use crate::config::{self, Config, Consumers, Ids, RawYaml, Setting, Spanned, pai
 use crate::diag::{self, Diagnostic};
 use crate::mapping::compile::TableOverride;
 use crate::mapping::model::{Mapping, OperationDef, OrElse, Slot, Type};
-use crate::mapping::run::{Secrets, Settings};
+use crate::mapping::run::Settings;
 use crate::mapping::syntax::{self, Findings, Named};
-use crate::plan::{Keys, LogIns, Pair, Plan, Route, Routing, Upstream, callers};
-use crate::secret::Secret;
+use crate::plan::{Keys, LogIns, Pair, Plan, Route, Routing, Upstream, callers, credentials};
 
 /// What was found while building.
 pub type Problem = Vec<Diagnostic>;
@@ -47,7 +46,12 @@ pub fn build(config: &Config, catalog: &Catalog) -> Result<(Plan, Problem), Prob
     if diag::has_errors(&found) {
         return Err(found);
     }
-    let upstreams: Vec<Upstream> = upstreams.into_iter().flatten().collect();
+    let mut upstreams: Vec<Upstream> = upstreams.into_iter().flatten().collect();
+    found.extend(credentials::assign(config, catalog, &mut routes, &mut upstreams));
+    diag::sort(&mut found);
+    if diag::has_errors(&found) {
+        return Err(found);
+    }
     found.append(&mut losses(catalog, &routes, &upstreams));
     diag::sort(&mut found);
     let plan = Plan {
@@ -99,24 +103,14 @@ impl Builder<'_> {
             }
         };
         let settings = self.settings(&mapping, &[&upstream.settings]);
-        let credential = &upstream.credential;
-        let named = [
-            ("auth.token", &credential.token),
-            ("auth.user", &credential.user),
-            ("auth.csrf", &credential.csrf),
-            ("auth.session", &credential.session),
-            ("auth.password", &credential.password),
-        ];
-        let secrets = named.into_iter().filter_map(|(name, secret)| {
-            Some((name.to_owned(), Secret::new(secret.as_ref()?.value.expose())))
-        });
-        let secrets = Secrets::of(&self.catalog.vocabulary, secrets);
-        self.check_needs(upstream, &mapping, &settings, &secrets);
+        let own =
+            credentials::own(&self.catalog.vocabulary, &mapping, &upstream.credential, settings);
+        let at = &upstream.name.at;
+        self.found.extend(credentials::lacking(&self.catalog.vocabulary, &mapping, &own, at));
         Some(Upstream {
             name: upstream.name.value.clone(),
             mapping,
-            settings,
-            secrets,
+            credentials: vec![own],
             url: upstream.url.value.clone(),
             endpoints: upstream.endpoints.iter().map(|url| url.value.clone()).collect(),
             resilience: upstream.resilience.clone(),
@@ -125,52 +119,6 @@ impl Builder<'_> {
             reply_bytes_max: upstream.reply_bytes_max,
             connect_timeout: upstream.connect_timeout,
         })
-    }
-
-    /// M009: settings and secrets that every request to the upstream needs.
-    fn check_needs(
-        &mut self,
-        upstream: &config::Upstream,
-        mapping: &Mapping,
-        settings: &Settings,
-        secrets: &Secrets,
-    ) {
-        for operation in mapping.operations.iter().filter(|known| !known.kind.is_ours()) {
-            let request = &operation.request;
-            let names = [&request.query, &request.headers, &request.cookies];
-            let names = names
-                .into_iter()
-                .flatten()
-                .filter(|named| named.place.arrow.writes() && named.place.content.is_required());
-            let in_names = names.flat_map(|named| named.name.holes());
-            let written = request
-                .places()
-                .filter(|place| place.arrow.writes() && place.content.is_required())
-                .flat_map(|place| place.content.holes());
-            for hole in in_names.chain(written).filter(|hole| hole.or == OrElse::Required) {
-                let missing = match hole.slot {
-                    Slot::Setting(setting) if settings.get(setting).is_none() => {
-                        let name = &mapping.settings[usize::from(setting)].name;
-                        format!(
-                            "the upstream needs the setting `{name}`: add `settings: {{{name}: …}}`"
-                        )
-                    }
-                    Slot::Secret(secret) if secrets.get(secret).is_none() => {
-                        let name = &self.catalog.vocabulary.secrets[usize::from(secret)];
-                        let key = name.trim_start_matches("auth.");
-                        format!(
-                            "the upstream needs a credential: add `credential: {{{key}: {{env: NAME}}}}`"
-                        )
-                    }
-                    _ => continue,
-                };
-                let finding = Diagnostic::error("M009", upstream.name.at.clone(), missing)
-                    .also(hole.at.clone(), "needed here");
-                if !self.found.contains(&finding) {
-                    self.found.push(finding);
-                }
-            }
-        }
     }
 
     /// Settings of a mapping; of several lists a later one counts.
@@ -252,6 +200,7 @@ impl Builder<'_> {
             settings,
             consumer_settings,
             upstream: upstream_index,
+            credentials: FxHashMap::default(),
             consumers,
             limit: route.limit,
             ids,
@@ -353,7 +302,7 @@ impl Builder<'_> {
                                 && match hole.or {
                                     OrElse::Required => true,
                                     OrElse::Setting(setting) => {
-                                        upstream.settings.get(setting).is_none()
+                                        upstream.own().settings.get(setting).is_none()
                                     }
                                     OrElse::Absent | OrElse::Literal(_) | OrElse::Request(_) => {
                                         false

@@ -48,14 +48,20 @@ fn names_of(request: &Request, secret: Slot) -> Vec<Vec<&Hole>> {
         .collect()
 }
 
-/// C004: settings of a consumer that no client of its routes has.
+/// C004: settings of a consumer that neither a client of its routes has nor the system behind.
 pub(super) fn unknown_settings(config: &Config, catalog: &Catalog) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     // Most consumers have none, and there may be many.
     for consumer in config.consumers.iter().filter(|consumer| !consumer.settings.is_empty()) {
         let routes = config.routes.iter().filter(|route| admits(route, &consumer.name));
-        let clients: Vec<&Mapping> = routes
-            .filter_map(|route| catalog.mapping(&route.client.value))
+        // A setting is the client's, or the upstream's.
+        let vendors = routes.flat_map(|route| {
+            let upstream = config.upstream(&route.upstream.value).map(|known| &known.vendor);
+            [Some(&route.client), upstream]
+        });
+        let clients: Vec<&Mapping> = vendors
+            .flatten()
+            .filter_map(|vendor| catalog.mapping(&vendor.value))
             .map(AsRef::as_ref)
             .collect();
         found.extend(unknown_to(&clients, consumer));
@@ -63,7 +69,7 @@ pub(super) fn unknown_settings(config: &Config, catalog: &Catalog) -> Vec<Diagno
     found
 }
 
-fn admits(route: &Route, consumer: &Spanned<String>) -> bool {
+pub(super) fn admits(route: &Route, consumer: &Spanned<String>) -> bool {
     match &route.consumers {
         Consumers::All => true,
         Consumers::Named(names) => names.iter().any(|name| name.value == consumer.value),
@@ -81,7 +87,7 @@ fn unknown_to<'c>(
         .filter(|_| !clients.is_empty());
     unknown.map(move |name| {
         let message = format!(
-            "no client of the consumer `{}` has a setting named `{}`",
+            "no client of the consumer `{}`, and no system behind it, has a setting named `{}`",
             consumer.name.value, name.value
         );
         let known = clients.iter().flat_map(|client| &client.settings);

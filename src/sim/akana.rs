@@ -1,5 +1,6 @@
 //! Simulated Akana: `POST /api/tickets/{TicketID}/actions` and `GET /api/tickets/{TicketID}`.
 //!
+//! `POST /api/login` and `/api/login/renewToken` give sessions of 30 minutes, each with a CSRF token of its own.
 //! The platform cookie `AtmoAuthToken_{tenant}`, and for a write the header `X-Csrf-Token_{tenant}` if
 //! the platform has that protection on. JSON or XML under ten media types; the answer is the bare new
 //! state as text, so an Accept without text/plain finds nothing, and neither does a wrong type or verb.
@@ -12,13 +13,16 @@ mod action;
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
 use http::StatusCode;
-use http::header::ACCEPT;
-use serde_json::json;
+use http::header::{ACCEPT, SET_COOKIE};
+use serde_json::{Value, json};
 
 use super::System;
+use super::account::{Life, Sessions};
 use super::desk::{Desk, Status, Ticket, UnknownStatus};
-use super::exchange::{Answer, Request, cookie_is};
+use super::exchange::{Answer, Request, cookie_is, header_value};
 use super::options::Options;
 
 use accept::Accept;
@@ -27,11 +31,15 @@ use action::{Action, Form};
 /// The ticket of the page's sample.
 pub(super) const SAMPLE_TICKET: &str = "ticket25687.acmepaymentscorp";
 
+const LIFE: Life = Life { length: Duration::from_secs(30 * 60), slides: false, alone: false };
+
 /// The state of one simulated tenant.
 pub(super) struct Akana {
     token: String,
     cookie: String,
     csrf: Option<(String, String)>,
+    tenant: String,
+    sessions: Sessions,
     desk: Desk<State>,
 }
 
@@ -58,6 +66,8 @@ impl Akana {
         Ok(Akana {
             token,
             cookie: format!("AtmoAuthToken_{tenant}"),
+            tenant: tenant.clone(),
+            sessions: Sessions::new(options.account.clone(), LIFE),
             csrf: options.csrf.clone().map(|value| (format!("x-csrf-token_{tenant}"), value)),
             desk: Desk::new(&[(SAMPLE_TICKET, State::Open)], &options.tickets)?,
         })
@@ -76,20 +86,54 @@ impl Akana {
                 self.log_in(request)?;
                 self.read(id, accept)
             }
+            ("POST", ["login"]) => self.begin(request),
+            ("POST", ["login", "renewToken"]) => self.renew(request),
             _ => Err(Refusal::NotFound),
         }
     }
 
-    fn log_in(&self, request: &Request) -> Result<(), Refusal> {
+    fn log_in(&mut self, request: &Request) -> Result<(), Refusal> {
         let token = request.cookie(&self.cookie).ok_or(Refusal::Unauthorized)?;
-        if cookie_is(token, &self.token) { Ok(()) } else { Err(Refusal::Unauthorized) }
+        let known = cookie_is(token, &self.token)
+            || self.sessions.holds(id_of(token).unwrap_or_default(), request.at);
+        if known { Ok(()) } else { Err(Refusal::Unauthorized) }
     }
 
+    /// Of a session that a log-in has made it is its own, else what the options say.
     fn check_csrf(&self, request: &Request) -> Result<(), Refusal> {
-        let Some((header, value)) = &self.csrf else {
-            return Ok(());
+        let session = request.cookie(&self.cookie).and_then(id_of);
+        let (header, value) = match (session, &self.csrf) {
+            (Some(id), _) => (format!("x-csrf-token_{}", self.tenant), csrf_of(id)),
+            (None, Some((header, value))) => (header.clone(), value.clone()),
+            (None, None) => return Ok(()),
         };
-        if request.header(header) == Some(value) { Ok(()) } else { Err(Refusal::Unauthorized) }
+        if request.header(&header) == Some(&value) { Ok(()) } else { Err(Refusal::Unauthorized) }
+    }
+
+    /// A session that begins, by a password.
+    fn begin(&mut self, request: &Request) -> Result<Answer, Refusal> {
+        let body: Value =
+            serde_json::from_slice(&request.body).map_err(|_| Refusal::Malformed("no JSON"))?;
+        let text = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default();
+        let id = self.sessions.log_in(text("email"), text("password"), request.at);
+        self.given(&id.ok_or(Refusal::Unauthorized)?, text("email"))
+    }
+
+    /// A session that goes on under another id.
+    fn renew(&mut self, request: &Request) -> Result<Answer, Refusal> {
+        let id = request.cookie(&self.cookie).and_then(id_of).ok_or(Refusal::Unauthorized)?;
+        let id = self.sessions.renew(id, request.at).ok_or(Refusal::Unauthorized)?;
+        self.given(&id, "simulated")
+    }
+
+    /// The two cookies of a session.
+    fn given(&self, id: &str, user: &str) -> Result<Answer, Refusal> {
+        let tenant = &self.tenant;
+        let answer = Answer::json(StatusCode::OK, &json!({"userName": user}));
+        let token =
+            format!("AtmoAuthToken_{tenant}=TokenID%3D{id}%2CclaimedId%3Dx; Path=/; HttpOnly");
+        let csrf = format!("Csrf-Token_{tenant}={}; Path=/", csrf_of(id));
+        Ok(answer.and(SET_COOKIE, header_value(&token)).and(SET_COOKIE, header_value(&csrf)))
     }
 
     fn act(&mut self, id: &str, request: &Request, accept: &Accept) -> Result<Answer, Refusal> {
@@ -180,6 +224,10 @@ impl System for Akana {
         }
     }
 
+    fn end_sessions(&mut self) {
+        self.sessions.end_all();
+    }
+
     fn tickets(&self) -> Vec<Ticket> {
         self.desk.list()
     }
@@ -196,4 +244,13 @@ fn fault(status: StatusCode, code: &str, text: &str, form: Form) -> Answer {
             Answer::typed(status, "application/xml", body)
         }
     }
+}
+
+/// The session's id in a cookie: `TokenID%3D…%2C…`.
+fn id_of(cookie: &str) -> Option<&str> {
+    cookie.strip_prefix("TokenID%3D")?.split("%2C").next()
+}
+
+fn csrf_of(session: &str) -> String {
+    format!("TokenID%3D{session}%2Ccsrf")
 }

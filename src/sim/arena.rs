@@ -3,19 +3,24 @@
 //! A session id in the header or cookie `arena_session_id`; errors as `{status, errors: [{code,
 //! message}]}` with the codes and texts of Arena's own table; every answer, refusals too, spends one of
 //! the day's requests and says how many are left. A ticket that is Complete can no longer be edited.
-//! There is no log-in here: the session is the token of the options.
+//! `POST /login` and `PUT /logout`: the sessions of the account of the options, one at a time, for 90 minutes
+//! after their last use; the token of the options is one that never ends.
 
 mod quota;
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
 use http::header::{HeaderName, SERVER};
 use http::{HeaderValue, StatusCode};
+use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
 use super::System;
+use super::account::{Life, Sessions};
 use super::desk::{Desk, Status, Ticket, UnknownStatus};
-use super::exchange::{Answer, Request, cookie_is, header_value};
+use super::exchange::{Answer, Request, header_value};
 use super::options::Options;
 
 use quota::Quota;
@@ -33,12 +38,16 @@ const GUID_CHARS: usize = 20;
 
 const SESSION: &str = "arena_session_id";
 
+/// A second log-in ends the first one's session.
+const LIFE: Life = Life { length: Duration::from_secs(90 * 60), slides: true, alone: true };
+
 const REMAINING: HeaderName = HeaderName::from_static("x-arena-requests-remaining");
 const RESET: HeaderName = HeaderName::from_static("x-arena-next-request-limit-reset");
 
 /// The state of one simulated workspace.
 pub(super) struct Arena {
     session: String,
+    sessions: Sessions,
     desk: Desk<Stage>,
     quota: Quota,
 }
@@ -54,6 +63,7 @@ enum Stage {
 enum Refusal {
     Syntax,
     NoSession,
+    LogIn,
     NoResource,
     Method(&'static str),
     MediaType,
@@ -70,6 +80,7 @@ impl Arena {
     pub(super) fn new(session: String, options: &Options) -> Result<Arena, UnknownStatus> {
         Ok(Arena {
             session,
+            sessions: Sessions::new(options.account.clone(), LIFE),
             desk: Desk::new(&[(SAMPLE_TICKET, Stage::NotStarted)], &options.tickets)?,
             quota: Quota::new(options.requests_per_day),
         })
@@ -90,17 +101,40 @@ impl Arena {
                 Ok(Answer::json(StatusCode::OK, &ticket(guid, stage)))
             }
             (_, ["tickets", _]) => Err(Refusal::Method("GET")),
+            ("POST", ["login"]) => self.log_in(request),
+            (_, ["login"]) => Err(Refusal::Method("POST")),
+            ("PUT", ["logout"]) => {
+                self.admit(request)?;
+                self.sessions.end(id_of(&shown(request).unwrap_or_default()));
+                Ok(Answer::empty(StatusCode::OK))
+            }
+            (_, ["logout"]) => Err(Refusal::Method("PUT")),
             _ => Err(Refusal::NoResource),
         }
     }
 
-    fn admit(&self, request: &Request) -> Result<(), Refusal> {
-        let known = match request.header(SESSION) {
-            Some(session) => session == self.session,
-            // A session id ends in `|`, which a cookie carries as %7C.
-            None => request.cookie(SESSION).is_some_and(|value| cookie_is(value, &self.session)),
-        };
+    fn admit(&mut self, request: &Request) -> Result<(), Refusal> {
+        let shown = shown(request).ok_or(Refusal::NoSession)?;
+        let known = shown == self.session || self.sessions.holds(id_of(&shown), request.at);
         if known { Ok(()) } else { Err(Refusal::NoSession) }
+    }
+
+    fn log_in(&mut self, request: &Request) -> Result<Answer, Refusal> {
+        if request.media_type().as_deref() != Some("application/json") {
+            return Err(Refusal::MediaType);
+        }
+        let body: Value = serde_json::from_slice(&request.body).map_err(|_| Refusal::Syntax)?;
+        let text = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default();
+        let id = self.sessions.log_in(text("email"), text("password"), request.at);
+        let id = format!("LABS-{}|", id.ok_or(Refusal::LogIn)?);
+        let workspace = body.get("workspaceId").cloned().unwrap_or(json!(200_002));
+        Ok(Answer::json(
+            StatusCode::OK,
+            &json!({
+                "arenaSessionId": id, "workspaceId": workspace, "workspaceName": "Labs",
+                "workspaceRequestLimit": 25_000
+            }),
+        ))
     }
 
     fn change(&mut self, request: &Request) -> Result<Answer, Refusal> {
@@ -164,6 +198,7 @@ impl Refusal {
                 "The format of the request is not valid. Please check the syntax.".to_owned(),
             ),
             Refusal::NoSession => (401, 401, NO_SESSION.to_owned()),
+            Refusal::LogIn => (400, 4001, "The email or password is not valid.".to_owned()),
             Refusal::NoResource => (404, 404, "No resource has been found.".to_owned()),
             Refusal::Method(allowed) => {
                 return failure(405, 405, "The method is not allowed.").allowing(allowed);
@@ -227,9 +262,28 @@ impl System for Arena {
         Some(self.dressed(answer))
     }
 
+    fn end_sessions(&mut self) {
+        self.sessions.end_all();
+    }
+
     fn tickets(&self) -> Vec<Ticket> {
         self.desk.list()
     }
+}
+
+/// The session that a request shows. An id ends in `|`, which a cookie carries as %7C.
+fn shown(request: &Request) -> Option<String> {
+    let header = request.header(SESSION).map(str::to_owned);
+    let cookie = || {
+        let value = request.cookie(SESSION)?;
+        Some(percent_decode_str(value).decode_utf8_lossy().into_owned())
+    };
+    header.or_else(cookie)
+}
+
+/// What of a session's id is its own.
+fn id_of(session: &str) -> &str {
+    session.strip_prefix("LABS-").and_then(|rest| rest.strip_suffix('|')).unwrap_or("")
 }
 
 const NO_SESSION: &str =

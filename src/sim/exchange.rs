@@ -124,6 +124,12 @@ impl Answer {
         self
     }
 
+    /// The same with one more header, also of a name that is there.
+    pub(super) fn and(mut self, name: HeaderName, value: HeaderValue) -> Answer {
+        self.headers.push((name, value));
+        self
+    }
+
     /// The same with the methods that the path does take.
     pub(super) fn allowing(self, methods: &'static str) -> Answer {
         self.with(ALLOW, HeaderValue::from_static(methods))

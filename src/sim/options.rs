@@ -4,6 +4,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::account::Account;
 use super::fault::FaultSwitch;
 
 /// Requests a second that Series.hr's page allows one key.
@@ -41,6 +42,8 @@ pub struct Options {
     pub touchpoint: Option<String>,
     /// Thalamus: the operator who must be logged in; `None` if nobody must.
     pub operator: Option<Operator>,
+    /// Arena, Akana, ZStack: who may log in; beside that the token is always taken.
+    pub account: Option<Account>,
 }
 
 /// The operator that a simulated Thalamus asks for.
@@ -89,6 +92,7 @@ impl Default for Options {
             csrf: None,
             touchpoint: None,
             operator: None,
+            account: None,
         }
     }
 }

@@ -148,6 +148,11 @@ impl Simulator {
         self.shared.state().faults = Faults::new(switches);
     }
 
+    /// Ends every session that a log-in has made, as a restart of the system does.
+    pub fn end_sessions(&self) {
+        self.shared.state().system.end_sessions();
+    }
+
     /// Stops listening, lets requests in hand finish within two seconds, and ends all tasks.
     pub async fn stop(self) {
         drop(self.stopping);

@@ -1,5 +1,6 @@
 //! Simulated ZStack: `PUT /v1/tickets/{uuid}/actions`, `GET /v1/tickets/{uuid}` and the polling of
-//! `GET /v1/api-jobs/{uuid}`, with or without `/zstack`.
+//! `GET /v1/api-jobs/{uuid}`, with or without `/zstack`; log-ins at `PUT /v1/accounts/login`, whose sessions end
+//! two hours later, and `DELETE /v1/accounts/sessions/{uuid}`.
 //!
 //! What the REST layer refuses is a 400, 404 or 405 in plain text; what the system behind it refuses is
 //! a 503 with an error object, an expired session too. No answer has a Content-Type. The vendor's state
@@ -11,11 +12,15 @@ mod jobs;
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
 use http::header::AUTHORIZATION;
 use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
+use tokio::time::Instant;
 
 use super::System;
+use super::account::{Life, Sessions};
 use super::desk::{Desk, Status, Ticket, UnknownStatus};
 use super::exchange::{Answer, Request};
 use super::options::Options;
@@ -46,9 +51,12 @@ const COMMENT_CHARS_MAX: usize = 65_535;
 
 const JOB_UUID: &str = "x-job-uuid";
 
+const LIFE: Life = Life { length: Duration::from_secs(2 * 60 * 60), slides: false, alone: false };
+
 /// The state of one simulated installation.
 pub(super) struct Zstack {
     session: String,
+    sessions: Sessions,
     asynchronous: bool,
     desk: Desk<Approval>,
     jobs: Jobs,
@@ -68,6 +76,7 @@ impl Zstack {
         let samples = [(SAMPLE_TICKET, Approval::Pending), (SAMPLE_ANSWERED, Approval::Pending)];
         Ok(Zstack {
             session,
+            sessions: Sessions::new(options.account.clone(), LIFE),
             asynchronous: options.asynchronous,
             desk: Desk::new(&samples, &options.tickets)?,
             jobs: Jobs::default(),
@@ -84,10 +93,40 @@ impl Zstack {
                 self.act(uuid, request)
             }
             ["tickets", uuid] if request.method == Method::GET => self.query(uuid, request),
+            ["accounts", "login"] if request.method == Method::PUT => self.log_in(request),
+            ["accounts", "login"] => Err(Refusal::method(request, "PUT")),
+            ["accounts", "sessions", uuid] if request.method == Method::DELETE => {
+                self.sessions.end(uuid);
+                Ok(Answer::untyped(StatusCode::OK, "{}"))
+            }
             ["tickets", _, "actions"] => Err(Refusal::method(request, "PUT")),
             ["tickets", _] => Err(Refusal::method(request, "GET")),
             _ => Err(unknown()),
         }
+    }
+
+    /// A log-in is answered at once, a refused one too.
+    fn log_in(&mut self, request: &Request) -> Result<Answer, Refusal> {
+        let body: Value = serde_json::from_slice(&request.body)
+            .map_err(|_| Refusal::Text("the body is not a valid JSON object".to_owned()))?;
+        let account = body.get("logInByAccount").ok_or_else(|| {
+            let url = without_context(&request.path);
+            Refusal::Text(format!("the body doesn't contain action mapping to the URL[{url}]"))
+        })?;
+        let text = |name: &str| account.get(name).and_then(Value::as_str).unwrap_or_default();
+        let id = self.sessions.log_in(text("accountName"), text("password"), request.at);
+        Ok(match id {
+            Some(uuid) => {
+                let inventory = json!({"inventory": {"uuid": uuid, "userType": "Account"}});
+                Answer::untyped(StatusCode::OK, inventory.to_string())
+            }
+            None => Failure::LogIn.answer(),
+        })
+    }
+
+    /// True if the session holds.
+    fn admits(&mut self, session: &str, at: Instant) -> bool {
+        session == self.session || self.sessions.holds(session, at)
     }
 
     /// The REST layer's part of a change: everything that is refused in plain text.
@@ -102,7 +141,8 @@ impl Zstack {
         let event = event(&body, parameters)?;
         let job = self.jobs.open(request.header(JOB_UUID))?;
         let comment = parameters.get("comment").and_then(Value::as_str).unwrap_or_default();
-        let result = self.perform(uuid, session, &event, comment);
+        let admitted = self.admits(session, request.at);
+        let result = self.perform(uuid, admitted, &event, comment);
         if !self.asynchronous {
             return Ok(result.unwrap_or_else(|failure| failure.answer()));
         }
@@ -116,11 +156,11 @@ impl Zstack {
     fn perform(
         &mut self,
         uuid: &str,
-        session: &str,
+        admitted: bool,
         event: &str,
         comment: &str,
     ) -> Result<Answer, Failure> {
-        if session != self.session {
+        if !admitted {
             return Err(Failure::Session);
         }
         if !EVENTS.contains(&event) {
@@ -146,8 +186,8 @@ impl Zstack {
     }
 
     /// A query answers with a list, and an unknown id with an empty one.
-    fn query(&self, uuid: &str, request: &Request) -> Result<Answer, Refusal> {
-        if session(request)? != self.session {
+    fn query(&mut self, uuid: &str, request: &Request) -> Result<Answer, Refusal> {
+        if !self.admits(session(request)?, request.at) {
             return Ok(Failure::Session.answer());
         }
         let found = self.desk.status(uuid).map(|approval| inventory(uuid, approval));
@@ -218,6 +258,10 @@ impl System for Zstack {
             400..=500 => Some(Answer::untyped(status, text)),
             _ => None,
         }
+    }
+
+    fn end_sessions(&mut self) {
+        self.sessions.end_all();
     }
 
     fn tickets(&self) -> Vec<Ticket> {

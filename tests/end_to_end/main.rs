@@ -38,6 +38,7 @@ mod secured;
 mod signals;
 mod sixth;
 mod tables;
+mod upstream_sessions;
 mod upstreams;
 mod variants;
 mod vendors;

@@ -9,8 +9,8 @@ use http::HeaderMap;
 use crate::bounds;
 use crate::codec::json::Duplicates;
 use crate::mapping::model::{
-    Content, FaultMap, FaultRow, GatewayField, Mapping, Operation, OperationKind, Place, Slot,
-    StandIn, Success, Type, Vocabulary,
+    Body, Content, FaultMap, FaultRow, GatewayField, JsonPath, Mapping, Operation, OperationKind,
+    Place, Slot, StandIn, Success, Type, Vocabulary,
 };
 use crate::mapping::run::capture::{Captured, Captures, capture};
 use crate::mapping::run::reader::Reader;
@@ -74,7 +74,7 @@ impl fmt::Display for Mismatch {
 }
 
 /// Everything that reading one answer needs.
-struct Answers<'m, 'a> {
+pub(super) struct Answers<'m, 'a> {
     vocabulary: &'m Vocabulary,
     mapping: &'m Mapping,
     settings: &'m Settings,
@@ -115,7 +115,7 @@ pub fn read_answer<'a>(
 }
 
 impl<'m, 'a> Answers<'m, 'a> {
-    fn new(
+    pub(super) fn new(
         vocabulary: &'m Vocabulary,
         mapping: &'m Mapping,
         settings: &'m Settings,
@@ -168,7 +168,7 @@ impl<'m, 'a> Answers<'m, 'a> {
                 }
                 None => return None,
             },
-            None => self.declared(faults, row)?,
+            None => self.declared(faults.bodies_of(row))?,
         };
         if let Some(native) = row.native.as_ref().filter(|native| native.arrow.reads()) {
             let fits = |found: &String| {
@@ -199,13 +199,24 @@ impl<'m, 'a> Answers<'m, 'a> {
             .as_ref()
     }
 
-    /// Code and message by the row's body; `None` if the body does not fit.
-    fn declared(
+    /// Code and message of an answer that is a fault, whichever row it fits.
+    pub(super) fn code_and_message(
         &self,
         faults: &FaultMap,
-        row: &FaultRow,
     ) -> Option<(Vec<String>, Option<Cow<'a, str>>)> {
-        let bodies = faults.bodies_of(row);
+        match &faults.find {
+            Some(_) => self.found(faults),
+            None => self.declared(&faults.bodies),
+        }
+    }
+
+    /// True if a path selects something in the body.
+    pub(super) fn has(&self, path: &JsonPath) -> bool {
+        self.tree().is_some_and(|tree| !path.select(tree).is_empty())
+    }
+
+    /// Code and message by a row's body; `None` if the body does not fit.
+    fn declared(&self, bodies: &[Body]) -> Option<(Vec<String>, Option<Cow<'a, str>>)> {
         if bodies.is_empty() {
             return Some((Vec::new(), None));
         }

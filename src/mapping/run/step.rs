@@ -17,7 +17,7 @@ pub fn write_step(
     step: &Step,
     sources: Sources<'_>,
 ) -> Result<Outgoing, Refusal> {
-    let parts = split_parts(operation, &sources)?;
+    let parts = split_parts(&operation.request, &sources)?;
     let renderer = Renderer::new(Sources { parts: &parts, ..sources });
     let mut target = write_path(&renderer, &step.segments)?;
     let headers = write_credential(&renderer, operation, &mut target)?;
@@ -69,7 +69,7 @@ pub fn write_ask(
     segments: &[Pattern],
     sources: Sources<'_>,
 ) -> Result<Outgoing, Refusal> {
-    let parts = split_parts(operation, &sources)?;
+    let parts = split_parts(&operation.request, &sources)?;
     let renderer = Renderer::new(Sources { parts: &parts, ..sources });
     let mut target = write_path(&renderer, segments)?;
     let headers = write_credential(&renderer, operation, &mut target)?;

@@ -71,10 +71,17 @@ pub enum FaultText<'a> {
 /// # Errors
 /// What the upstream cannot be told, or what it needs and nobody says.
 pub fn write_request(operation: &Operation, sources: Sources<'_>) -> Result<Outgoing, Refusal> {
-    let parts = split_parts(operation, &sources)?;
+    write_bare_request(&operation.request, sources)
+}
+
+/// The same of a request that is no operation's.
+///
+/// # Errors
+/// As [`write_request`].
+pub fn write_bare_request(request: &Request, sources: Sources<'_>) -> Result<Outgoing, Refusal> {
+    let parts = split_parts(request, &sources)?;
     let sources = Sources { parts: &parts, ..sources };
     let renderer = Renderer::new(sources);
-    let request = &operation.request;
     let mut target = write_path(&renderer, &request.segments)?;
     let mut headers = HeaderMap::with_capacity(request.headers.len() + HEADERS_BESIDES);
     write_some(&renderer, request, &mut target, &mut headers, |_| true)?;
@@ -313,11 +320,11 @@ fn put_content_type(body: &Body, headers: &mut HeaderMap) {
 
 /// The values of split fields, in the order of the parts' names.
 pub(super) fn split_parts(
-    operation: &Operation,
+    request: &Request,
     sources: &Sources<'_>,
 ) -> Result<Vec<String>, Refusal> {
     let mut values = Vec::new();
-    for part in &operation.request.parts {
+    for part in &request.parts {
         let text = sources.record.text(part.field).unwrap_or("");
         let unfit = || {
             let name = part.pattern.to_string();

@@ -23,6 +23,7 @@ pub(super) enum Refusal {
 pub(super) enum Failure {
     Internal,
     Session,
+    LogIn,
     NoTicket(String),
     State { ticket: String, event: String, status: &'static str },
     Argument(String),
@@ -63,6 +64,9 @@ impl Failure {
                 ("SYS.1000", "An internal error happened in system", "simulated failure".to_owned())
             }
             Failure::Session => ("ID.1001", "Invalid session", "Session expired".to_owned()),
+            Failure::LogIn => {
+                ("ID.1000", "Auth error", "wrong account name or password".to_owned())
+            }
             Failure::NoTicket(uuid) => {
                 ("SYS.1003", "Resource cannot be found", format!("no ticket[uuid:{uuid}] found"))
             }

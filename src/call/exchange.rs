@@ -1,0 +1,106 @@
+//! Translates, signs, sends, judges: one loop, and the only owner of a second try.
+
+use tokio::time::Instant;
+
+use crate::call::job::Job;
+use crate::call::judge::{Verdict, judge};
+use crate::call::respond::{Learned, Responder};
+use crate::call::send::Visit;
+use crate::call::sign::{Signed, sign};
+use crate::call::{Stop, outgoing, trace};
+use crate::ident::CallId;
+use crate::mapping::model::Operation;
+use crate::mapping::run::Gateway;
+use crate::plan::Pair;
+use crate::upstream::Spent;
+use crate::value::Record;
+
+/// One call, on both sides.
+struct Exchange<'e> {
+    responder: &'e Responder<'e>,
+    operation: &'e Operation,
+    pair: &'e Pair,
+    /// The record in the upstream's terms.
+    record: &'e Record<'e>,
+    /// The client's own bytes, where they may pass.
+    bytes: &'e [u8],
+}
+
+/// Asks the upstream, and gives what it said, with the number of fields that could not be read.
+pub(super) async fn exchange(
+    responder: &Responder<'_>,
+    (operation, pair): (&Operation, &Pair),
+    record: &Record<'_>,
+    bytes: &[u8],
+    deadline: Instant,
+    (learned, spent): (&mut Learned, &mut Spent),
+) -> Result<(Record<'static>, u32), Stop> {
+    let Responder { services, route, head, call, .. } = *responder;
+    let translated = outgoing::translate(services, route, pair, operation, record)?;
+    learned.dropped = translated.dropped;
+    let upstream = (route.upstream, &services.plan.upstreams[route.upstream]);
+    let credential = route.credential_for(upstream.1, learned.consumer);
+    let departure = &responder.departure;
+    let mut visit = Visit { services, upstream, call, head, departure, deadline, spent };
+    let exchange = Exchange { responder, operation, pair, record: &translated.record, bytes };
+    let signed = sign(&mut visit, credential).await?;
+    let verdict = exchange.send(&mut visit, &signed, &responder.digits).await?;
+    let verdict = match verdict {
+        // The upstream has taken nothing of a call whose session is over, so it may come again, once.
+        Verdict::Expired(_) if signed.has_expired(services, route.upstream) => {
+            let again = async {
+                let signed = sign(&mut visit, credential).await?;
+                // An id that names the call to the upstream has been used.
+                let id = CallId::random().digits();
+                exchange.send(&mut visit, &signed, &id).await
+            };
+            Box::pin(again).await?
+        }
+        verdict => verdict,
+    };
+    match verdict {
+        Verdict::Yes { record, unreadable } => Ok((record, unreadable)),
+        Verdict::Stopped(stop) | Verdict::Expired(stop) => Err(*stop),
+    }
+}
+
+impl Exchange<'_> {
+    /// Looks up what the call needs, sends it, and judges what comes back.
+    async fn send(
+        &self,
+        visit: &mut Visit<'_, '_>,
+        signed: &Signed<'_>,
+        call: &str,
+    ) -> Result<Verdict, Stop> {
+        let Responder { services, route, head, .. } = *self.responder;
+        let upstream = visit.upstream.1;
+        let target = &upstream.mapping.operations[self.pair.upstream];
+        let steps = match target.steps.is_empty() {
+            true => Vec::new(),
+            // On the heap: the future of the usual call stays as small as it is.
+            false => Box::pin(visit.look_up(target, self.record, signed)).await?,
+        };
+        let gateway = Gateway { call, ..Gateway::default() };
+        let (sides, known) = ((self.operation, self.pair), (upstream, signed));
+        let mut request =
+            outgoing::write(services, route, known, sides, self.record, &gateway, &steps)?;
+        outgoing::keep_bytes(route, upstream, head, self.bytes, &mut request);
+        if self.responder.is_traced {
+            trace::pass(&head.headers, &mut request.headers);
+        }
+        let (record, credential) = (self.record, signed.credential);
+        Ok(match &target.poll {
+            None => {
+                let sent = visit.send(request, visit.deadline).await;
+                let vocabulary = &services.plan.vocabulary;
+                judge(vocabulary, route, (upstream, credential), target, record, sent)
+            }
+            Some(poll) => {
+                let sources = outgoing::sources(services, known, record, &gateway, &steps);
+                let job = Job { route, operation: target, poll, credential, sources };
+                // Most vendors have no jobs, and need no room for them.
+                Box::pin(job.run(visit, request)).await
+            }
+        })
+    }
+}

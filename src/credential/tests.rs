@@ -1,0 +1,117 @@
+use super::*;
+
+fn keeper(seconds: u64, slides: bool, renews: bool) -> Arc<Keeper> {
+    Keeper::new(Life { length: Duration::from_secs(seconds), slides }, renews)
+}
+
+fn log_in(keeper: &Arc<Keeper>, now: Instant) -> Session {
+    match keeper.next(now) {
+        Next::LogIn(work) => work.succeeded(Arc::default(), now),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn used(keeper: &Arc<Keeper>, now: Instant) -> u64 {
+    match keeper.next(now) {
+        Next::Use(session) => session.generation,
+        other => panic!("{other:?}"),
+    }
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn one_logs_in_and_the_others_wait() {
+    let (keeper, now) = (keeper(7_200, false, false), Instant::now());
+    let Next::LogIn(work) = keeper.next(now) else { panic!("the first one logs in") };
+    let Next::Wait(mut ends) = keeper.next(now) else { panic!("the second one waits") };
+    assert!(!ends.has_changed().unwrap());
+    assert_eq!(work.succeeded(Arc::default(), now).generation, 1);
+    assert!(ends.has_changed().unwrap());
+    ends.mark_unchanged();
+    assert_eq!(used(&keeper, now), 1);
+}
+
+#[test]
+fn who_goes_away_leaves_the_work_to_the_next() {
+    let (keeper, now) = (keeper(7_200, false, false), Instant::now());
+    let Next::LogIn(work) = keeper.next(now) else { panic!("the first one logs in") };
+    let Next::Wait(ends) = keeper.next(now) else { panic!("the second one waits") };
+    drop(work);
+    assert!(ends.has_changed().unwrap());
+    assert!(matches!(keeper.next(now), Next::LogIn(_)));
+}
+
+#[test]
+fn after_a_failure_nobody_tries_for_a_while_and_each_time_longer() {
+    let (keeper, start) = (keeper(7_200, false, false), Instant::now());
+    let mut now = start;
+    let mut rests = Vec::new();
+    for _ in 0..9 {
+        let Next::LogIn(work) = keeper.next(now) else { panic!("it is time") };
+        work.failed("no", now);
+        let rest = (1..).map(|seconds| SECOND * seconds);
+        let rest = rest.take(1_000).find(|rest| !matches!(keeper.next(now + *rest), Next::Rest(_)));
+        let rest = rest.unwrap();
+        assert!(matches!(keeper.next(now + rest - SECOND), Next::Rest(why) if &*why == "no"));
+        rests.push(rest.as_secs());
+        now += rest;
+    }
+    assert_eq!(rests, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
+    log_in(&keeper, now);
+    keeper.expired(1);
+    let Next::LogIn(work) = keeper.next(now) else { panic!("a success ends the rest") };
+    work.failed("no", now);
+    assert!(matches!(keeper.next(now + SECOND), Next::LogIn(_)), "and it begins anew");
+}
+
+#[test]
+fn a_fixed_session_is_seen_to_before_its_end() {
+    let (keeper, start) = (keeper(1_000, false, false), Instant::now());
+    log_in(&keeper, start);
+    assert_eq!(used(&keeper, start + SECOND * 899), 1, "use does not prolong it");
+    let Next::LogIn(work) = keeper.next(start + SECOND * 900) else { panic!("it is due") };
+    assert_eq!(used(&keeper, start + SECOND * 900), 1, "the others go on with it");
+    work.failed("no", start + SECOND * 900);
+    assert_eq!(used(&keeper, start + SECOND * 900), 1, "it still holds");
+    let Next::LogIn(work) = keeper.next(start + SECOND * 901) else { panic!("tried again") };
+    assert_eq!(work.succeeded(Arc::default(), start + SECOND * 901).generation, 2);
+    assert_eq!(used(&keeper, start + SECOND * 1_500), 2);
+    assert!(matches!(keeper.next(start + SECOND * 1_900), Next::LogIn(_)));
+}
+
+#[test]
+fn one_that_can_be_prolonged_is() {
+    let (keeper, start) = (keeper(1_800, false, true), Instant::now());
+    log_in(&keeper, start);
+    let due = start + SECOND * 1_620;
+    let Next::Renew(work, session) = keeper.next(due) else { panic!("it is due") };
+    assert_eq!(session.generation, 1);
+    work.succeeded(Arc::default(), due);
+    assert_eq!(used(&keeper, due), 2);
+    // Too late for that.
+    assert!(matches!(keeper.next(due + SECOND * 1_799), Next::LogIn(_)));
+}
+
+#[test]
+fn a_sliding_session_lives_by_its_use() {
+    let (keeper, start) = (keeper(5_400, true, false), Instant::now());
+    log_in(&keeper, start);
+    let mut now = start;
+    for _ in 0..10 {
+        now += SECOND * 5_000;
+        assert_eq!(used(&keeper, now), 1);
+    }
+    assert!(matches!(keeper.next(now + SECOND * 5_400), Next::LogIn(_)));
+}
+
+#[test]
+fn one_that_turns_out_to_be_over_is_left_and_no_later_one() {
+    let (keeper, now) = (keeper(7_200, false, false), Instant::now());
+    log_in(&keeper, now);
+    keeper.expired(1);
+    log_in(&keeper, now);
+    // Another call that was under way with the first one comes back late.
+    keeper.expired(1);
+    assert_eq!(used(&keeper, now), 2);
+}

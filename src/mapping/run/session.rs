@@ -1,0 +1,99 @@
+//! What an upstream's answers say of our session there.
+
+use http::HeaderMap;
+use http::header::SET_COOKIE;
+
+use crate::bounds;
+use crate::mapping::model::{Expired, LogIn, Mapping, Operation, Source, Vocabulary};
+use crate::mapping::run::answer::Answers;
+use crate::mapping::run::render::Renderer;
+use crate::mapping::run::{AnswerHead, Settings, Sources};
+use crate::secret::Secret;
+use crate::value::SecretId;
+
+/// The secrets that the answer to a log-in gives, the first of which has to be there; `None` if it is not.
+///
+/// A vendor may answer 200 and have its user do something else first; then there is no token.
+pub fn read_taken(
+    log_in: &LogIn,
+    headers: &HeaderMap,
+    body: &[u8],
+    sources: Sources<'_>,
+) -> Option<Vec<(SecretId, Secret)>> {
+    let small = body.len() <= bounds::JSONPATH_BYTES_MAX;
+    let tree = small.then(|| serde_json::from_slice(body).ok()).flatten();
+    let renderer = Renderer::new(sources);
+    let mut taken = Vec::new();
+    for (index, (secret, source)) in log_in.takes.iter().enumerate() {
+        let text = match source {
+            Source::Json(path) => tree.as_ref().and_then(|tree| match path.select(tree)[..] {
+                [serde_json::Value::String(text)] => Some(text.clone()),
+                _ => None,
+            }),
+            Source::Cookie(name) => {
+                let name = renderer.pattern(name).ok().flatten();
+                name.and_then(|name| set_cookie(headers, &name))
+            }
+            Source::Header(name) => {
+                headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+            }
+        };
+        match text.filter(|text| !text.is_empty()) {
+            Some(text) => taken.push((*secret, Secret::new(text))),
+            None if index == 0 => return None,
+            None => {}
+        }
+    }
+    Some(taken)
+}
+
+/// The value of a cookie that an answer sets (RFC 6265 section 5.2).
+fn set_cookie(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers.get_all(SET_COOKIE).iter().find_map(|line| {
+        let pair = line.to_str().ok()?.split(';').next()?;
+        let (known, value) = pair.split_once('=')?;
+        (known.trim() == name).then(|| value.trim().to_owned())
+    })
+}
+
+/// True if an answer says that the session is over. What is said where the outcome is asked for is looked for
+/// there, and the rest in the answer to the call itself.
+pub fn has_expired(
+    vocabulary: &Vocabulary,
+    mapping: &Mapping,
+    operation: &Operation,
+    (head, body): (AnswerHead<'_>, &[u8]),
+    settings: &Settings,
+    on_poll: bool,
+) -> bool {
+    let Some(log_in) = mapping.session.as_ref().and_then(|session| session.upstream.as_ref())
+    else {
+        return false;
+    };
+    let mut looked_for =
+        log_in.expired.iter().filter(|expired| expired.on_poll == on_poll).peekable();
+    // A yes is none of these, and most answers are one.
+    let said_yes = operation.success.codes.contains(&head.status);
+    if looked_for.peek().is_none() || said_yes && !looks_into(looked_for.clone()) {
+        return false;
+    }
+    let answers = Answers::new(vocabulary, mapping, settings, head, body);
+    let said = answers.code_and_message(&operation.faults);
+    looked_for.any(|expired| {
+        let (natives, message) = match &said {
+            Some((natives, message)) => (&natives[..], message.as_deref()),
+            None => (&[][..], None),
+        };
+        expired.http.is_none_or(|status| status == head.status)
+            && expired.native.as_ref().is_none_or(|code| natives.contains(code))
+            && expired.text.as_ref().is_none_or(|text| {
+                message.is_some_and(|message| message.starts_with(text.as_str()))
+            })
+            && expired.when.as_ref().is_none_or(|path| answers.has(path))
+    })
+}
+
+/// True if one of them is not told by the status alone.
+fn looks_into<'e>(mut looked_for: impl Iterator<Item = &'e Expired>) -> bool {
+    looked_for.any(|expired| expired.http.is_none())
+}

@@ -1,0 +1,166 @@
+//! Sessions that the gateway has at its upstreams: one log-in for all calls, a new one when it is over, and no
+//! more than that.
+
+use latimer::sim::{Account, Options, Simulator, Vendor, serve};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+use crate::harness::{Answer, Gateway, Home, KEY};
+use crate::vendors::{fresh, request, ticket, told};
+
+/// Vendors that are logged in to.
+const LOGGED_IN_TO: [Vendor; 3] = [Vendor::Arena, Vendor::Akana, Vendor::Zstack];
+
+const USER: &str = "latimer@example.com";
+const PASSWORD: &str = "the-upstreams-password";
+
+struct Desk {
+    upstream: Vendor,
+    simulator: Simulator,
+    gateway: Gateway,
+}
+
+impl Desk {
+    /// A Series client in front of a system that is logged in to with this password.
+    async fn open(upstream: Vendor, password: &str, consumers: &str) -> Self {
+        let account =
+            Account { user: USER.to_owned(), password: PASSWORD.to_owned(), session: None };
+        let status = fresh(upstream, "");
+        let tickets = (1..=20).map(|number| format!("{}={status}", ticket(upstream, number)));
+        let options = Options {
+            account: Some(account),
+            tickets: tickets.map(|seed| seed.parse().unwrap()).collect(),
+            asynchronous: upstream == Vendor::Zstack,
+            ..Options::default()
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let simulator = serve(upstream, listener, options).unwrap();
+        let mut pairs = "client_id,upstream_id\n".to_owned();
+        for number in 1..=20 {
+            let (ours, theirs) = (ticket(Vendor::Series, number), ticket(upstream, number));
+            pairs.push_str(&format!("{ours},{theirs}\n"));
+        }
+        let settings = match upstream {
+            Vendor::Akana => "{tenant: acmepaymentscorp}",
+            _ => "{}",
+        };
+        let text = format!(
+            "{consumers}upstreams:\n  desk:\n    vendor: {upstream}\n    url: {}\n    settings: {settings}\n    \
+             breaker: off\n    credential: {{user: {{env: DESK_USER}}, password: {{env: DESK_PASSWORD}}}}\n\
+             routes:\n  main:\n    client: series\n    upstream: desk\n    consumers: all\n    limit: none\n    \
+             ids: {{ticket: {{file: pairs.csv}}}}\n",
+            simulator.url()
+        );
+        let files = [("pairs.csv".to_owned(), pairs)];
+        let home = Home::new("127.0.0.1:0", "mappings", &text, &files);
+        let mut command = home.command();
+        command.env("DESK_USER", USER).env("DESK_PASSWORD", password);
+        let gateway = Gateway::launch(&home, command).await;
+        Self { upstream, simulator, gateway }
+    }
+
+    async fn change(&self, number: usize, key: &str) -> Answer {
+        change(&self.gateway, number, key).await
+    }
+
+    /// Log-ins that the simulator has seen, and what came of them.
+    fn log_ins(&self) -> usize {
+        let log = self.simulator.log();
+        log.iter().filter(|seen| seen.target.ends_with("/login")).count()
+    }
+
+    async fn stop(self) {
+        let log = self.gateway.terminate().await;
+        for secret in [USER, PASSWORD, "LABS-", "TokenID"] {
+            assert!(!log.iter().any(|line| line.contains(secret)), "{secret} is logged: {log:#?}");
+        }
+    }
+}
+
+/// A word that each of the vendors can be told of a fresh ticket.
+async fn change(gateway: &Gateway, number: usize, key: &str) -> Answer {
+    let ticket = ticket(Vendor::Series, number);
+    let request = request(Vendor::Series, &ticket, "resolved", key);
+    let headers: Vec<(&str, &str)> =
+        request.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    gateway.call(&request.line, &headers, &request.body).await
+}
+
+#[tokio::test]
+async fn all_calls_have_one_session() {
+    for upstream in LOGGED_IN_TO {
+        assert!(told(upstream, "resolved").is_some());
+        let desk = std::sync::Arc::new(Desk::open(upstream, PASSWORD, "").await);
+        let mut calls = JoinSet::new();
+        for number in 1..=10 {
+            let desk = std::sync::Arc::clone(&desk);
+            calls.spawn(async move { desk.change(number, KEY).await });
+        }
+        for answer in calls.join_all().await {
+            assert_eq!(answer.status, 200, "{upstream}: {answer:?}");
+        }
+        assert_eq!(desk.log_ins(), 1, "{upstream}: {:#?}", desk.simulator.log());
+        let desk = std::sync::Arc::into_inner(desk).unwrap();
+        desk.stop().await;
+    }
+}
+
+/// The system was restarted, or somebody else logged in: the call that finds out is sent again, once.
+#[tokio::test]
+async fn a_session_that_is_over_is_followed_by_another_one() {
+    for upstream in LOGGED_IN_TO {
+        let desk = Desk::open(upstream, PASSWORD, "").await;
+        assert_eq!(desk.change(1, KEY).await.status, 200, "{upstream}");
+        desk.simulator.end_sessions();
+        let answer = desk.change(2, KEY).await;
+        assert_eq!(answer.status, 200, "{upstream}: {answer:?}");
+        assert_eq!(answer.header("x-latimer-outcome"), Some("yes"));
+        assert_eq!(desk.log_ins(), 2, "{upstream}");
+        let (wire, _) = told(upstream, "resolved").unwrap();
+        let changed = |seen: &&latimer::sim::Seen| {
+            let of_ticket = seen.target.contains(&ticket(upstream, 2))
+                || seen.body.contains(&ticket(upstream, 2));
+            of_ticket && seen.body.contains(wire)
+        };
+        let log = desk.simulator.log();
+        assert_eq!(log.iter().filter(changed).count(), 2, "{upstream}: refused, and taken");
+        assert_eq!(desk.change(3, KEY).await.status, 200, "{upstream}");
+        assert_eq!(desk.log_ins(), 2, "{upstream}");
+        desk.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_password_that_is_refused_is_not_tried_with_every_call() {
+    for upstream in LOGGED_IN_TO {
+        let desk = Desk::open(upstream, "another", "").await;
+        for number in 1..=10 {
+            let answer = desk.change(number, KEY).await;
+            // LANGUAGE §8: what the upstream says of our credential is not the client's business.
+            assert_eq!(answer.status, 500, "{upstream}: {answer:?}");
+            assert_eq!(answer.header("x-latimer-fault"), Some("upstream_failed"));
+            assert_eq!(answer.header("x-latimer-outcome"), Some("no"));
+        }
+        assert!((1..=3).contains(&desk.log_ins()), "{upstream}: {} log-ins", desk.log_ins());
+        assert_eq!(desk.simulator.log().len(), desk.log_ins(), "{upstream}: nothing else was sent");
+        desk.gateway.until_logged("cannot log in: the log-in was answered").await;
+        desk.stop().await;
+    }
+}
+
+/// A consumer's own credential goes in place of the upstream's, and each has a session of its own.
+#[tokio::test]
+async fn a_consumer_has_its_own_credential_and_its_own_session() {
+    let consumers = "consumers:\n  tester: {key: {env: TEST_KEY}}\n  other:\n    key: {env: OTHER_KEY}\n    \
+                     credential: {token: {env: ARENA_TOKEN}}\n";
+    let desk = Desk::open(Vendor::Arena, PASSWORD, consumers).await;
+    assert_eq!(desk.change(1, "another-key").await.status, 200);
+    assert_eq!(desk.log_ins(), 0, "its token was given by hand");
+    let seen = desk.simulator.log();
+    let shown = seen[0].headers.iter().find(|(name, _)| name == "arena_session_id").unwrap();
+    assert_eq!(shown.1, Vendor::Arena.default_token());
+    assert_eq!(desk.change(2, KEY).await.status, 200);
+    assert_eq!(desk.log_ins(), 1);
+    assert_eq!(desk.upstream, Vendor::Arena);
+    desk.stop().await;
+}
