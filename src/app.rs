@@ -21,7 +21,7 @@ use crate::diag::Diagnostic;
 use crate::limit::Limiter;
 use crate::plan::{self, Plan};
 use crate::session::{Attempts, LogIns, Passwords, Sessions};
-use crate::store::{self, StoreError};
+use crate::store::{self, Store, StoreError};
 use crate::tls::{self, Offer};
 use crate::upstream::gate::Gate;
 use crate::{admin, bounds, server, systemd, upstream};
@@ -113,8 +113,9 @@ pub async fn start_on(
     let offer = if config.listen_http2 { Offer::Http2AndHttp1 } else { Offer::Http1 };
     let tls = config.listen_tls.as_ref().map(|settings| tls::Server::new(settings, offer));
     let tls = tls.transpose().map_err(StartError::Tls)?;
-    let log_ins = log_ins(config, &plan).await?;
-    let shared = Shared::new(plan, log_ins)?;
+    let store = open_store(config, &plan).await?;
+    let log_ins = log_ins(config, &plan, store.as_ref())?;
+    let shared = Shared::new(plan, log_ins, store)?;
     let certificates = tls.iter().map(tls::Server::certificate).chain(shared.certificates());
     let certificates = certificates.collect();
     let settings = server::Settings {
@@ -133,8 +134,9 @@ pub async fn start_on(
     let pulse = server.pulse();
     let ready = Arc::new(AtomicBool::new(true));
     let sweeping = tokio::spawn(sweep(Arc::clone(&shared.limiters), stopped.clone()));
-    let keeping =
-        shared.log_ins.clone().map(|log_ins| tokio::spawn(keep(log_ins, stopped.clone())));
+    let log_ins = shared.log_ins.clone();
+    let store = shared.store.clone();
+    let keeping = store.map(|store| tokio::spawn(keep(store, log_ins, stopped.clone())));
     let renewing =
         tokio::spawn(tls::watch(certificates, bounds::TLS_RENEW_INTERVAL, stopped.clone()));
     let watching = shared.watch(&stopped);
@@ -245,14 +247,20 @@ pub struct Shared {
     /// Sessions at upstreams, by upstream and credential.
     keepers: Arc<Vec<Vec<Option<Arc<Keeper>>>>>,
     log_ins: Option<Arc<LogIns>>,
+    store: Option<Store>,
 }
 
 impl Shared {
-    /// The live things that a plan names, and those of clients that log in, if any do.
+    /// The live things that a plan names, and those of clients that log in, if any do, with what outlives a
+    /// call.
     ///
     /// # Errors
     /// If TLS cannot be spoken with the settings.
-    pub fn new(plan: Plan, log_ins: Option<Arc<LogIns>>) -> Result<Self, StartError> {
+    pub fn new(
+        plan: Plan,
+        log_ins: Option<Arc<LogIns>>,
+        store: Option<Store>,
+    ) -> Result<Self, StartError> {
         let clients = plan.upstreams.iter().map(clients).collect::<Result<_, _>>();
         let clients = clients.map_err(StartError::Tls)?;
         let limiters = plan
@@ -273,7 +281,7 @@ impl Shared {
         let limiters = Arc::new(limiters);
         let keepers = Arc::new(plan.upstreams.iter().map(keepers).collect());
         let plan = Arc::new(plan);
-        Ok(Self { plan, limiters, metrics, clients, upstreams, gate, keepers, log_ins })
+        Ok(Self { plan, limiters, metrics, clients, upstreams, gate, keepers, log_ins, store })
     }
 
     /// The certificates that upstreams are shown: one of each, whichever endpoint it is shown to.
@@ -319,6 +327,7 @@ impl Shared {
             tally: self.metrics.tally(),
             gate: Arc::clone(&self.gate),
             keepers: Arc::clone(&self.keepers),
+            jobs: self.store.clone(),
             log_ins: self.log_ins.clone(),
         }
     }
@@ -398,25 +407,35 @@ async fn sweep(limiters: Arc<Vec<Option<Limiter>>>, mut stop: watch::Receiver<bo
     }
 }
 
-/// What clients that log in need; none if there are none, and then nothing is opened.
-async fn log_ins(config: &Config, plan: &Plan) -> Result<Option<Arc<LogIns>>, StartError> {
-    if plan.log_ins.is_empty() {
+/// What outlives a call; nothing is opened if nothing does.
+async fn open_store(config: &Config, plan: &Plan) -> Result<Option<Store>, StartError> {
+    if plan.log_ins.is_empty() && !plan.has_jobs() {
         return Ok(None);
     }
     let state = config.state.value.clone();
-    let shared = matches!(state, config::StateConfig::Postgres(_));
     // It may wait for another gateway that still has the file.
     let opened = tokio::task::spawn_blocking(move || store::open(&state)).await;
     let store = opened.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+    store.map(Some).map_err(StartError::State)
+}
+
+/// What clients that log in need; none if there are none.
+fn log_ins(
+    config: &Config,
+    plan: &Plan,
+    store: Option<&Store>,
+) -> Result<Option<Arc<LogIns>>, StartError> {
+    let Some(store) = store.filter(|_| !plan.log_ins.is_empty()) else { return Ok(None) };
+    let shared = matches!(config.state.value, config::StateConfig::Postgres(_));
     Ok(Some(Arc::new(LogIns {
-        sessions: Sessions::new(store.map_err(StartError::State)?, shared),
+        sessions: Sessions::new(store.clone(), shared),
         attempts: Attempts::default(),
         passwords: Passwords::new().map_err(StartError::Random)?,
     })))
 }
 
 /// Tells the store of sessions that were used, and forgets those that have ended, until told to stop.
-async fn keep(log_ins: Arc<LogIns>, mut stop: watch::Receiver<bool>) {
+async fn keep(store: Store, log_ins: Option<Arc<LogIns>>, mut stop: watch::Receiver<bool>) {
     let mut ticks = tokio::time::interval(bounds::SESSIONS_FLUSH_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut swept = Instant::now();
@@ -426,15 +445,20 @@ async fn keep(log_ins: Arc<LogIns>, mut stop: watch::Receiver<bool>) {
             _ = ticks.tick() => {}
             _ = stop.changed() => stopping = true,
         }
-        if let Err(error) = log_ins.sessions.flush().await {
+        if let Some(log_ins) = &log_ins
+            && let Err(error) = log_ins.sessions.flush().await
+        {
             tracing::error!(target: "latimer::state", %error, "sessions that were used may end too early");
         }
         if swept.elapsed() < bounds::SWEEP_INTERVAL {
             continue;
         }
         swept = Instant::now();
-        log_ins.attempts.sweep();
-        if let Err(error) = log_ins.sessions.sweep(now()).await {
+        if let Some(log_ins) = &log_ins {
+            log_ins.attempts.sweep();
+            log_ins.sessions.sweep(now());
+        }
+        if let Err(error) = store.sweep(now()).await {
             tracing::warn!(target: "latimer::state", %error, "what has ended stays for now");
         }
     }

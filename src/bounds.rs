@@ -174,6 +174,8 @@ pub const SESSIONS_PER_USER_MAX: usize = 500;
 pub const JOBS_PER_CONSUMER_MAX: usize = 1_000;
 /// Time for which a job is kept after its deadline if nobody said what became of it.
 pub const JOB_LOST_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+/// Time for which the outcome of a call is kept for whoever asks for it; ZStack keeps it as long.
+pub const JOB_KEPT: Duration = Duration::from_secs(3 * 60 * 60);
 /// Sessions of clients that are known without a question to the state.
 pub const SESSIONS_CACHED_MAX: usize = 100_000;
 /// Time between two looks for sessions whose end has moved.

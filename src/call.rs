@@ -12,6 +12,7 @@
 //! only from the stage that learns it. A stage that cannot go on gives a [`Stop`], and
 //! `respond` alone turns it into what the client sees: causes go to the log, never to the client.
 
+mod accepted;
 mod address;
 mod admit;
 mod body;
@@ -38,6 +39,7 @@ mod trace;
 use std::borrow::Cow;
 use std::sync::Arc;
 
+pub use accepted::Early;
 pub use explain::{Line, Stage, explain};
 pub use judge::{Verdict, judge};
 pub use metrics::{Connection, Metrics, Observed, Tally};
@@ -51,6 +53,7 @@ use crate::limit::Limiter;
 use crate::mapping::run::Refusal;
 use crate::plan::Plan;
 use crate::session::LogIns;
+use crate::store::Store;
 use crate::upstream::{self, gate::Gate};
 use crate::value::Fault;
 
@@ -70,6 +73,8 @@ pub struct Services {
     pub gate: Arc<Gate>,
     /// Sessions at upstreams, by upstream and credential; none where nothing logs in.
     pub keepers: Arc<Vec<Vec<Option<Arc<Keeper>>>>>,
+    /// Where the outcomes of calls are kept that are answered before they are over; none if there are none.
+    pub jobs: Option<Store>,
     /// Clients that log in; none if nobody does.
     pub log_ins: Option<Arc<LogIns>>,
 }

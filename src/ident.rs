@@ -43,6 +43,16 @@ impl CallId {
         })
     }
 
+    /// Its bits.
+    pub fn bytes(self) -> [u8; 16] {
+        self.0
+    }
+
+    /// The id of these bits.
+    pub fn of_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
     /// True for one call in so many, and for the same calls whoever asks.
     pub fn is_one_in(self, count: u64) -> bool {
         let mut half = [0; 8];

@@ -23,10 +23,12 @@ pub use logins::{LogIn, LogIns};
 pub use routing::{Found, Routing, Target};
 
 use crate::config::pairs::Pairs;
-use crate::config::{Bounds, Cidr, Http, Limit, Messages, Policy, Resilience, Unmapped, Url};
+use crate::config::{
+    Answers, Bounds, Cidr, Http, Limit, Messages, Policy, Resilience, Unmapped, Url,
+};
 use crate::diag::Diagnostic;
 use crate::mapping::check::unverified;
-use crate::mapping::model::{Mapping, Vocabulary};
+use crate::mapping::model::{Accepted, Mapping, Operation, Poll, Vocabulary};
 use crate::mapping::run::{Secrets, Settings};
 use crate::tls::ClientSettings;
 
@@ -37,6 +39,8 @@ pub struct Plan {
     pub vocabulary: Arc<Vocabulary>,
     /// Bounds of the client's side.
     pub bounds: Bounds,
+    /// True if clients speak TLS to us.
+    pub listens_by_tls: bool,
     /// The routes.
     pub routes: Vec<Route>,
     /// The upstreams.
@@ -85,6 +89,8 @@ pub struct Route {
     pub messages: Messages,
     /// What happens to a path that the client's mapping does not know.
     pub unmapped: Unmapped,
+    /// Whether clients are answered at once whose vendor has them ask.
+    pub answers: Answers,
     /// What is taken off a path before the client's lines are tried; empty for nothing.
     pub path_prefix: String,
     /// True if client and upstream are of one vendor.
@@ -162,6 +168,16 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// True if calls are answered before they are over, and what comes of them is kept.
+    pub fn has_jobs(&self) -> bool {
+        self.routes.iter().any(|route| {
+            let mut operations = route.client.operations.iter();
+            operations.any(|operation| route.accepts(operation).is_some())
+        })
+    }
+}
+
 impl Upstream {
     /// Its own credential.
     pub fn own(&self) -> &Credential {
@@ -170,6 +186,12 @@ impl Upstream {
 }
 
 impl Route {
+    /// How clients are answered whose call of that operation goes on; `None` if they wait for its end.
+    pub fn accepts<'o>(&self, operation: &'o Operation) -> Option<(&'o Poll, &'o Accepted)> {
+        let poll = operation.poll.as_ref().filter(|_| self.answers == Answers::Jobs)?;
+        Some((poll, poll.accepted.as_ref()?))
+    }
+
     /// By what a consumer's calls are known to the upstream.
     pub fn credential_for<'u>(
         &self,

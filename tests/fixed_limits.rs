@@ -99,6 +99,7 @@ fn told() -> Vec<(Vec<&'static str>, &'static str, String)> {
 
 fn told_of_state() -> Vec<(Vec<&'static str>, &'static str, String)> {
     vec![
+        (vec!["JOB_KEPT"], "outcome of a call that finishes later", time(JOB_KEPT)),
         (
             vec!["LOG_INS_PER_ACCOUNT_MAX", "LOG_INS_PER_ADDRESS_MAX"],
             "log-ins to one account",

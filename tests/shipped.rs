@@ -388,7 +388,7 @@ fn explain_says_where_the_outcome_is_asked_for() {
     let asked = "GET /zstack/v1/api-jobs/1f of 127.0.0.1:1";
     let from = "code: 202";
     names_line(&shown, "asked after", asked, "zstack.yaml", from);
-    let header = "X-Job-UUID: \"<- <call>\"";
+    let header = "X-Job-UUID: <call>";
     names_line(&shown, "header X-Job-UUID", "0123456789abcdef", "zstack.yaml", header);
     let shown = at("http://192.0.2.1:1/zstack/v1/api-jobs/1f", 1);
     assert!(shown.contains("the address to ask at is not the upstream's"), "{shown}");

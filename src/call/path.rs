@@ -13,15 +13,16 @@ use tokio::time::Instant;
 use crate::call::respond::{Learned, Responder, nobodys, outcome_of};
 use crate::call::route::{Matched, Way, find_route};
 use crate::call::{
-    CallLine, CallRecord, Outcome, Services, Stop, Translation, admit, body, decode, exchange,
-    forward, identity, log_in, trace,
+    CallLine, CallRecord, Early, Outcome, Services, Stop, Translation, accepted, admit, body,
+    decode, exchange, forward, identity, log_in, trace,
 };
 use crate::codec::coding::Codings;
-use crate::mapping::model::Operation;
+use crate::mapping::model::{self, Accepted, Operation};
 use crate::mapping::run::{
     Gateway, RequestParts, Sources, WrittenAnswer, acceptable, preferred, write_answer,
 };
-use crate::plan::{Pair, Target};
+use crate::plan::{Pair, Route, Target};
+use crate::upstream::Departure;
 use crate::value::{Fault, Record, Value};
 
 /// Answers one request, and fills in its record.
@@ -33,6 +34,7 @@ pub async fn handle<B>(
     services: &Services,
     request: Request<B>,
     record: &mut CallRecord,
+    early: Early<'_>,
 ) -> Response<Full<Bytes>>
 where
     B: Body<Data = Bytes> + Unpin,
@@ -50,10 +52,15 @@ where
     let route = &services.plan.routes[matched.route];
     record.route = Some(matched.route);
     let mut learned = Learned::default();
+    let accepting = accepting(route, &matched);
+    if accepting.is_some() {
+        // It outlives its connection's next calls, which have that one's.
+        record.departure = Departure::watched();
+    }
     let departure = record.departure.clone();
     let (digits, is_traced) = (call.digits(), record.trace.is_some());
     let responder = Responder { services, route, head: &head, call, digits, is_traced, departure };
-    let went = go(&responder, matched, body, &mut learned, record).await;
+    let went = go(&responder, matched, body, &mut learned, record, early).await;
     let (response, outcome) = match went {
         Ok(Went::Translated(answer)) => (responder.yes(answer, &learned), Outcome::Yes),
         Ok(Went::Forwarded(forwarded)) => {
@@ -65,15 +72,41 @@ where
             record.fault = Some(stop.fault);
             record.credential_refused = stop.credential_refused;
             record.translation = stop.translation;
-            let response = responder.fault(&stop, &learned);
+            let mut response = responder.fault(&stop, &learned);
+            if let (Some((operation, kinds)), None) = (accepting, &learned.job) {
+                let told = (&stop, &response);
+                let refused = accepted::refused(&responder, kinds, operation, told, &mut learned);
+                if let Some(accepted) = Box::pin(refused).await {
+                    settle(services, &mut learned, &response).await;
+                    response = accepted;
+                }
+            }
             record.cause = stop.cause.or((!stop.reason.is_empty()).then_some(stop.reason));
             (response, outcome_of(stop.fault))
         }
     };
+    settle(services, &mut learned, &response).await;
     record.operation = learned.operation;
     record.dropped = learned.dropped;
     record.close(&response, outcome);
     response
+}
+
+/// Keeps what came of a call, if it is a job.
+async fn settle(services: &Services, learned: &mut Learned, response: &Response<Full<Bytes>>) {
+    if let (Some(job), Some(store)) = (learned.job.take(), &services.jobs) {
+        Box::pin(accepted::settle(store, &job, response)).await;
+    }
+}
+
+/// The operation of a call that may be answered before it is over, and how.
+fn accepting<'r>(
+    route: &'r Route,
+    matched: &Matched<'_>,
+) -> Option<(&'r Operation, (&'r model::Poll, &'r Accepted))> {
+    let Ok(Way::Mapped([target, ..])) = &matched.way else { return None };
+    let operation = &route.client.operations[target.operation];
+    route.accepts(operation).filter(|_| !target.asks).map(|kinds| (operation, kinds))
 }
 
 /// What came of a call that was not stopped.
@@ -91,6 +124,7 @@ async fn go<B>(
     incoming: B,
     learned: &mut Learned,
     record: &mut CallRecord,
+    early: Early<'_>,
 ) -> Result<Went, Stop>
 where
     B: Body<Data = Bytes> + Unpin,
@@ -101,11 +135,17 @@ where
     let way = matched.way.map_err(|stop| *stop)?;
     let _place = admit::enter(services)?;
     learn_way(&way, learned, record);
-    if let Way::Mapped([target, ..]) = way
-        && route.client.operations[target.operation].kind.is_ours()
-    {
-        let answer = log_in::answer(responder, target, incoming, learned, record);
-        return Box::pin(answer).await.map(Went::Translated);
+    if let Way::Mapped([target, ..]) = way {
+        let operation = &route.client.operations[target.operation];
+        if operation.kind.is_ours() {
+            let answer = log_in::answer(responder, target, incoming, learned, record);
+            return Box::pin(answer).await.map(Went::Translated);
+        }
+        if target.asks {
+            let answer = accepted::asked(responder, target, learned, record);
+            return Box::pin(answer).await.map(Went::Forwarded);
+        }
+        refuse_hook(operation, head)?;
     }
     let caller = match &way {
         Way::Mapped(targets) => identity::find_caller(services, route, &targets[0], head).await?,
@@ -143,7 +183,7 @@ where
     record.outcome = Outcome::Unknown;
     match way {
         Way::Mapped(targets) => {
-            let answer = translate(responder, targets, &bytes, deadline, learned, record);
+            let answer = translate(responder, targets, &bytes, deadline, learned, record, early);
             answer.await.map(Went::Translated)
         }
         Way::Unmapped(unmapped) => {
@@ -179,6 +219,7 @@ async fn translate(
     deadline: Instant,
     learned: &mut Learned,
     record: &mut CallRecord,
+    early: Early<'_>,
 ) -> Result<WrittenAnswer, Stop> {
     let Responder { services, route, head, .. } = *responder;
     let settings = route.settings_for(learned.consumer);
@@ -192,6 +233,10 @@ async fn translate(
         Stop::because(Fault::InvalidRequest, "the upstream has no such operation")
             .at(Translation::WriteRequest)
     })?;
+    if let Some(kinds) = route.accepts(operation) {
+        // From here on the client asks.
+        early(Box::pin(accepted::begin(responder, operation, kinds, learned)).await?);
+    }
     let bytes = if decoded.whole { bytes } else { &[] };
     let sides = (operation, pair);
     let exchanging = exchange::exchange(
@@ -220,6 +265,19 @@ fn learn_way(way: &Way<'_>, learned: &mut Learned, record: &mut CallRecord) {
     if let [only] = targets {
         learned.operation = Some(only.operation);
         record.operation = learned.operation;
+    }
+}
+
+/// Nobody is called back: who asks for that is told so before anything is done.
+fn refuse_hook(operation: &Operation, head: &Parts) -> Result<(), Stop> {
+    let accepted = operation.poll.as_ref().and_then(|poll| poll.accepted.as_ref());
+    match accepted.and_then(|accepted| accepted.refuse.as_ref()) {
+        Some(name) if head.headers.contains_key(name) => {
+            let field = name.as_str().to_owned();
+            let stop = Stop::because(Fault::InvalidRequest, "nobody is called back here");
+            Err(Stop { field, close: true, ..stop })
+        }
+        Some(_) | None => Ok(()),
     }
 }
 

@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 
 use crate::bounds;
+use crate::call::accepted::Open;
 use crate::call::send::{REQUEST_ID, VIA_LATIMER};
 use crate::call::{DroppedFields, Outcome, Services, Stop};
 use crate::codec::coding;
@@ -24,7 +25,7 @@ use crate::plan::Route;
 use crate::upstream::Departure;
 use crate::value::{Fault, FieldId, Record};
 
-const OUTCOME: HeaderName = HeaderName::from_static("x-latimer-outcome");
+pub(super) const OUTCOME: HeaderName = HeaderName::from_static("x-latimer-outcome");
 const FAULT: HeaderName = HeaderName::from_static("x-latimer-fault");
 const DROPPED: HeaderName = HeaderName::from_static("x-latimer-dropped");
 
@@ -50,6 +51,8 @@ pub(super) struct Learned {
     pub(super) operation: Option<usize>,
     /// What the limiter said.
     pub(super) decision: Option<Decision>,
+    /// The job that the call is, once it was begun.
+    pub(super) job: Option<Open>,
     /// Fields that the upstream could not carry.
     pub(super) dropped: DroppedFields,
 }
@@ -70,6 +73,7 @@ pub(super) fn outcome_of(fault: Fault) -> Outcome {
         | Fault::NotFound
         | Fault::InvalidId
         | Fault::UnknownPath
+        | Fault::UnknownJob
         | Fault::Unauthenticated
         | Fault::LogInRefused
         | Fault::CredentialsMissing
@@ -152,6 +156,7 @@ impl Responder<'_> {
             rate_remaining: self.remaining(learned.decision.as_ref()),
             rate_reset: reset.as_deref(),
             rate_limit: self.rate_limit(),
+            job: None,
             session: None,
             http: 0,
         };

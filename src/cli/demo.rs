@@ -263,10 +263,12 @@ fn configuration(simulators: &[Simulator]) -> String {
     for sample in &SAMPLES {
         let (client, upstream) = (sample.client, sample.upstream);
         let settings = if client == Vendor::Akana { "{tenant: acmepaymentscorp}" } else { "{}" };
+        // Who tries it out by hand would have to ask for the outcome.
+        let answers = if client == Vendor::Zstack { "    async: direct\n" } else { "" };
         let _ = write!(
             text,
             "  {client}:\n    client: {client}\n    upstream: {upstream}\n    \
-             consumers: [demo]\n    settings: {settings}\n    ids: {{ticket: {{file: {client}.csv}}}}\n"
+             consumers: [demo]\n    settings: {settings}\n    ids: {{ticket: {{file: {client}.csv}}}}\n{answers}"
         );
     }
     text

@@ -50,6 +50,8 @@ pub struct Route {
     pub messages: Messages,
     /// What happens to paths that the mapping does not know; forwarding wants the same vendor on both sides.
     pub unmapped: Spanned<Unmapped>,
+    /// Whether clients are answered at once whose vendor has them ask.
+    pub answers: Answers,
 }
 
 /// Who is let in by a route.
@@ -102,6 +104,15 @@ pub enum Messages {
     Upstream,
 }
 
+/// When a call is answered whose vendor's clients expect to be told where to ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answers {
+    /// At once, with where to ask.
+    Jobs,
+    /// Once its outcome is known, with that.
+    Direct,
+}
+
 /// What happens to a path that the client's mapping does not know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unmapped {
@@ -140,6 +151,7 @@ fn one(reader: &mut Reader<'_>, entry: &Entry) -> Option<Route> {
     let settings = settings::read(reader, section);
     let allow = [("allow", Policy::Allow), ("refuse", Policy::Refuse)];
     let report = [("report", Policy::Allow), ("refuse", Policy::Refuse)];
+    let answers = [("jobs", Answers::Jobs), ("direct", Answers::Direct)];
     let messages = [("own", Messages::Own), ("upstream", Messages::Upstream)];
     Some(Route {
         dropped_fields: reader.word(section, "dropped_fields", &report, Policy::Allow),
@@ -147,6 +159,7 @@ fn one(reader: &mut Reader<'_>, entry: &Entry) -> Option<Route> {
         unknown_members: reader.word(section, "unknown_members", &allow, Policy::Allow),
         messages: reader.word(section, "messages", &messages, Messages::Own),
         unmapped: unmapped(reader, section),
+        answers: reader.word(section, "async", &answers, Answers::Jobs),
         name: entry.name.clone(),
         client: client?,
         upstream: upstream?,

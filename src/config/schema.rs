@@ -221,6 +221,7 @@ pub(super) const ROUTE: &[Field] = &[
     Field::leaf("unknown_members"),
     Field::leaf("messages"),
     Field::leaf("unmapped"),
+    Field::leaf("async"),
     Field::later("journal", Shape::Later(Form::Words(JOURNAL))),
 ];
 

@@ -37,7 +37,7 @@ pub use standing::{StandingQuery, read_standing, split_query, standing_headers, 
 pub use step::{read_location, read_step, write_ask, write_poll, write_step};
 pub use write::{
     FaultText, Outgoing, RequestParts, WrittenAnswer, fault_places, limit_headers, write_answer,
-    write_bare_request, write_fault, write_request,
+    write_bare_request, write_body_answer, write_fault, write_request,
 };
 
 use crate::mapping::model::{GatewayField, Mapping, Vocabulary};
@@ -73,6 +73,8 @@ pub struct Gateway<'a> {
     pub rate_reset: Option<&'a str>,
     /// Seconds to wait.
     pub retry_after: Option<u64>,
+    /// Where a client asks what came of its call, and how many milliseconds that takes at most.
+    pub job: Option<(&'a str, u64)>,
     /// Calls that there may be at most.
     pub rate_limit: Option<u64>,
     /// The session that the call is about.
@@ -212,6 +214,8 @@ impl Gateway<'_> {
             GatewayField::RetryAfter => {
                 self.retry_after.map(|seconds| Cow::Owned(seconds.to_string()))
             }
+            GatewayField::JobLocation => filled(self.job?.0),
+            GatewayField::JobTimeout => Some(Cow::Owned(self.job?.1.to_string())),
             GatewayField::RateLimit => self.rate_limit.map(|limit| Cow::Owned(limit.to_string())),
             GatewayField::SessionUser => filled(&self.session?.user),
             GatewayField::SessionAccount => filled(&self.session?.account),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use crate::catalog::Catalog;
-use crate::config::{self, Config, Consumers, Ids, RawYaml, Setting, Spanned, pairs};
+use crate::config::{self, Answers, Config, Consumers, Ids, RawYaml, Setting, Spanned, pairs};
 use crate::diag::{self, Diagnostic};
 use crate::mapping::compile::TableOverride;
 use crate::mapping::model::{Mapping, OperationDef, OrElse, Slot, Type};
@@ -57,6 +57,7 @@ pub fn build(config: &Config, catalog: &Catalog) -> Result<(Plan, Problem), Prob
     let plan = Plan {
         vocabulary: Arc::clone(&catalog.vocabulary),
         bounds: config.bounds,
+        listens_by_tls: config.listen_tls.is_some(),
         routes,
         upstreams,
         consumers: config.consumers.iter().map(|consumer| consumer.name.value.clone()).collect(),
@@ -210,6 +211,7 @@ impl Builder<'_> {
             unknown_members: route.unknown_members,
             messages: route.messages,
             unmapped: route.unmapped.value,
+            answers: route.answers,
             path_prefix: route.path_prefix.value.trim_end_matches('/').to_owned(),
             same_vendor,
             pairs,
@@ -243,11 +245,18 @@ impl Builder<'_> {
         let host = route.host.as_ref().map(|host| host.value.as_str());
         let prefix = route.path_prefix.value.as_str();
         self.routing.own(host, prefix, index);
-        for (operation, mapped) in client.operations.iter().enumerate() {
+        let direct = route.answers == Answers::Direct;
+        let lines = client.operations.iter().enumerate().flat_map(|(operation, mapped)| {
+            let accepted = mapped.poll.as_ref().and_then(|poll| poll.accepted.as_ref());
+            let question = accepted.filter(|_| !direct).map(|accepted| (&accepted.question, true));
+            std::iter::once((&mapped.request, false))
+                .chain(question)
+                .map(move |(request, asks)| (operation, request, asks))
+        });
+        for (operation, request, asks) in lines {
             for vendor_prefix in &client.prefixes {
-                let request = &mapped.request;
-                let inserted =
-                    self.routing.insert(host, prefix, vendor_prefix, request, (index, operation));
+                let target = (index, operation, asks);
+                let inserted = self.routing.insert(host, prefix, vendor_prefix, request, target);
                 if let Err(other) = inserted {
                     let other = &self.config.routes[other];
                     let message = format!(

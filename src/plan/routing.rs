@@ -40,6 +40,8 @@ pub struct Target {
     pub operation: usize,
     /// Bytes of the path that are prefix: the route's and the vendor's.
     pub prefix: usize,
+    /// True for the question after a call of the operation, which it is not itself.
+    pub asks: bool,
 }
 
 /// Where a request belongs.
@@ -71,7 +73,7 @@ impl Routing {
         route_prefix: &str,
         vendor_prefix: &str,
         request: &Request,
-        (route, operation): (usize, usize),
+        (route, operation, asks): (usize, usize, bool),
     ) -> Result<(), usize> {
         let table = match host {
             Some(host) => self.hosts.entry(host.to_ascii_lowercase()).or_default(),
@@ -81,7 +83,7 @@ impl Routing {
         let depth = prefix.matches('/').count();
         let pattern = format!("{}{}", escape(&prefix), pattern_of(request, depth));
         let lines = table.entry(&pattern);
-        let target = Target { route, operation, prefix: prefix.len() };
+        let target = Target { route, operation, prefix: prefix.len(), asks };
         let method = &request.method;
         match lines.iter_mut().find(|line| line.method == *method) {
             Some(line) => {

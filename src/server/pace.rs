@@ -7,12 +7,14 @@
 use std::io;
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
+use http::Response;
+use http_body_util::Full;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -58,6 +60,9 @@ struct Told {
     departure: Departure,
     /// Where the connection comes from.
     peer: Option<IpAddr>,
+    /// The answer to a call that goes on, and whether there is one.
+    early: Mutex<Option<Box<Response<Full<Bytes>>>>>,
+    has_early: AtomicBool,
 }
 
 /// One call; over when it is dropped, as it is even by a panic.
@@ -117,12 +122,32 @@ impl Calling {
             conflicts: AtomicBool::default(),
             departure: Departure::watched(),
             peer,
+            early: Mutex::default(),
+            has_early: AtomicBool::default(),
         }))
     }
 
     /// Where the connection comes from.
     pub(super) fn peer(&self) -> Option<IpAddr> {
         self.0.peer
+    }
+
+    /// Gives the answer to a call that goes on.
+    pub(super) fn put_early(&self, answer: Response<Full<Bytes>>) {
+        let mut early = self.0.early.lock().unwrap_or_else(PoisonError::into_inner);
+        *early = Some(Box::new(answer));
+        self.0.has_early.store(true, Ordering::Relaxed);
+    }
+
+    /// The answer to a call that goes on, if there is one. Looked for after each step of a call, so that it has
+    /// to cost nothing where there is none.
+    pub(super) fn take_early(&self) -> Option<Response<Full<Bytes>>> {
+        if !self.0.has_early.load(Ordering::Relaxed) {
+            return None;
+        }
+        let mut early = self.0.early.lock().unwrap_or_else(PoisonError::into_inner);
+        self.0.has_early.store(false, Ordering::Relaxed);
+        early.take().map(|answer| *answer)
     }
 
     /// A call begins.

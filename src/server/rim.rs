@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::header::CONNECTION;
@@ -13,6 +13,7 @@ use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 use tower::{Layer, Service, ServiceBuilder};
 
 use crate::bounds;
@@ -22,7 +23,6 @@ use crate::server::head;
 use crate::server::pace::Calling;
 use crate::server::worker::Shared;
 use crate::telemetry;
-use crate::upstream::Departure;
 
 /// Calls that may be on their way to a worker: as many as there are in flight where nothing else is said.
 const LEFT_MAX: usize = bounds::CONCURRENCY_MAX;
@@ -48,9 +48,11 @@ pub(super) struct Left(mpsc::Sender<Running>);
 /// hyper does not look at a connection of HTTP/1 during a call and so sees every call through, but for one
 /// whose interim answer (100) cannot be written any more. That is its choice and may change, and the outcome
 /// of a write must not hang on it.
+///
+/// One that is answered before it is over goes on without its connection.
 pub(super) struct Answering {
     running: Option<Running>,
-    departure: Departure,
+    calling: Calling,
     left: Left,
 }
 
@@ -67,15 +69,26 @@ impl Future for Answering {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let Some(running) = &mut self.running else { return Poll::Pending };
-        let answer = ready!(running.as_mut().poll(context));
-        self.running = None;
-        Poll::Ready(answer)
+        let polled = running.as_mut().poll(context);
+        if polled.is_ready() {
+            self.running = None;
+        }
+        let Some(early) = self.calling.take_early() else { return polled };
+        match self.running.take().map(|running| self.left.0.try_send(running)) {
+            None | Some(Ok(())) => Poll::Ready(Ok(early)),
+            // A worker that is that far behind takes no more: then the client waits for the call's end.
+            Some(Err(TrySendError::Full(running) | TrySendError::Closed(running))) => {
+                self.running = Some(running);
+                self.calling.put_early(early);
+                Poll::Pending
+            }
+        }
     }
 }
 
 impl Drop for Answering {
     fn drop(&mut self) {
-        if self.departure.has_left() == Some(true)
+        if self.calling.departure().has_left() == Some(true)
             && let Some(running) = self.running.take()
         {
             // A worker that has ended, or is that far behind, sees nothing through: then the call is given
@@ -93,8 +106,9 @@ impl hyper::service::Service<Request<Incoming>> for Rim {
     fn call(&self, request: Request<Incoming>) -> Answering {
         let Self { shared, calling } = self;
         let left = shared.left.clone();
-        let departure = calling.departure().clone();
-        departure.reset();
+        calling.departure().reset();
+        // What a call has left behind that was given up is not the next one's.
+        calling.take_early();
         // Outermost, so that a defect in any stage costs one call and not the connection's task.
         let id = CallId::random();
         let mut service =
@@ -104,7 +118,7 @@ impl hyper::service::Service<Request<Incoming>> for Rim {
         // On the heap, once: it is moved several times before it is first polled. The place comes before what
         // goes there, which is then not moved there as well.
         let running = Box::write(Box::new_uninit(), service.call(request));
-        Answering { running: Some(Box::into_pin(running)), departure, left }
+        Answering { running: Some(Box::into_pin(running)), calling: calling.clone(), left }
     }
 }
 
@@ -114,7 +128,7 @@ async fn answer(
     id: CallId,
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
-    let _calling = calling.begin();
+    let mut call = Some(calling.begin());
     if calling.conflicts() {
         return Ok(bare(StatusCode::BAD_REQUEST));
     }
@@ -125,11 +139,20 @@ async fn answer(
     told.record.departure = calling.departure().clone();
     told.record.peer = calling.peer();
     let services = &told.shared.services;
-    let mut response = call::handle(services, request, &mut told.record).await;
-    if told.shared.stopping.load(Ordering::Relaxed) {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    }
-    Ok(response)
+    let stopping = || told.shared.stopping.load(Ordering::Relaxed);
+    let close = |mut response: Response<Full<Bytes>>| {
+        if stopping() {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    };
+    let mut early = |response| {
+        calling.put_early(close(response));
+        // To its connection the call is over.
+        call = None;
+    };
+    let response = call::handle(services, request, &mut told.record, &mut early).await;
+    Ok(close(response))
 }
 
 /// What is told to whom speaks no HTTP, and the end of the connection.
@@ -244,12 +267,12 @@ mod tests {
             *response.status_mut() = StatusCode::from_u16(waiting.await.unwrap()).unwrap();
             Ok(response)
         });
-        let departure = Departure::watched();
-        let mut answering = Answering { running: Some(running), departure, left };
+        let calling = Calling::from(None);
+        let mut answering = Answering { running: Some(running), calling, left };
         let polled = Pin::new(&mut answering).poll(&mut Context::from_waker(Waker::noop()));
         assert!(polled.is_pending());
         if has_left {
-            answering.departure.leave();
+            answering.calling.departure().leave();
         }
         drop(answering);
         (taken, word)
@@ -270,10 +293,10 @@ mod tests {
     #[tokio::test]
     async fn an_answered_call_is_not_handed_on() {
         let (left, mut taken) = Left::channel();
-        let departure = Departure::watched();
-        departure.leave();
+        let calling = Calling::from(None);
+        calling.departure().leave();
         let running: Running = Box::pin(async { Ok(bare(StatusCode::OK)) });
-        let answering = Answering { running: Some(running), departure, left };
+        let answering = Answering { running: Some(running), calling, left };
         assert_eq!(answering.await.unwrap().status(), 200);
         assert!(taken.recv().await.is_none());
     }

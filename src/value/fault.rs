@@ -53,6 +53,8 @@ faults! {
     InvalidId = "invalid_id" -> NotFound,
     /// The vendor's API has no such path.
     UnknownPath = "unknown_path" -> NotFound,
+    /// There is no call of that id whose outcome could be told, or not any more.
+    UnknownJob = "unknown_job" -> UnknownPath,
     /// The credential is wrong or expired.
     Unauthenticated = "unauthenticated" -> Unauthenticated,
     /// The user of a log-in, or the password, is wrong; or a key that was shown to be checked.

@@ -179,8 +179,8 @@ async fn what_is_shed_is_told_in_the_words_of_every_client() {
 }
 
 /// Faults that no upstream can be understood to say, because what is seen is another's too.
-const NEVER_READ: [&str; 4] =
-    ["not_acceptable", "log_in_refused", "credentials_missing", "upstream_timeout"];
+const NEVER_READ: [&str; 5] =
+    ["not_acceptable", "unknown_job", "log_in_refused", "credentials_missing", "upstream_timeout"];
 
 #[test]
 fn no_fault_of_the_set_is_forgotten() {

@@ -186,6 +186,13 @@ impl Home {
             std::fs::write(folder.path().join(name), text).unwrap();
         }
         let mappings = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(mappings);
+        // Most tests are about a call and its answer; `asynchronous` has what lies between for ZStack's clients.
+        let configuration = match configuration.contains("async: jobs") {
+            true => configuration.to_owned(),
+            false => configuration
+                .replace("client: zstack\n", "client: zstack\n    async: direct\n")
+                .replace("client: zstack,", "client: zstack, async: direct,"),
+        };
         // Unless the test has its own.
         let consumers = match configuration.lines().any(|line| line == "consumers:") {
             true => "",

@@ -30,6 +30,14 @@ impl Impatient {
         Self::edited("", "")
     }
 
+    /// The same, but without a path to ask by, which its clients then cannot be told either.
+    fn without_asking() -> Self {
+        let mapping = include_str!("../../mappings/zstack.yaml");
+        let from = mapping.find("    ask: GET").unwrap();
+        let to = from + mapping[from..].find("\n\n").unwrap() + 1;
+        Self::edited(&mapping[from..to], "")
+    }
+
     /// The same, but with ZStack's jobs as another vendor might have them.
     fn edited(from: &str, to: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();

@@ -143,8 +143,10 @@ fn texts() -> impl Strategy<Value = Texts> {
     ];
     let texts = prop::collection::vec(text(), 5..=5);
     (
-        // Nobody is refused a log-in who does not log in.
-        select(Fault::ALL).prop_filter("a log-in", |fault| *fault != Fault::LogInRefused),
+        // Nobody is refused a log-in who does not log in, and nobody asks after a job by a call.
+        select(Fault::ALL).prop_filter("of a call", |fault| {
+            !matches!(fault, Fault::LogInRefused | Fault::UnknownJob)
+        }),
         (texts, "[A-Z]{3,6}(, [A-Z]{3,6})?"),
         option::of(text()),
         option::of(select(accepts.to_vec())),
@@ -235,6 +237,7 @@ fn write(
         retry_after: texts.wait,
         rate_limit: texts.wait,
         session: None,
+        job: None,
     };
     let settings = desk.settings(input);
     let record = Record::new();

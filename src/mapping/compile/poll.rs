@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::bounds;
 use crate::mapping::compile::Compiler;
 use crate::mapping::model::{
-    GatewayField, Hole, OperationKind, Pattern, Place, Poll, Request, Slot,
+    Accepted, GatewayField, Hole, OperationKind, Pattern, Place, Poll, Request, Slot,
 };
 use crate::mapping::syntax;
 
@@ -42,9 +42,45 @@ impl Compiler<'_> {
             every: every?,
             running,
             done: poll.done.iter().map(|(done, _)| *done).collect(),
+            accepted: None,
             ask,
             at: self.at(poll.span),
         })
+    }
+
+    /// How clients are answered, while names are those of the answer.
+    pub(super) fn accepted(&mut self, poll: &syntax::Poll, request: &Request, compiled: &mut Poll) {
+        let Some(accepted) = &poll.accepted else { return };
+        let answer = self.bodies(accepted);
+        let pending = self.bodies(&poll.pending);
+        let Some(segments) = &compiled.ask else {
+            let label = "with `ask: GET …<call>`";
+            self.findings.error("M001", poll.span, "`accepted` needs a path to ask at", label);
+            return;
+        };
+        let refuse = poll.refuse.as_ref().and_then(|name| {
+            let header = http::HeaderName::from_bytes(name.text.as_bytes()).ok();
+            if header.is_none() {
+                let message = format!("`{}` is no name of a header", name.text);
+                self.findings.error("M015", name.span, message, "");
+            }
+            header
+        });
+        let question = Request {
+            method: http::Method::GET,
+            pattern: Request::path_pattern(segments),
+            segments: segments.clone(),
+            query: request.query.clone(),
+            headers: request.headers.clone(),
+            cookies: request.cookies.clone(),
+            bodies: Vec::new(),
+            type_required: false,
+            select: None,
+            parts: Vec::new(),
+            demands: Vec::new(),
+            at: compiled.at.clone(),
+        };
+        compiled.accepted = Some(Accepted { answer, pending, question, refuse });
     }
 
     fn every(&mut self, poll: &syntax::Poll) -> Option<Duration> {

@@ -36,9 +36,14 @@ impl Compiler<'_> {
             .and_then(|request| self.request(request, parts.unwrap_or_default()));
         // So may the line that asks for the outcome.
         let poll = operation.poll.as_ref();
-        let poll = poll.and_then(|poll| self.poll(operation, poll, request.as_ref()));
+        let mut poll = poll.and_then(|poll| self.poll(operation, poll, request.as_ref()));
         self.scope.parts.clear();
         self.set_message(Message::Answer);
+        if let (Some(written), Some(compiled), Some(request)) =
+            (&operation.poll, &mut poll, &request)
+        {
+            self.accepted(written, request, compiled);
+        }
         let success = operation.success.as_ref().map(|success| self.success(success));
         let raw_names = std::mem::take(&mut self.scope.raw_names);
         let faults = match (&operation.faults, shared) {

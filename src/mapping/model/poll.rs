@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::diag::Location;
-use crate::mapping::model::{JsonPath, Pattern};
+use crate::mapping::model::{Body, JsonPath, Pattern, Request};
 
 /// `poll:`, where an answer may say that the work goes on.
 #[derive(Debug)]
@@ -20,6 +20,21 @@ pub struct Poll {
     pub done: Vec<u16>,
     /// The path's segments of the question by the call's own id, which needs no address.
     pub ask: Option<Vec<Pattern>>,
+    /// How clients are answered whose calls go on; none if all are answered at once.
+    pub accepted: Option<Accepted>,
     /// Where it stands.
     pub at: Location,
+}
+
+/// How a client learns what came of its call: it is told where to ask, and asks.
+#[derive(Debug)]
+pub struct Accepted {
+    /// The answer to the call, with the address to ask at.
+    pub answer: Vec<Body>,
+    /// The answer to a question while the call goes on.
+    pub pending: Vec<Body>,
+    /// The question; the job's id is the call's, in its path.
+    pub question: Request,
+    /// A header field by which a client asks to be called back, which it never is.
+    pub refuse: Option<http::HeaderName>,
 }

@@ -142,6 +142,10 @@ gateway_fields! {
     RateReset = "rate.reset": Type::Time,
     /// Seconds to wait.
     RetryAfter = "retry_after": Type::Int,
+    /// Where a client asks what came of its call: an absolute URL.
+    JobLocation = "job.location": Type::Text,
+    /// Milliseconds until that is known.
+    JobTimeout = "job.timeout": Type::Int,
     /// Calls that there may be at most.
     RateLimit = "rate.limit": Type::Int,
     /// Who logged in.
@@ -176,6 +180,8 @@ impl GatewayField {
             | Self::RateRemaining
             | Self::RateReset
             | Self::RetryAfter
+            | Self::JobLocation
+            | Self::JobTimeout
             | Self::RateLimit => false,
         }
     }

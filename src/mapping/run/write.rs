@@ -386,6 +386,25 @@ pub fn write_answer(
     Ok(WrittenAnswer { status, headers, body })
 }
 
+/// Writes an answer of a body alone.
+///
+/// # Errors
+/// As [`write_answer`].
+pub fn write_body_answer(
+    status: u16,
+    bodies: &[Body],
+    sources: Sources<'_>,
+    wanted: RequestParts<'_>,
+) -> Result<WrittenAnswer, Refusal> {
+    let renderer = Renderer::new(sources);
+    let (mut headers, mut body) = (HeaderMap::new(), Vec::new());
+    if let Some(form) = preferred(bodies, wanted.headers, wanted.kind) {
+        write_body(&renderer, form, &mut body)?;
+        put_content_type(form, &mut headers);
+    }
+    Ok(WrittenAnswer { status, headers, body })
+}
+
 /// Writes a fault in the vendor's own shape.
 ///
 /// Never fails: a hole that cannot be filled is left out, and a mapping without a row answers the

@@ -3,7 +3,7 @@
 use crate::diag::Span;
 use crate::mapping::syntax::answer::{codes_of, pairs_of};
 use crate::mapping::syntax::message::parts_of;
-use crate::mapping::syntax::{Findings, Keys, Line, Named, Template};
+use crate::mapping::syntax::{Bodies, Findings, Keys, Line, Named, Template};
 use crate::yaml::Node;
 
 /// One look-up before the call.
@@ -38,6 +38,12 @@ pub struct Poll {
     pub done: Vec<(u16, Span)>,
     /// Where to ask by the call's own id, if no answer came.
     pub ask: Option<Line>,
+    /// What a client is answered whose call goes on; none if clients are answered at once.
+    pub accepted: Option<Bodies>,
+    /// What a client is answered that asks while it goes on.
+    pub pending: Bodies,
+    /// A header field by which clients ask for something that is refused: to be called back.
+    pub refuse: Option<Named>,
     /// The block's place.
     pub span: Span,
 }
@@ -76,6 +82,15 @@ impl Poll {
         let running = keys.take("running").map(|node| codes_of(node, findings));
         let done = keys.take("done").map(|node| codes_of(node, findings)).unwrap_or_default();
         let ask = keys.take("ask").and_then(|node| Line::parse(node, findings));
+        let bodies = |node: &Node, what, findings: &mut Findings| {
+            let mut keys = Keys::of(node, what, findings);
+            let bodies = Bodies::take(&mut keys, false, findings);
+            keys.finish(findings);
+            bodies
+        };
+        let accepted = keys.take("accepted").map(|node| bodies(node, "`accepted`", findings));
+        let pending = keys.take("pending").map(|node| bodies(node, "`pending`", findings));
+        let refuse = keys.text("refuse", findings);
         let span = keys.span;
         keys.finish(findings);
         let code = code.and_then(|codes| codes.first().copied());
@@ -84,6 +99,7 @@ impl Poll {
             let label = "{code: 202, at: $.location, every: 1s, running: 202, done: [200, 503]}";
             findings.error("M001", span, "`poll` needs `code`, `at` and `done`", label);
         }
-        Self { code, at, every, running, done, ask, span }
+        let pending = pending.unwrap_or_default();
+        Self { code, at, every, running, done, ask, accepted, pending, refuse, span }
     }
 }

@@ -123,7 +123,7 @@ async fn a_lost_answer_of_a_real_job_is_found() {
 /// Without a line to ask by the call's id, nothing is asked but what the answer names.
 #[tokio::test]
 async fn without_a_line_to_ask_by_a_lost_answer_stays_lost() {
-    let impatient = Impatient::edited("    ask: GET /v1/api-jobs/<call>\n", "");
+    let impatient = Impatient::without_asking();
     let scripted = Scripted::start(Act::Reset).await;
     let gateway = impatient.gateway(Vendor::Series, &scripted.url, "2s").await;
     for (what, loss) in losses() {
