@@ -17,6 +17,7 @@ use crate::call::{Metrics, Observed, Services};
 use crate::catalog::{self, Catalog};
 use crate::config::{self, Config, Limit, Scheme};
 use crate::credential::Keeper;
+use crate::credential::shared::Fleet;
 use crate::diag::Diagnostic;
 use crate::limit::Limiter;
 use crate::plan::{self, Plan};
@@ -115,7 +116,8 @@ pub async fn start_on(
     let tls = tls.transpose().map_err(StartError::Tls)?;
     let store = open_store(config, &plan).await?;
     let log_ins = log_ins(config, &plan, store.as_ref())?;
-    let shared = Shared::new(plan, log_ins, store)?;
+    let fleet = fleet(config, &plan, store.as_ref())?;
+    let shared = Shared::new(plan, Outliving { log_ins, store, fleet })?;
     let certificates = tls.iter().map(tls::Server::certificate).chain(shared.certificates());
     let certificates = certificates.collect();
     let settings = server::Settings {
@@ -134,8 +136,7 @@ pub async fn start_on(
     let pulse = server.pulse();
     let ready = Arc::new(AtomicBool::new(true));
     let sweeping = tokio::spawn(sweep(Arc::clone(&shared.limiters), stopped.clone()));
-    let log_ins = shared.log_ins.clone();
-    let store = shared.store.clone();
+    let Outliving { log_ins, store, .. } = shared.outliving.clone();
     let keeping = store.map(|store| tokio::spawn(keep(store, log_ins, stopped.clone())));
     let renewing =
         tokio::spawn(tls::watch(certificates, bounds::TLS_RENEW_INTERVAL, stopped.clone()));
@@ -246,8 +247,18 @@ pub struct Shared {
     gate: Arc<Gate>,
     /// Sessions at upstreams, by upstream and credential.
     keepers: Arc<Vec<Vec<Option<Arc<Keeper>>>>>,
-    log_ins: Option<Arc<LogIns>>,
-    store: Option<Store>,
+    outliving: Outliving,
+}
+
+/// What outlives a call, where there is any.
+#[derive(Clone, Debug, Default)]
+pub struct Outliving {
+    /// Clients that log in.
+    pub log_ins: Option<Arc<LogIns>>,
+    /// Where it is kept.
+    pub store: Option<Store>,
+    /// Sessions at upstreams that a fleet shares.
+    pub fleet: Option<Arc<Fleet>>,
 }
 
 impl Shared {
@@ -256,11 +267,7 @@ impl Shared {
     ///
     /// # Errors
     /// If TLS cannot be spoken with the settings.
-    pub fn new(
-        plan: Plan,
-        log_ins: Option<Arc<LogIns>>,
-        store: Option<Store>,
-    ) -> Result<Self, StartError> {
+    pub fn new(plan: Plan, outliving: Outliving) -> Result<Self, StartError> {
         let clients = plan.upstreams.iter().map(clients).collect::<Result<_, _>>();
         let clients = clients.map_err(StartError::Tls)?;
         let limiters = plan
@@ -281,7 +288,7 @@ impl Shared {
         let limiters = Arc::new(limiters);
         let keepers = Arc::new(plan.upstreams.iter().map(keepers).collect());
         let plan = Arc::new(plan);
-        Ok(Self { plan, limiters, metrics, clients, upstreams, gate, keepers, log_ins, store })
+        Ok(Self { plan, limiters, metrics, clients, upstreams, gate, keepers, outliving })
     }
 
     /// The certificates that upstreams are shown: one of each, whichever endpoint it is shown to.
@@ -327,8 +334,9 @@ impl Shared {
             tally: self.metrics.tally(),
             gate: Arc::clone(&self.gate),
             keepers: Arc::clone(&self.keepers),
-            jobs: self.store.clone(),
-            log_ins: self.log_ins.clone(),
+            jobs: self.outliving.store.clone(),
+            log_ins: self.outliving.log_ins.clone(),
+            fleet: self.outliving.fleet.clone(),
         }
     }
 }
@@ -338,8 +346,7 @@ fn keepers(planned: &plan::Upstream) -> Vec<Option<Arc<Keeper>>> {
     let session = planned.mapping.session.as_ref();
     let keeper = |credential: &plan::Credential| {
         let session = session.filter(|_| credential.logs_in)?;
-        let renews = session.upstream.as_ref().is_some_and(|log_in| log_in.renew.is_some());
-        Some(Keeper::new(session.life, renews))
+        Some(Keeper::new(session.life))
     };
     planned.credentials.iter().map(keeper).collect()
 }
@@ -409,7 +416,7 @@ async fn sweep(limiters: Arc<Vec<Option<Limiter>>>, mut stop: watch::Receiver<bo
 
 /// What outlives a call; nothing is opened if nothing does.
 async fn open_store(config: &Config, plan: &Plan) -> Result<Option<Store>, StartError> {
-    if plan.log_ins.is_empty() && !plan.has_jobs() {
+    if plan.log_ins.is_empty() && !plan.has_jobs() && !is_fleet(config, plan) {
         return Ok(None);
     }
     let state = config.state.value.clone();
@@ -417,6 +424,25 @@ async fn open_store(config: &Config, plan: &Plan) -> Result<Option<Store>, Start
     let opened = tokio::task::spawn_blocking(move || store::open(&state)).await;
     let store = opened.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
     store.map(Some).map_err(StartError::State)
+}
+
+/// True if gateways that share a database have sessions at upstreams to share; without a pepper of the
+/// installation's none could read what another one has put there.
+fn is_fleet(config: &Config, plan: &Plan) -> bool {
+    let shares = matches!(config.state.value, config::StateConfig::Postgres(_));
+    let mut credentials = plan.upstreams.iter().flat_map(|upstream| &upstream.credentials);
+    shares && config.has_pepper && credentials.any(|credential| credential.logs_in)
+}
+
+/// The sessions at upstreams that a fleet shares.
+fn fleet(
+    config: &Config,
+    plan: &Plan,
+    store: Option<&Store>,
+) -> Result<Option<Arc<Fleet>>, StartError> {
+    let Some(store) = store.filter(|_| is_fleet(config, plan)) else { return Ok(None) };
+    let fleet = Fleet::new(store.clone(), &config.pepper).map_err(StartError::Random)?;
+    Ok(Some(Arc::new(fleet)))
 }
 
 /// What clients that log in need; none if there are none.

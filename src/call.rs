@@ -49,6 +49,7 @@ pub use respond::nobody_knows;
 pub use trace::TraceId;
 
 use crate::credential::Keeper;
+use crate::credential::shared::Fleet;
 use crate::limit::Limiter;
 use crate::mapping::run::Refusal;
 use crate::plan::Plan;
@@ -73,6 +74,8 @@ pub struct Services {
     pub gate: Arc<Gate>,
     /// Sessions at upstreams, by upstream and credential; none where nothing logs in.
     pub keepers: Arc<Vec<Vec<Option<Arc<Keeper>>>>>,
+    /// The sessions at upstreams that a fleet shares; none for a gateway by itself.
+    pub fleet: Option<Arc<Fleet>>,
     /// Where the outcomes of calls are kept that are answered before they are over; none if there are none.
     pub jobs: Option<Store>,
     /// Clients that log in; none if nobody does.

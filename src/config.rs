@@ -107,6 +107,8 @@ pub struct Config {
     pub upstreams: Vec<Upstream>,
     /// What consumers' keys are hashed under.
     pub pepper: Pepper,
+    /// True if the file says what the pepper is.
+    pub has_pepper: bool,
     /// Who may call, in the file's order.
     pub consumers: Vec<Consumer>,
     /// What is answered, in the file's order.
@@ -220,6 +222,7 @@ fn checked(reader: &mut Reader<'_>, merged: &tree::Item) -> Option<Config> {
         upstreams: upstream::read(reader, root),
         consumers: consumer::read(reader, root, &pepper),
         pepper,
+        has_pepper: root.get("pepper").is_some(),
         routes: route::read(reader, root),
         workers: gateway::workers(reader, root),
         drain: gateway::drain(reader, root),

@@ -4,6 +4,10 @@
 //! whoever is at that already. It sends nothing itself. One at a time logs in, whatever number of calls wants a
 //! session: of some systems a second log-in ends the first one's session. After a failure nobody tries for a
 //! while, each time longer, so that a wrong password is not tried with every call.
+//!
+//! A fleet has one session for all of its gateways where they share a store: [`shared`].
+
+pub mod shared;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,7 +24,6 @@ use crate::mapping::run::Secrets;
 #[derive(Debug)]
 pub struct Keeper {
     life: Life,
-    renews: bool,
     state: Mutex<State>,
     /// Counts the ends of work, for those that wait for one.
     ends: watch::Sender<u64>,
@@ -31,6 +34,8 @@ struct State {
     held: Option<Held>,
     /// Sessions so far; the number of the one that is held.
     generation: u64,
+    /// The number that the store had for a session that turned out to be over.
+    over: Option<u64>,
     /// True while somebody logs in or prolongs.
     working: bool,
     failures: u32,
@@ -45,6 +50,8 @@ struct Held {
     since: Instant,
     /// When it was last used.
     used: Instant,
+    /// Its number in the store that a fleet shares, if it is there.
+    shared: Option<u64>,
 }
 
 /// A session to use.
@@ -63,7 +70,7 @@ pub enum Next {
     Use(Session),
     /// Log in, and tell what came of it.
     LogIn(Work),
-    /// Prolong this one, and tell what came of it.
+    /// Prolong this one, or log in anew, and tell what came of it; until then this one holds.
     Renew(Work, Session),
     /// Somebody is at it: wait for an end of work, and ask again.
     Wait(watch::Receiver<u64>),
@@ -79,10 +86,10 @@ pub struct Work {
 }
 
 impl Keeper {
-    /// For sessions that live so long; `renews` if there is another way to prolong one than to log in again.
-    pub fn new(life: Life, renews: bool) -> Arc<Self> {
+    /// For sessions that live so long.
+    pub fn new(life: Life) -> Arc<Self> {
         let ends = watch::Sender::new(0);
-        Arc::new(Self { life, renews, state: Mutex::default(), ends })
+        Arc::new(Self { life, state: Mutex::default(), ends })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -104,10 +111,7 @@ impl Keeper {
             }
             state.working = true;
             let work = Work { keeper: Some(Arc::clone(self)) };
-            return match self.renews {
-                true => Next::Renew(work, session),
-                false => Next::LogIn(work),
-            };
+            return Next::Renew(work, session);
         }
         if state.working {
             return Next::Wait(self.ends.subscribe());
@@ -134,7 +138,8 @@ impl Keeper {
     pub fn expired(&self, generation: u64) {
         let mut state = self.state();
         if state.generation == generation {
-            state.held = None;
+            let held = state.held.take();
+            state.over = held.and_then(|held| held.shared).or(state.over);
         }
     }
 }
@@ -149,13 +154,36 @@ impl State {
 }
 
 impl Work {
-    /// There is a session.
-    pub fn succeeded(mut self, secrets: Arc<Secrets>, now: Instant) -> Session {
+    /// What is known of the session in the store: the number of one that is over, and of the one that is held.
+    pub fn known(&self) -> (Option<u64>, Option<u64>) {
+        let Some(keeper) = &self.keeper else { return (None, None) };
+        let state = keeper.state();
+        (state.over, state.held.as_ref().and_then(|held| held.shared))
+    }
+
+    /// How long a session lives.
+    pub fn life(&self) -> Option<Life> {
+        self.keeper.as_ref().map(|keeper| keeper.life)
+    }
+
+    /// There is a session, of one's own.
+    pub fn succeeded(self, secrets: Arc<Secrets>, now: Instant) -> Session {
+        self.given(secrets, now, None, now)
+    }
+
+    /// There is a session, made or prolonged at some time, with its number in the store.
+    pub fn given(
+        mut self,
+        secrets: Arc<Secrets>,
+        since: Instant,
+        shared: Option<u64>,
+        now: Instant,
+    ) -> Session {
         let Some(keeper) = self.keeper.take() else { return Session { secrets, generation: 0 } };
         let generation = {
             let mut state = keeper.state();
             state.generation += 1;
-            state.held = Some(Held { secrets: Arc::clone(&secrets), since: now, used: now });
+            state.held = Some(Held { secrets: Arc::clone(&secrets), since, used: now, shared });
             state.working = false;
             state.failures = 0;
             state.rest = None;

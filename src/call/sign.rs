@@ -2,15 +2,18 @@
 //! first.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::HeaderValue;
 use http::header::ACCEPT;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::bounds;
+use crate::call::identity::{now, unavailable};
 use crate::call::judge::{seen_of_body, stop_of_error};
 use crate::call::send::Visit;
 use crate::call::{Services, Stop, Translation};
+use crate::credential::shared::{Fleet, Shared};
 use crate::credential::{Keeper, Next, Session, Work};
 use crate::mapping::model::{LogIn, Request};
 use crate::mapping::run::{Gateway, Secrets, Settings, Sources, read_taken, write_bare_request};
@@ -87,9 +90,11 @@ async fn session(
     loop {
         match keeper.next(Instant::now()) {
             Next::Use(session) => return Ok(session),
-            Next::LogIn(work) => return log_in(visit, credential, work).await,
+            Next::LogIn(work) => return obtain(visit, credential, work, None).await,
             Next::Renew(work, session) => {
-                return Ok(renew(visit, credential, work, &session).await.unwrap_or(session));
+                let renewed = obtain(visit, credential, work, Some(&session)).await;
+                // It still holds.
+                return Ok(renewed.unwrap_or(session));
             }
             Next::Wait(mut ends) => {
                 let waited = timeout_at(visit.deadline, ends.changed()).await;
@@ -110,48 +115,132 @@ fn log_in_of(upstream: &Upstream) -> Option<&LogIn> {
     upstream.mapping.session.as_ref()?.upstream.as_ref()
 }
 
-/// Logs in. Whatever keeps it from that is told to the operator: all calls wait for it.
-async fn log_in(
+/// Gets a session: that of the fleet, or one that is made now.
+async fn obtain(
     visit: &mut Visit<'_, '_>,
     credential: &Credential,
     work: Work,
+    held: Option<&Session>,
 ) -> Result<Session, Stop> {
-    let Some(log_in) = log_in_of(visit.upstream.1) else {
-        return Err(Stop::new(Fault::UpstreamFailed));
+    let services = visit.services;
+    let user = services.plan.vocabulary.secret("auth.user");
+    let user = user.and_then(|user| credential.secrets.get(user));
+    let (Some(fleet), Some(user)) = (services.fleet.as_deref(), user) else {
+        let made = make(visit, credential, held).await;
+        return match made {
+            Ok(secrets) => Ok(work.succeeded(Arc::new(secrets), Instant::now())),
+            Err(stop) => Err(failed(visit, work, stop)),
+        };
     };
-    let name = &visit.upstream.1.name;
-    match ask(visit, credential, &credential.secrets, (&log_in.request, log_in)).await {
-        Ok(secrets) => {
-            tracing::info!(target: "latimer::session", upstream = %name, "logged in");
-            Ok(work.succeeded(Arc::new(secrets), Instant::now()))
+    let key = fleet.key(&visit.upstream.1.name, user.expose());
+    loop {
+        let found = fleet.find(key).await.map_err(|error| unavailable(&error))?;
+        if let Some(shared) = found.filter(|shared| is_of_use(shared, &work)) {
+            let since = since(&shared, &work);
+            let secrets = Arc::new(completed(visit, &credential.secrets, shared.secrets));
+            return Ok(work.given(secrets, since, Some(shared.generation), Instant::now()));
         }
-        Err(stop) => {
-            let why = stop.cause.clone().unwrap_or_default();
-            tracing::error!(target: "latimer::session", upstream = %name, "cannot log in: {why}");
-            work.failed(&*why, Instant::now());
-            Err(stop)
+        if fleet.lease(key, now()).await.map_err(|error| unavailable(&error))? {
+            return lead(visit, credential, (fleet, key), work, held).await;
+        }
+        // Another gateway logs in.
+        let until = visit.deadline.min(Instant::now() + LOOK_AGAIN);
+        sleep_until(until).await;
+        if until == visit.deadline {
+            let stop = Stop::new(Fault::UpstreamTimeout);
+            return Err(stop.caused("the log-in by another gateway took too long"));
         }
     }
 }
 
-/// Prolongs a session that still holds; `None` if that failed, and it goes on to hold.
-async fn renew(
+/// How long a gateway waits for another one before it looks again.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// True if the fleet's session is one that this gateway does not know to be over, or to be too old.
+fn is_of_use(shared: &Shared, work: &Work) -> bool {
+    let (over, held) = work.known();
+    let newer = held.is_none_or(|held| shared.generation > held);
+    // What others' use has done to the end of one that slides is known to the upstream alone.
+    let slides = work.life().is_some_and(|life| life.slides);
+    Some(shared.generation) != over && newer && (slides || shared.expires > now())
+}
+
+/// When a session of the fleet was made, as this process counts time.
+fn since(shared: &Shared, work: &Work) -> Instant {
+    let left = u64::try_from(shared.expires.saturating_sub(now())).unwrap_or(0);
+    let length = work.life().map(|life| life.length).unwrap_or_default();
+    let age = length.saturating_sub(Duration::from_millis(left));
+    let now = Instant::now();
+    now.checked_sub(age).unwrap_or(now)
+}
+
+/// Logs in for the fleet.
+async fn lead(
     visit: &mut Visit<'_, '_>,
     credential: &Credential,
+    (fleet, key): (&Fleet, [u8; 32]),
     work: Work,
-    session: &Session,
-) -> Option<Session> {
-    let log_in = log_in_of(visit.upstream.1)?;
-    let request = log_in.renew.as_ref()?;
-    match ask(visit, credential, &session.secrets, (request, log_in)).await {
-        Ok(secrets) => Some(work.succeeded(Arc::new(secrets), Instant::now())),
+    held: Option<&Session>,
+) -> Result<Session, Stop> {
+    let secrets = match make(visit, credential, held).await {
+        Ok(secrets) => secrets,
         Err(stop) => {
-            let (name, why) = (&visit.upstream.1.name, stop.cause.unwrap_or_default());
-            tracing::warn!(target: "latimer::session", upstream = %name, "cannot prolong: {why}");
-            work.failed(&*why, Instant::now());
-            None
+            fleet.release(key).await;
+            return Err(failed(visit, work, stop));
+        }
+    };
+    let vocabulary = &visit.services.plan.vocabulary;
+    let taken = log_in_of(visit.upstream.1).map(|log_in| &log_in.takes[..]).unwrap_or_default();
+    let named = taken.iter().filter_map(|(id, _)| {
+        Some((vocabulary.secrets[usize::from(*id)].clone(), secrets.get(*id)?.clone()))
+    });
+    let named: Vec<(String, Secret)> = named.collect();
+    let life = work.life().map_or(0, |life| i64::try_from(life.length.as_millis()).unwrap_or(0));
+    let put = fleet.put(key, &named, now().saturating_add(life)).await;
+    let number = put.unwrap_or_else(|error| {
+        tracing::error!(target: "latimer::state", %error, "a session is this gateway's alone");
+        None
+    });
+    let now = Instant::now();
+    Ok(work.given(Arc::new(secrets), now, number, now))
+}
+
+/// Tells the operator: all calls wait for a session.
+fn failed(visit: &Visit<'_, '_>, work: Work, stop: Stop) -> Stop {
+    let (name, why) = (&visit.upstream.1.name, stop.cause.clone().unwrap_or_default());
+    tracing::error!(target: "latimer::session", upstream = %name, "cannot log in: {why}");
+    work.failed(&*why, Instant::now());
+    stop
+}
+
+/// Makes a session, or prolongs the one that is held.
+async fn make(
+    visit: &mut Visit<'_, '_>,
+    credential: &Credential,
+    held: Option<&Session>,
+) -> Result<Secrets, Stop> {
+    let upstream = visit.upstream.1;
+    let log_in = log_in_of(upstream).ok_or(Stop::new(Fault::UpstreamFailed))?;
+    let renewing = held.and_then(|held| Some((held, log_in.renew.as_ref()?)));
+    let secrets = match renewing {
+        Some((held, request)) => ask(visit, credential, &held.secrets, (request, log_in)).await?,
+        None => ask(visit, credential, &credential.secrets, (&log_in.request, log_in)).await?,
+    };
+    tracing::info!(target: "latimer::session", upstream = %upstream.name, "logged in");
+    Ok(secrets)
+}
+
+/// The credential with what a session has in its place.
+fn completed(visit: &Visit<'_, '_>, shown: &Secrets, mut given: Vec<(String, Secret)>) -> Secrets {
+    let vocabulary = &visit.services.plan.vocabulary;
+    for (id, name) in (0u8..).zip(&vocabulary.secrets) {
+        if let Some(secret) = shown.get(id)
+            && !given.iter().any(|(known, _)| known == name)
+        {
+            given.push((name.clone(), secret.clone()));
         }
     }
+    Secrets::of(vocabulary, given)
 }
 
 /// Sends what gets a session, and takes it out of the answer.
@@ -205,16 +294,7 @@ async fn ask(
         let why = "the log-in was answered with no token: its user may have something to do first";
         failed(why.to_owned(), true)
     })?;
-    Ok(with(visit, shown, taken))
-}
-
-/// What was shown, with what was given in its place.
-fn with(visit: &Visit<'_, '_>, shown: &Secrets, taken: Vec<(u8, Secret)>) -> Secrets {
-    let vocabulary = &visit.services.plan.vocabulary;
-    let all = (0u8..).zip(&vocabulary.secrets).filter_map(|(id, name)| {
-        let given = taken.iter().find(|(secret, _)| *secret == id).map(|(_, text)| text);
-        let secret = given.or_else(|| shown.get(id))?;
-        Some((name.clone(), secret.clone()))
-    });
-    Secrets::of(vocabulary, all)
+    let names = &visit.services.plan.vocabulary.secrets;
+    let taken = taken.into_iter().map(|(id, secret)| (names[usize::from(id)].clone(), secret));
+    Ok(completed(visit, shown, taken.collect()))
 }

@@ -47,7 +47,7 @@ impl Explain {
             Ok(loaded) => loaded,
             Err(error) => return fail(&error),
         };
-        let shared = match app::Shared::new(plan, None, None) {
+        let shared = match app::Shared::new(plan, app::Outliving::default()) {
             Ok(shared) => shared,
             Err(error) => return fail(&error),
         };

@@ -1,7 +1,7 @@
 use super::*;
 
-fn keeper(seconds: u64, slides: bool, renews: bool) -> Arc<Keeper> {
-    Keeper::new(Life { length: Duration::from_secs(seconds), slides }, renews)
+fn keeper(seconds: u64, slides: bool) -> Arc<Keeper> {
+    Keeper::new(Life { length: Duration::from_secs(seconds), slides })
 }
 
 fn log_in(keeper: &Arc<Keeper>, now: Instant) -> Session {
@@ -22,7 +22,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
 fn one_logs_in_and_the_others_wait() {
-    let (keeper, now) = (keeper(7_200, false, false), Instant::now());
+    let (keeper, now) = (keeper(7_200, false), Instant::now());
     let Next::LogIn(work) = keeper.next(now) else { panic!("the first one logs in") };
     let Next::Wait(mut ends) = keeper.next(now) else { panic!("the second one waits") };
     assert!(!ends.has_changed().unwrap());
@@ -34,7 +34,7 @@ fn one_logs_in_and_the_others_wait() {
 
 #[test]
 fn who_goes_away_leaves_the_work_to_the_next() {
-    let (keeper, now) = (keeper(7_200, false, false), Instant::now());
+    let (keeper, now) = (keeper(7_200, false), Instant::now());
     let Next::LogIn(work) = keeper.next(now) else { panic!("the first one logs in") };
     let Next::Wait(ends) = keeper.next(now) else { panic!("the second one waits") };
     drop(work);
@@ -44,7 +44,7 @@ fn who_goes_away_leaves_the_work_to_the_next() {
 
 #[test]
 fn after_a_failure_nobody_tries_for_a_while_and_each_time_longer() {
-    let (keeper, start) = (keeper(7_200, false, false), Instant::now());
+    let (keeper, start) = (keeper(7_200, false), Instant::now());
     let mut now = start;
     let mut rests = Vec::new();
     for _ in 0..9 {
@@ -67,35 +67,39 @@ fn after_a_failure_nobody_tries_for_a_while_and_each_time_longer() {
 
 #[test]
 fn a_fixed_session_is_seen_to_before_its_end() {
-    let (keeper, start) = (keeper(1_000, false, false), Instant::now());
+    let (keeper, start) = (keeper(1_000, false), Instant::now());
     log_in(&keeper, start);
     assert_eq!(used(&keeper, start + SECOND * 899), 1, "use does not prolong it");
-    let Next::LogIn(work) = keeper.next(start + SECOND * 900) else { panic!("it is due") };
+    let Next::Renew(work, session) = keeper.next(start + SECOND * 900) else { panic!("it is due") };
+    assert_eq!(session.generation, 1);
     assert_eq!(used(&keeper, start + SECOND * 900), 1, "the others go on with it");
     work.failed("no", start + SECOND * 900);
     assert_eq!(used(&keeper, start + SECOND * 900), 1, "it still holds");
-    let Next::LogIn(work) = keeper.next(start + SECOND * 901) else { panic!("tried again") };
+    let Next::Renew(work, _) = keeper.next(start + SECOND * 901) else { panic!("tried again") };
     assert_eq!(work.succeeded(Arc::default(), start + SECOND * 901).generation, 2);
     assert_eq!(used(&keeper, start + SECOND * 1_500), 2);
-    assert!(matches!(keeper.next(start + SECOND * 1_900), Next::LogIn(_)));
+    assert!(matches!(keeper.next(start + SECOND * 1_900), Next::LogIn(_)), "too late");
 }
 
+/// Of the fleet's sessions the number is known of the one that is held, and of one that is over.
 #[test]
-fn one_that_can_be_prolonged_is() {
-    let (keeper, start) = (keeper(1_800, false, true), Instant::now());
-    log_in(&keeper, start);
-    let due = start + SECOND * 1_620;
-    let Next::Renew(work, session) = keeper.next(due) else { panic!("it is due") };
-    assert_eq!(session.generation, 1);
-    work.succeeded(Arc::default(), due);
-    assert_eq!(used(&keeper, due), 2);
-    // Too late for that.
-    assert!(matches!(keeper.next(due + SECOND * 1_799), Next::LogIn(_)));
+fn what_the_fleet_knows_a_session_by_is_kept() {
+    let (keeper, now) = (keeper(1_000, false), Instant::now());
+    let Next::LogIn(work) = keeper.next(now) else { panic!("there is none") };
+    assert_eq!(work.known(), (None, None));
+    // Made by another gateway, eight hundred seconds ago.
+    work.given(Arc::default(), now - SECOND * 800, Some(7), now);
+    let Next::Renew(work, _) = keeper.next(now + SECOND * 100) else { panic!("it is due") };
+    assert_eq!(work.known(), (None, Some(7)));
+    drop(work);
+    keeper.expired(1);
+    let Next::LogIn(work) = keeper.next(now) else { panic!("it is over") };
+    assert_eq!(work.known(), (Some(7), None));
 }
 
 #[test]
 fn a_sliding_session_lives_by_its_use() {
-    let (keeper, start) = (keeper(5_400, true, false), Instant::now());
+    let (keeper, start) = (keeper(5_400, true), Instant::now());
     log_in(&keeper, start);
     let mut now = start;
     for _ in 0..10 {
@@ -107,7 +111,7 @@ fn a_sliding_session_lives_by_its_use() {
 
 #[test]
 fn one_that_turns_out_to_be_over_is_left_and_no_later_one() {
-    let (keeper, now) = (keeper(7_200, false, false), Instant::now());
+    let (keeper, now) = (keeper(7_200, false), Instant::now());
     log_in(&keeper, now);
     keeper.expired(1);
     log_in(&keeper, now);

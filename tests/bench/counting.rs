@@ -24,7 +24,7 @@ static SHARED: LazyLock<Shared> = LazyLock::new(|| {
     let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let loaded = app::load(&path, environment.into_iter());
     let (_, plan, _) = loaded.unwrap_or_else(|error| panic!("{error:?}"));
-    Shared::new(plan, None, None).unwrap_or_else(|error| panic!("{error:?}"))
+    Shared::new(plan, app::Outliving::default()).unwrap_or_else(|error| panic!("{error:?}"))
 });
 static ONE: LazyLock<Services> = LazyLock::new(|| SHARED.services());
 

@@ -12,6 +12,7 @@ mod connections;
 mod deadlines;
 mod endpoints;
 mod faults;
+mod fleet;
 mod forward;
 mod gone;
 mod handed;
