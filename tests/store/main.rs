@@ -2,8 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
+#[path = "../end_to_end/authority.rs"]
+mod authority;
 mod behaviours;
-mod costs;
 mod model;
 mod postgres;
 #[path = "../support/postgres.rs"]

@@ -206,15 +206,14 @@ fn another_programs_lock_is_waited_for_and_then_said() {
     runtime.block_on(store.add_session(&session(1))).unwrap();
 }
 
+/// The test that has a child write, by its own name.
+const NAME: &str = "sqlite::a_process_that_is_killed_loses_nothing_that_was_acknowledged";
 /// Where the writing child finds its file.
 const FILE: &str = "LATIMER_TEST_STATE_FILE";
 
-/// Not a test: what the next one starts, and kills.
-#[test]
-#[ignore = "started by another test"]
-fn the_child_that_writes() {
-    let Some(path) = std::env::var_os(FILE) else { return };
-    let store = open(&file(Path::new(&path)));
+/// What the test below starts of itself, and kills.
+fn write_until_killed(path: &Path) {
+    let store = open(&file(path));
     runtime().block_on(async {
         for round in 0.. {
             let sessions: Vec<_> = (0..20)
@@ -235,12 +234,15 @@ fn the_child_that_writes() {
 
 #[test]
 fn a_process_that_is_killed_loses_nothing_that_was_acknowledged() {
+    if let Some(path) = std::env::var_os(FILE) {
+        return write_until_killed(Path::new(&path));
+    }
     let folder = folder();
     let path = folder.path().join("a.sqlite");
     let mut last = 0;
     for lines in [1, 37, 200, 555] {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "sqlite::the_child_that_writes", "--ignored", "--nocapture"])
+            .args(["--exact", NAME, "--nocapture"])
             .env(FILE, &path)
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -6,9 +6,6 @@
 
 #![allow(dead_code, reason = "each of the tests that share it uses a part of it")]
 
-#[path = "../end_to_end/authority.rs"]
-mod authority;
-
 use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
@@ -22,7 +19,8 @@ use latimer::config::{PostgresConfig, StateConfig};
 use latimer::secret::Secret;
 use tokio_postgres::NoTls;
 
-use authority::Authority;
+// Whoever has this module has that one too.
+use crate::authority::Authority;
 
 /// Where Debian puts the server's programs, a folder for each version.
 const PROGRAMS: &str = "/usr/lib/postgresql";
