@@ -28,7 +28,7 @@ use crate::config::{
 };
 use crate::diag::Diagnostic;
 use crate::mapping::check::unverified;
-use crate::mapping::model::{Accepted, Mapping, Operation, Poll, Vocabulary};
+use crate::mapping::model::{Accepted, Mapping, Operation, OperationKind, Poll, Vocabulary};
 use crate::mapping::run::{Secrets, Settings};
 use crate::tls::ClientSettings;
 
@@ -91,6 +91,9 @@ pub struct Route {
     pub unmapped: Unmapped,
     /// Whether clients are answered at once whose vendor has them ask.
     pub answers: Answers,
+    /// True if reads are forwarded too. They lose nothing there, where a mapping knows only some of a ticket's
+    /// members.
+    pub forwards_reads: bool,
     /// What is taken off a path before the client's lines are tried; empty for nothing.
     pub path_prefix: String,
     /// True if client and upstream are of one vendor.
@@ -204,6 +207,11 @@ impl Route {
             false => consumer.and_then(|one| self.credentials.get(&one)).copied().unwrap_or(0),
         };
         &upstream.credentials[index]
+    }
+
+    /// True if the operation's line is the mapping's to read.
+    pub fn maps(&self, operation: &Operation) -> bool {
+        !(self.forwards_reads && operation.kind == OperationKind::Read)
     }
 
     /// The settings that hold for a consumer.

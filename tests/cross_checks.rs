@@ -210,7 +210,7 @@ fn warnings_of_the_shipped_mappings() {
     diag::sort(&mut found);
     assert_eq!(
         marked(&found, "M102"),
-        BTreeSet::from(["change_status"]),
+        BTreeSet::from(["change_status", "read_ticket"]),
         "the upstream's operation"
     );
     assert_eq!(marked(&found, "M103"), BTreeSet::from(["on_hold"]), "the word");
@@ -350,4 +350,17 @@ fn a_configuration_is_told_only_of_what_is_unverified_in_its_own_systems() {
     let mut files: Vec<&str> = found.iter().map(|one| one.at.file.name.as_str()).collect();
     files.dedup();
     assert_eq!(files, ["mappings/series.yaml", "mappings/zstack.yaml"]);
+}
+
+/// `GET /v1/tickets/<ticket>` reads one of Arena's and one of ZStack's.
+#[test]
+fn m011_arena_and_zstack_at_one_place() {
+    let text = format!(
+        "{UPSTREAM}routes:\n  one: {{client: arena, upstream: desk, consumers: [acme]}}\n  \
+         two: {{client: zstack, upstream: desk, consumers: [acme]}}\n"
+    );
+    let found = plan_findings(&text);
+    let message = "the routes `one` and `two` both take GET /v1/tickets/<ticket>";
+    let one: Vec<&str> = found.iter().map(|finding| finding.message.as_str()).collect();
+    assert_eq!(one, [message]);
 }

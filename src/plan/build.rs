@@ -8,7 +8,7 @@ use crate::catalog::Catalog;
 use crate::config::{self, Answers, Config, Consumers, Ids, RawYaml, Setting, Spanned, pairs};
 use crate::diag::{self, Diagnostic};
 use crate::mapping::compile::TableOverride;
-use crate::mapping::model::{Mapping, OperationDef, OrElse, Slot, Type};
+use crate::mapping::model::{Mapping, OperationDef, OperationKind, OrElse, Slot, Type};
 use crate::mapping::run::Settings;
 use crate::mapping::syntax::{self, Findings, Named};
 use crate::plan::{Keys, LogIns, Pair, Plan, Route, Routing, Upstream, callers, credentials};
@@ -168,7 +168,10 @@ impl Builder<'_> {
     ) -> Option<Route> {
         let client = self.client(route)?;
         let settings = self.settings(&client, &[&route.settings]);
-        self.routes_lines(route, index, &client);
+        // With tables of its own an upstream speaks other words, and has another mapping.
+        let forwards_reads = route.unmapped.value == config::Unmapped::Forward
+            && Arc::ptr_eq(&client, &upstream.mapping);
+        self.routes_lines(route, index, &client, forwards_reads);
         let keyless = callers::without_a_place_for_the_key(self.catalog, route, &client, &settings);
         self.found.extend(keyless);
         let consumers = match &route.consumers {
@@ -212,6 +215,7 @@ impl Builder<'_> {
             messages: route.messages,
             unmapped: route.unmapped.value,
             answers: route.answers,
+            forwards_reads,
             path_prefix: route.path_prefix.value.trim_end_matches('/').to_owned(),
             same_vendor,
             pairs,
@@ -241,12 +245,23 @@ impl Builder<'_> {
     }
 
     /// M011: two routes for one request.
-    fn routes_lines(&mut self, route: &config::Route, index: usize, client: &Mapping) {
+    fn routes_lines(
+        &mut self,
+        route: &config::Route,
+        index: usize,
+        client: &Mapping,
+        forwards_reads: bool,
+    ) {
         let host = route.host.as_ref().map(|host| host.value.as_str());
         let prefix = route.path_prefix.value.as_str();
         self.routing.own(host, prefix, index);
+        let is_mapped = |known: &crate::mapping::model::Operation| {
+            !(forwards_reads && known.kind == OperationKind::Read)
+        };
         let direct = route.answers == Answers::Direct;
-        let lines = client.operations.iter().enumerate().flat_map(|(operation, mapped)| {
+        let operations = client.operations.iter().enumerate();
+        let operations = operations.filter(|(_, known)| is_mapped(known));
+        let lines = operations.flat_map(|(operation, mapped)| {
             let accepted = mapped.poll.as_ref().and_then(|poll| poll.accepted.as_ref());
             let question = accepted.filter(|_| !direct).map(|accepted| (&accepted.question, true));
             std::iter::once((&mapped.request, false))

@@ -31,6 +31,7 @@ mod overload;
 mod pairs;
 mod places;
 mod policies;
+mod reading;
 mod refusals;
 mod resilience;
 mod restarts;
