@@ -8,6 +8,7 @@
 mod build;
 mod callers;
 mod credentials;
+mod identity;
 mod keys;
 mod logins;
 mod routing;
@@ -111,6 +112,21 @@ pub struct Pair {
     pub dropped: Vec<u8>,
     /// Index of the request field that is translated by the route's `ids`.
     pub ticket: Option<u8>,
+    /// How the ticket is read after a write; none where it is not.
+    pub read_back: Option<Box<ReadBack>>,
+}
+
+/// How a ticket is read after a write, by the operation that reads one.
+#[derive(Clone, Debug)]
+pub struct ReadBack {
+    /// The operation, as the upstream has it.
+    pub pair: Pair,
+    /// Request fields of the write, each with that of the read.
+    pub asks: Vec<(u8, u8)>,
+    /// Answer fields of the write that the client has a place for, each with that of the read.
+    pub fills: Vec<(u8, u8)>,
+    /// The status in the write's answer and in the read's.
+    pub status: Option<(u8, u8)>,
 }
 
 /// An upstream.

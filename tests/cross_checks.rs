@@ -352,6 +352,63 @@ fn a_configuration_is_told_only_of_what_is_unverified_in_its_own_systems() {
     assert_eq!(files, ["mappings/series.yaml", "mappings/zstack.yaml"]);
 }
 
+/// What is found with these mappings in place of the shipped ones.
+fn found_with(sources: &[Arc<SourceFile>], text: &str) -> Vec<Diagnostic> {
+    let (catalog, _) = Catalog::of_sources(sources).unwrap();
+    let file = SourceFile::new("latimer.yaml", text);
+    let environment = [("KEY".to_owned(), "k".to_owned()), ("TOKEN".to_owned(), "t".to_owned())];
+    let (config, _) = config::load_text(&file, Path::new("."), environment.into_iter()).unwrap();
+    plan::build(&config, &catalog).err().unwrap_or_default()
+}
+
+/// The shipped mappings with another text of Series.
+fn with_series(change: impl Fn(&str) -> String) -> Vec<Arc<SourceFile>> {
+    let series = |source: &Arc<SourceFile>| source.name.ends_with("series.yaml");
+    let changed = |source: Arc<SourceFile>| match series(&source) {
+        true => SourceFile::new(source.name.clone(), change(&source.text)),
+        false => source,
+    };
+    shipped().into_iter().map(changed).collect()
+}
+
+const ENRICHED: &str =
+    "routes:\n  main: {client: arena, upstream: desk, consumers: [acme], enrich: on}\n";
+
+#[test]
+fn c004_enrich_where_nothing_can_be_read() {
+    let cut = |text: &str, from: &str, to: &str| {
+        let (start, end) = (text.find(from).unwrap(), text.find(to).unwrap());
+        format!("{}{}", &text[..start], &text[end..])
+    };
+    let sources = with_series(|text| {
+        let text = cut(text, "read_ticket:\n", "# Whether a key holds");
+        cut(&text, "  - name: reading\n", "  - name: a status that does not exist\n")
+    });
+    let text = format!("{UPSTREAM}{ENRICHED}");
+    insta::assert_snapshot!(shown(&found_with(&sources, &text), "C004"));
+    assert_eq!(found_with(&sources, &text.replace("enrich: on", "enrich: off")).len(), 0);
+    assert_eq!(found_with(&shipped(), &text).len(), 0);
+}
+
+#[test]
+fn m009_enrich_where_the_read_needs_what_the_write_does_not_say() {
+    let place = "    line: GET /tickets/get/<ticket>\n    headers:\n";
+    let sources = with_series(|text| {
+        assert!(text.contains(place));
+        let text = text.replace(place, &format!("{place}      x-touchpoint: <touchpoint>\n"));
+        let header = "      GET /tickets/get/TICKET-1234567890-ABCD\n";
+        text.replace(header, &format!("{header}      x-touchpoint: web\n")).replace(
+            "    means: {ticket: TICKET-1234567890-ABCD}\n",
+            "    means: {ticket: TICKET-1234567890-ABCD, touchpoint: web}\n",
+        )
+    });
+    let text = format!("{UPSTREAM}{ENRICHED}");
+    let found = found_with(&sources, &text);
+    let own = |finding: &&Diagnostic| finding.message.starts_with("`enrich: on`");
+    assert_eq!(found.iter().filter(own).count(), 1, "{found:#?}");
+    insta::assert_snapshot!(shown(&found, "M009"));
+}
+
 /// `GET /v1/tickets/<ticket>` reads one of Arena's and one of ZStack's.
 #[test]
 fn m011_arena_and_zstack_at_one_place() {

@@ -3,6 +3,8 @@
 //! What is shown is what runs: the same functions read, translate, write and judge. Secrets are shown
 //! as `[secret]`.
 
+mod read_back;
+
 use http::request::Parts;
 
 use crate::call::forward::Unmapped;
@@ -167,7 +169,10 @@ impl Explainer<'_> {
             Some(reply) => {
                 self.reply((operation, pair), &decoded.record, &translated.record, reply, learned)
             }
-            None => Ok(()),
+            None => {
+                self.read_back((operation, pair), &translated.record, None);
+                Ok(())
+            }
         }
     }
 
@@ -247,12 +252,7 @@ impl Explainer<'_> {
         let upstream = &services.plan.upstreams[route.upstream];
         let target = &upstream.mapping.operations[pair.upstream];
         let gateway = Gateway { call: Gateway::NO_CALL, ..Gateway::default() };
-        // A look-up's values are known only once it was made; their names stand for them.
-        let steps: Vec<Vec<String>> = target
-            .steps
-            .iter()
-            .map(|step| step.take.iter().map(|(name, _)| format!("{}.{name}", step.name)).collect())
-            .collect();
+        let steps = outgoing::named_steps(target);
         let sides = (operation, pair);
         let signed = Signed::explained(services, route.credential_for(upstream, self.consumer));
         let known = (upstream, &signed);
@@ -318,6 +318,7 @@ impl Explainer<'_> {
             lines.push(Line::new(&field.name, self.text(field.kind, value), at));
         }
         self.show("upstream answer", lines);
+        self.read_back((operation, pair), record, Some(&answer));
         let responder = self.responder();
         let answered = path::write(&responder, (operation, pair), own, answer.clone(), learned)?;
         let request = own.clone();

@@ -10,7 +10,7 @@ use http::request::Parts;
 use crate::call::sign::Signed;
 use crate::call::{DroppedFields, Services, Stop, Translation};
 use crate::config::Policy;
-use crate::mapping::model::{Operation, Slot, Type};
+use crate::mapping::model::{Operation, Slot, Step, Type};
 use crate::mapping::run::{Gateway, Outgoing, Refusal, Sources, media_type, write_request};
 use crate::plan::{Pair, Route, Upstream};
 use crate::value::{Fault, Record, Value};
@@ -108,6 +108,14 @@ pub(super) fn sources<'a>(
         steps,
         parts: &[],
     }
+}
+
+/// For what is only explained: a look-up's values are known only once it was made, and their names stand for
+/// them.
+pub(super) fn named_steps(target: &Operation) -> Vec<Vec<String>> {
+    let named =
+        |step: &Step| step.take.iter().map(|(name, _)| format!("{}.{name}", step.name)).collect();
+    target.steps.iter().map(named).collect()
 }
 
 /// Between two systems of one vendor the client's bytes pass as they are, once they were read and

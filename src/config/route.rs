@@ -52,6 +52,8 @@ pub struct Route {
     pub unmapped: Spanned<Unmapped>,
     /// Whether clients are answered at once whose vendor has them ask.
     pub answers: Answers,
+    /// Whether the ticket is read after a write, to fill in what the write's answer leaves out.
+    pub enrich: Spanned<bool>,
 }
 
 /// Who is let in by a route.
@@ -160,6 +162,7 @@ fn one(reader: &mut Reader<'_>, entry: &Entry) -> Option<Route> {
         messages: reader.word(section, "messages", &messages, Messages::Own),
         unmapped: unmapped(reader, section),
         answers: reader.word(section, "async", &answers, Answers::Jobs),
+        enrich: enrich(reader, section),
         name: entry.name.clone(),
         client: client?,
         upstream: upstream?,
@@ -289,5 +292,11 @@ fn unmapped(reader: &mut Reader<'_>, section: &Section<'_>) -> Spanned<Unmapped>
     let words = [("refuse", Unmapped::Refuse), ("forward", Unmapped::Forward)];
     let value = reader.word(section, "unmapped", &words, Unmapped::Refuse);
     let at = section.get("unmapped").map_or(&section.at, |item| &item.at);
+    Spanned::new(value, at.clone())
+}
+
+fn enrich(reader: &mut Reader<'_>, section: &Section<'_>) -> Spanned<bool> {
+    let value = reader.word(section, "enrich", &[("off", false), ("on", true)], false);
+    let at = section.get("enrich").map_or(&section.at, |item| &item.at);
     Spanned::new(value, at.clone())
 }

@@ -222,6 +222,7 @@ pub(super) const ROUTE: &[Field] = &[
     Field::leaf("messages"),
     Field::leaf("unmapped"),
     Field::leaf("async"),
+    Field::leaf("enrich"),
     Field::later("journal", Shape::Later(Form::Words(JOURNAL))),
 ];
 

@@ -8,10 +8,12 @@ use crate::catalog::Catalog;
 use crate::config::{self, Answers, Config, Consumers, Ids, RawYaml, Setting, Spanned, pairs};
 use crate::diag::{self, Diagnostic};
 use crate::mapping::compile::TableOverride;
-use crate::mapping::model::{Mapping, OperationDef, OperationKind, OrElse, Slot, Type};
+use crate::mapping::model::{Mapping, OperationDef, OperationKind, OrElse, Type};
 use crate::mapping::run::Settings;
 use crate::mapping::syntax::{self, Findings, Named};
-use crate::plan::{Keys, LogIns, Pair, Plan, Route, Routing, Upstream, callers, credentials};
+use crate::plan::{
+    Keys, LogIns, Pair, Plan, Route, Routing, Upstream, callers, credentials, identity,
+};
 
 /// What was found while building.
 pub type Problem = Vec<Diagnostic>;
@@ -195,8 +197,10 @@ impl Builder<'_> {
                 }
             },
         };
+        let vocabulary = &self.catalog.vocabulary;
+        self.found.extend(identity::without_reading(vocabulary, route, upstream));
         let operations = client.operations.iter();
-        let pairs = operations.map(|operation| self.pair(operation, upstream)).collect();
+        let pairs = operations.map(|operation| self.pair(route, operation, upstream)).collect();
         self.check_supplied(route, &client, upstream);
         let consumer_settings = self.consumer_settings(route, &client);
         Some(Route {
@@ -293,7 +297,8 @@ impl Builder<'_> {
     }
 
     fn pair(
-        &self,
+        &mut self,
+        route: &config::Route,
         operation: &crate::mapping::model::Operation,
         upstream: &Upstream,
     ) -> Option<Pair> {
@@ -309,7 +314,10 @@ impl Builder<'_> {
         };
         let dropped =
             (0u8..).zip(&def.request).map(|(field, _)| field).filter(is_dropped).collect();
-        Some(Pair { upstream: index, dropped, ticket: ticket_field(def) })
+        let read_back = identity::read_back(&self.catalog.vocabulary, route, operation, upstream);
+        let read_back = read_back.map_err(|finding| self.found.push(finding)).ok().flatten();
+        let read_back = read_back.map(Box::new);
+        Some(Pair { upstream: index, dropped, ticket: ticket_field(def), read_back })
     }
 
     /// M009: what the upstream needs and this route's callers never say.
@@ -319,22 +327,7 @@ impl Builder<'_> {
             let def = &self.catalog.vocabulary.operations[operation.id];
             for (field, declared) in (0u8..).zip(&def.request) {
                 let says = operation.request.says(field);
-                let needs = target.request.places().filter(|place| place.arrow.writes()).find_map(
-                    |place| {
-                        place.content.holes().find(|hole| {
-                            hole.slot == Slot::Field(field)
-                                && match hole.or {
-                                    OrElse::Required => true,
-                                    OrElse::Setting(setting) => {
-                                        upstream.own().settings.get(setting).is_none()
-                                    }
-                                    OrElse::Absent | OrElse::Literal(_) | OrElse::Request(_) => {
-                                        false
-                                    }
-                                }
-                        })
-                    },
-                );
+                let needs = identity::needed(target, field, upstream);
                 let Some(hole) = needs.filter(|_| !says) else { continue };
                 let message = format!(
                     "the upstream `{}` needs `{}`, which {} clients never say",

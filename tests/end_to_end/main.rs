@@ -11,6 +11,7 @@ mod coded;
 mod connections;
 mod deadlines;
 mod endpoints;
+mod enrich;
 mod faults;
 mod forward;
 mod gone;
