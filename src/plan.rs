@@ -32,6 +32,7 @@ use crate::mapping::check::unverified;
 use crate::mapping::model::{Accepted, Mapping, Operation, OperationKind, Poll, Vocabulary};
 use crate::mapping::run::{Secrets, Settings};
 use crate::tls::ClientSettings;
+use crate::value::SettingId;
 
 /// Everything that calls run on.
 #[derive(Debug)]
@@ -112,6 +113,9 @@ pub struct Pair {
     pub dropped: Vec<u8>,
     /// Index of the request field that is translated by the route's `ids`.
     pub ticket: Option<u8>,
+    /// The request field that says who the call is from, and the upstream's setting that it says of every
+    /// call; none where it is what the client says.
+    pub actor: Option<(u8, SettingId)>,
     /// How the ticket is read after a write; none where it is not.
     pub read_back: Option<Box<ReadBack>>,
 }

@@ -409,6 +409,28 @@ fn m009_enrich_where_the_read_needs_what_the_write_does_not_say() {
     insta::assert_snapshot!(shown(&found, "M009"));
 }
 
+#[test]
+fn an_actor_is_a_setting_that_the_upstream_has_and_can_tell() {
+    let route = |client: &str, actor: &str| {
+        format!(
+            "routes:\n  main: {{client: {client}, upstream: desk, consumers: [acme], actor: {actor}}}\n"
+        )
+    };
+    let misspelt = format!("{UPSTREAM}{}", route("arena", "$staf_user"));
+    insta::assert_snapshot!("actor_c004", shown(&plan_findings(&misspelt), "C004"));
+    // Series' own clients say who they are, so nothing but the actor wants the setting.
+    let unset =
+        UPSTREAM.replace("    settings: {staff_user: 7}\n", "") + &route("series", "$staff_user");
+    insta::assert_snapshot!("actor_m009", shown(&plan_findings(&unset), "M009"));
+    let nowhere = UPSTREAM
+        .replace("vendor: series", "vendor: thalamus")
+        .replace("{staff_user: 7}", "{touchpoint: web}")
+        + &route("arena", "$touchpoint");
+    insta::assert_snapshot!("actor_c007", shown(&plan_findings(&nowhere), "C007"));
+    let right = format!("{UPSTREAM}{}", route("arena", "$staff_user"));
+    assert_eq!(found_with(&shipped(), &right).len(), 0);
+}
+
 /// `GET /v1/tickets/<ticket>` reads one of Arena's and one of ZStack's.
 #[test]
 fn m011_arena_and_zstack_at_one_place() {

@@ -37,8 +37,8 @@ pub(super) async fn exchange(
     (learned, spent, outcome): (&mut Learned, &mut Spent, &mut Outcome),
 ) -> Result<(Record<'static>, u32), Stop> {
     let Responder { services, route, head, call, .. } = *responder;
-    let sides = (operation, pair);
-    let translated = outgoing::translate(services, route, pair, operation, record)?;
+    let (sides, consumer) = ((operation, pair), learned.consumer);
+    let translated = outgoing::translate(services, route, sides, record, consumer)?;
     learned.dropped = translated.dropped;
     let upstream = (route.upstream, &services.plan.upstreams[route.upstream]);
     let credential = route.credential_for(upstream.1, learned.consumer);

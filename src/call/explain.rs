@@ -157,13 +157,19 @@ impl Explainer<'_> {
         let pair = route.pairs[decoded.operation].as_ref().ok_or_else(|| {
             Stop::because(crate::value::Fault::InvalidRequest, "the upstream has no such operation")
         })?;
-        let translated = outgoing::translate(services, route, pair, operation, &decoded.record)?;
+        let translated = outgoing::translate(
+            services,
+            route,
+            (operation, pair),
+            &decoded.record,
+            learned.consumer,
+        )?;
         learned.dropped = translated.dropped;
         if !learned.dropped.is_empty() {
             let names = self.responder().dropped_names(learned).into_owned();
             self.show("dropped", vec![Line::new("fields", names, "")]);
         }
-        let kept = if decoded.whole { body } else { &[] };
+        let kept = if decoded.whole && pair.actor.is_none() { body } else { &[] };
         self.request((operation, pair), &translated.record, kept)?;
         match reply {
             Some(reply) => {

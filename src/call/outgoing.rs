@@ -28,9 +28,9 @@ pub(super) struct Translated<'r, 'a> {
 pub(super) fn translate<'r, 'a>(
     services: &Services,
     route: &Route,
-    pair: &Pair,
-    operation: &Operation,
+    (operation, pair): (&Operation, &Pair),
     record: &'r Record<'a>,
+    consumer: Option<usize>,
 ) -> Result<Translated<'r, 'a>, Stop> {
     // Most calls say the same on both sides.
     let mut record = Cow::Borrowed(record);
@@ -46,6 +46,12 @@ pub(super) fn translate<'r, 'a>(
         };
         let theirs = Value::Text(Cow::Owned(theirs.to_string()));
         record.to_mut().set(field, Some(theirs));
+    }
+    if let Some((field, setting)) = pair.actor {
+        let upstream = &services.plan.upstreams[route.upstream];
+        let actor = route.credential_for(upstream, consumer).settings.get(setting);
+        let actor = actor.map(|actor| Value::Text(Cow::Owned(actor.to_owned())));
+        record.to_mut().set(field, actor);
     }
     let lost = pair.dropped.iter().copied().filter(|field| record.get(*field).is_some());
     let dropped: DroppedFields = lost.collect();
@@ -120,7 +126,7 @@ pub(super) fn named_steps(target: &Operation) -> Vec<Vec<String>> {
 
 /// Between two systems of one vendor the client's bytes pass as they are, once they were read and
 /// found right; only where an id in them is another one, where the upstream has words of its own, or where
-/// a setting says what they leave out (then there are none here), they are written anew.
+/// a setting says what they leave out or who they are from (then there are none here), they are written anew.
 pub(super) fn keep_bytes(
     route: &Route,
     upstream: &Upstream,

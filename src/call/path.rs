@@ -238,7 +238,7 @@ async fn translate(
         // From here on the client asks.
         early(Box::pin(accepted::begin(responder, operation, kinds, learned)).await?);
     }
-    let bytes = if decoded.whole { bytes } else { &[] };
+    let bytes = if decoded.whole && pair.actor.is_none() { bytes } else { &[] };
     let sides = (operation, pair);
     let exchanging = exchange::exchange(
         responder,

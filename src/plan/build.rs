@@ -14,6 +14,7 @@ use crate::mapping::syntax::{self, Findings, Named};
 use crate::plan::{
     Keys, LogIns, Pair, Plan, Route, Routing, Upstream, callers, credentials, identity,
 };
+use crate::value::SettingId;
 
 /// What was found while building.
 pub type Problem = Vec<Diagnostic>;
@@ -199,8 +200,11 @@ impl Builder<'_> {
         };
         let vocabulary = &self.catalog.vocabulary;
         self.found.extend(identity::without_reading(vocabulary, route, upstream));
+        let actor = identity::actor(vocabulary, route, upstream);
+        let actor = actor.map_err(|finding| self.found.push(finding)).ok().flatten();
         let operations = client.operations.iter();
-        let pairs = operations.map(|operation| self.pair(route, operation, upstream)).collect();
+        let pairs =
+            operations.map(|operation| self.pair(route, operation, upstream, actor)).collect();
         self.check_supplied(route, &client, upstream);
         let consumer_settings = self.consumer_settings(route, &client);
         Some(Route {
@@ -301,6 +305,7 @@ impl Builder<'_> {
         route: &config::Route,
         operation: &crate::mapping::model::Operation,
         upstream: &Upstream,
+        actor: Option<SettingId>,
     ) -> Option<Pair> {
         if operation.kind.is_ours() {
             return None;
@@ -314,10 +319,14 @@ impl Builder<'_> {
         };
         let dropped =
             (0u8..).zip(&def.request).map(|(field, _)| field).filter(is_dropped).collect();
+        let actor = def
+            .request_field("actor")
+            .filter(|field| upstream.mapping.carries(target, *field))
+            .zip(actor);
         let read_back = identity::read_back(&self.catalog.vocabulary, route, operation, upstream);
         let read_back = read_back.map_err(|finding| self.found.push(finding)).ok().flatten();
         let read_back = read_back.map(Box::new);
-        Some(Pair { upstream: index, dropped, ticket: ticket_field(def), read_back })
+        Some(Pair { upstream: index, dropped, ticket: ticket_field(def), actor, read_back })
     }
 
     /// M009: what the upstream needs and this route's callers never say.

@@ -1,12 +1,13 @@
-//! What a route's `enrich` comes to: how a ticket is read after a write.
+//! What a route's `enrich` and `actor` come to: how a ticket is read after a write, and whose name calls bear.
 
-use crate::config;
+use crate::config::{self, Actor};
 use crate::diag::Diagnostic;
 use crate::mapping::model::{
     Mapping, Operation, OperationDef, OperationKind, OrElse, Slot, Type, Vocabulary,
 };
 use crate::mapping::syntax::Arrow;
 use crate::plan::{Pair, ReadBack, Upstream};
+use crate::value::SettingId;
 
 /// The operation by which a ticket is read.
 const READ_TICKET: &str = "read_ticket";
@@ -79,7 +80,13 @@ pub(super) fn read_back(
         shown.then_some((own, theirs))
     });
     let status = alike(read, "status", type_of(write, "status"), false);
-    let pair = Pair { upstream: operation, dropped: Vec::new(), ticket: None, read_back: None };
+    let pair = Pair {
+        upstream: operation,
+        dropped: Vec::new(),
+        ticket: None,
+        actor: None,
+        read_back: None,
+    };
     Ok(Some(ReadBack {
         pair,
         asks: asks.collect(),
@@ -114,4 +121,39 @@ pub(super) fn needed<'m>(
                 }
         })
     })
+}
+
+/// What the route's `actor` is; `None` where clients name their own.
+///
+/// # Errors
+/// C004: a setting that the vendor does not have. M009: one that is not set. C007: no call says who it is from.
+pub(super) fn actor(
+    vocabulary: &Vocabulary,
+    route: &config::Route,
+    upstream: &Upstream,
+) -> Result<Option<SettingId>, Diagnostic> {
+    let Actor::Setting(name) = &route.actor.value else { return Ok(None) };
+    let (mapping, at) = (&upstream.mapping, &route.actor.at);
+    let Some(index) = mapping.setting(name) else {
+        let message = format!("{} has no setting named `{name}`", mapping.vendor);
+        let known = mapping.settings.iter().map(|setting| setting.name.as_str());
+        return Err(Diagnostic::error("C004", at.clone(), message).suggest(name, known));
+    };
+    let carries = |operation: &Operation| {
+        let field = vocabulary.operations[operation.id].request_field("actor");
+        field.is_some_and(|field| mapping.carries(operation, field))
+    };
+    if !mapping.operations.iter().any(carries) {
+        let message = format!("`actor` has no place in any request of {}", mapping.vendor);
+        let finding = Diagnostic::error("C007", at.clone(), message);
+        return Err(finding.label("the upstream is not told who a call is from: write `client`"));
+    }
+    if upstream.own().settings.get(index).is_none() {
+        let message =
+            format!("the upstream `{}` does not have the setting `{name}`", upstream.name);
+        let finding = Diagnostic::error("M009", at.clone(), message)
+            .label(format!("set upstreams.{}.settings.{name}", upstream.name));
+        return Err(finding.also(route.upstream.at.clone(), "the upstream"));
+    }
+    Ok(Some(index))
 }
