@@ -79,6 +79,8 @@ pub const HTTP2_TAKE_TIMEOUT: Duration = Duration::from_secs(30);
 pub const POLL_INTERVAL_MIN: Duration = Duration::from_millis(50);
 /// Time for one question about a job.
 pub const POLL_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time for reading a ticket after a write: the answer to the write waits for it.
+pub const READ_BACK_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time of a call that is kept for asking what became of it, if its vendor can be asked; a quarter of the
 /// deadline where that is less.
 pub const ASK_RESERVE_MAX: Duration = Duration::from_secs(5);

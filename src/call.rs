@@ -17,6 +17,7 @@ mod address;
 mod admit;
 mod body;
 mod decode;
+mod enrich;
 mod exchange;
 mod explain;
 mod forward;
@@ -44,7 +45,7 @@ pub use explain::{Line, Stage, explain};
 pub use judge::{Verdict, judge};
 pub use metrics::{Connection, Metrics, Observed, Tally};
 pub use path::handle;
-pub use record::{CallLine, CallRecord, DroppedFields, Translation};
+pub use record::{CallLine, CallRecord, DroppedFields, ReadBack, Translation};
 pub use respond::nobody_knows;
 pub use trace::TraceId;
 

@@ -78,7 +78,7 @@ pub use form::{Cidr, Rate, Scheme, Url};
 pub use gateway::{Access, Admin, Bounds, Log, LogFormat};
 pub use pepper::{PepperPlace, pepper_place};
 pub use resilience::{Balance, Breaker, Health, Resilience, RetryBudget};
-pub use route::{Answers, Consumers, Ids, Limit, Messages, Policy, RATE, Route, Unmapped};
+pub use route::{Actor, Answers, Consumers, Ids, Limit, Messages, Policy, RATE, Route, Unmapped};
 pub use settings::Setting;
 pub use state::{PostgresConfig, StateConfig};
 pub use tree::Spanned;

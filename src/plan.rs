@@ -8,6 +8,7 @@
 mod build;
 mod callers;
 mod credentials;
+mod identity;
 mod keys;
 mod logins;
 mod routing;
@@ -28,9 +29,10 @@ use crate::config::{
 };
 use crate::diag::Diagnostic;
 use crate::mapping::check::unverified;
-use crate::mapping::model::{Accepted, Mapping, Operation, Poll, Vocabulary};
+use crate::mapping::model::{Accepted, Mapping, Operation, OperationKind, Poll, Vocabulary};
 use crate::mapping::run::{Secrets, Settings};
 use crate::tls::ClientSettings;
+use crate::value::SettingId;
 
 /// Everything that calls run on.
 #[derive(Debug)]
@@ -91,6 +93,9 @@ pub struct Route {
     pub unmapped: Unmapped,
     /// Whether clients are answered at once whose vendor has them ask.
     pub answers: Answers,
+    /// True if reads are forwarded too. They lose nothing there, where a mapping knows only some of a ticket's
+    /// members.
+    pub forwards_reads: bool,
     /// What is taken off a path before the client's lines are tried; empty for nothing.
     pub path_prefix: String,
     /// True if client and upstream are of one vendor.
@@ -108,6 +113,24 @@ pub struct Pair {
     pub dropped: Vec<u8>,
     /// Index of the request field that is translated by the route's `ids`.
     pub ticket: Option<u8>,
+    /// The request field that says who the call is from, and the upstream's setting that it says of every
+    /// call; none where it is what the client says.
+    pub actor: Option<(u8, SettingId)>,
+    /// How the ticket is read after a write; none where it is not.
+    pub read_back: Option<Box<ReadBack>>,
+}
+
+/// How a ticket is read after a write, by the operation that reads one.
+#[derive(Clone, Debug)]
+pub struct ReadBack {
+    /// The operation, as the upstream has it.
+    pub pair: Pair,
+    /// Request fields of the write, each with that of the read.
+    pub asks: Vec<(u8, u8)>,
+    /// Answer fields of the write that the client has a place for, each with that of the read.
+    pub fills: Vec<(u8, u8)>,
+    /// The status in the write's answer and in the read's.
+    pub status: Option<(u8, u8)>,
 }
 
 /// An upstream.
@@ -204,6 +227,11 @@ impl Route {
             false => consumer.and_then(|one| self.credentials.get(&one)).copied().unwrap_or(0),
         };
         &upstream.credentials[index]
+    }
+
+    /// True if the operation's line is the mapping's to read.
+    pub fn maps(&self, operation: &Operation) -> bool {
+        !(self.forwards_reads && operation.kind == OperationKind::Read)
     }
 
     /// The settings that hold for a consumer.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 
 use crate::bounds;
-use crate::call::{CallLine, CallRecord, Outcome};
+use crate::call::{CallLine, CallRecord, Outcome, ReadBack};
 use crate::config::{Access, Log, LogFormat, Url};
 use crate::plan::Plan;
 use crate::value::Fault;
@@ -73,6 +73,7 @@ pub fn log_call(plan: &Plan, record: &CallRecord) {
         log_access(plan, record);
     }
     log_cause(record);
+    log_read_back(record);
 }
 
 /// True if of calls that took effect only a sample is told of.
@@ -153,5 +154,15 @@ fn log_cause(record: &CallRecord) {
         tracing::warn!(target: "latimer::call", call = %record.call, %cause, "the upstream failed");
     } else {
         tracing::debug!(target: "latimer::call", call = %record.call, %cause, "refused");
+    }
+}
+
+/// The call itself is well, or its own line says how it is; only its answer has less in it.
+fn log_read_back(record: &CallRecord) {
+    let Some(ReadBack::Failed { cause, credential_refused }) = &record.read_back else { return };
+    if *credential_refused {
+        tracing::error!(target: "latimer::call", call = %record.call, %cause, "the upstream refused our credential for a read after a write");
+    } else {
+        tracing::warn!(target: "latimer::call", call = %record.call, %cause, "the ticket could not be read after the write");
     }
 }

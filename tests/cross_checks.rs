@@ -210,7 +210,7 @@ fn warnings_of_the_shipped_mappings() {
     diag::sort(&mut found);
     assert_eq!(
         marked(&found, "M102"),
-        BTreeSet::from(["change_status"]),
+        BTreeSet::from(["change_status", "read_ticket"]),
         "the upstream's operation"
     );
     assert_eq!(marked(&found, "M103"), BTreeSet::from(["on_hold"]), "the word");
@@ -350,4 +350,96 @@ fn a_configuration_is_told_only_of_what_is_unverified_in_its_own_systems() {
     let mut files: Vec<&str> = found.iter().map(|one| one.at.file.name.as_str()).collect();
     files.dedup();
     assert_eq!(files, ["mappings/series.yaml", "mappings/zstack.yaml"]);
+}
+
+/// What is found with these mappings in place of the shipped ones.
+fn found_with(sources: &[Arc<SourceFile>], text: &str) -> Vec<Diagnostic> {
+    let (catalog, _) = Catalog::of_sources(sources).unwrap();
+    let file = SourceFile::new("latimer.yaml", text);
+    let environment = [("KEY".to_owned(), "k".to_owned()), ("TOKEN".to_owned(), "t".to_owned())];
+    let (config, _) = config::load_text(&file, Path::new("."), environment.into_iter()).unwrap();
+    plan::build(&config, &catalog).err().unwrap_or_default()
+}
+
+/// The shipped mappings with another text of Series.
+fn with_series(change: impl Fn(&str) -> String) -> Vec<Arc<SourceFile>> {
+    let series = |source: &Arc<SourceFile>| source.name.ends_with("series.yaml");
+    let changed = |source: Arc<SourceFile>| match series(&source) {
+        true => SourceFile::new(source.name.clone(), change(&source.text)),
+        false => source,
+    };
+    shipped().into_iter().map(changed).collect()
+}
+
+const ENRICHED: &str =
+    "routes:\n  main: {client: arena, upstream: desk, consumers: [acme], enrich: on}\n";
+
+#[test]
+fn c004_enrich_where_nothing_can_be_read() {
+    let cut = |text: &str, from: &str, to: &str| {
+        let (start, end) = (text.find(from).unwrap(), text.find(to).unwrap());
+        format!("{}{}", &text[..start], &text[end..])
+    };
+    let sources = with_series(|text| {
+        let text = cut(text, "read_ticket:\n", "# Whether a key holds");
+        cut(&text, "  - name: reading\n", "  - name: a status that does not exist\n")
+    });
+    let text = format!("{UPSTREAM}{ENRICHED}");
+    insta::assert_snapshot!(shown(&found_with(&sources, &text), "C004"));
+    assert_eq!(found_with(&sources, &text.replace("enrich: on", "enrich: off")).len(), 0);
+    assert_eq!(found_with(&shipped(), &text).len(), 0);
+}
+
+#[test]
+fn m009_enrich_where_the_read_needs_what_the_write_does_not_say() {
+    let place = "    line: GET /tickets/get/<ticket>\n    headers:\n";
+    let sources = with_series(|text| {
+        assert!(text.contains(place));
+        let text = text.replace(place, &format!("{place}      x-touchpoint: <touchpoint>\n"));
+        let header = "      GET /tickets/get/TICKET-1234567890-ABCD\n";
+        text.replace(header, &format!("{header}      x-touchpoint: web\n")).replace(
+            "    means: {ticket: TICKET-1234567890-ABCD}\n",
+            "    means: {ticket: TICKET-1234567890-ABCD, touchpoint: web}\n",
+        )
+    });
+    let text = format!("{UPSTREAM}{ENRICHED}");
+    let found = found_with(&sources, &text);
+    let own = |finding: &&Diagnostic| finding.message.starts_with("`enrich: on`");
+    assert_eq!(found.iter().filter(own).count(), 1, "{found:#?}");
+    insta::assert_snapshot!(shown(&found, "M009"));
+}
+
+#[test]
+fn an_actor_is_a_setting_that_the_upstream_has_and_can_tell() {
+    let route = |client: &str, actor: &str| {
+        format!(
+            "routes:\n  main: {{client: {client}, upstream: desk, consumers: [acme], actor: {actor}}}\n"
+        )
+    };
+    let misspelt = format!("{UPSTREAM}{}", route("arena", "$staf_user"));
+    insta::assert_snapshot!("actor_c004", shown(&plan_findings(&misspelt), "C004"));
+    // Series' own clients say who they are, so nothing but the actor wants the setting.
+    let unset =
+        UPSTREAM.replace("    settings: {staff_user: 7}\n", "") + &route("series", "$staff_user");
+    insta::assert_snapshot!("actor_m009", shown(&plan_findings(&unset), "M009"));
+    let nowhere = UPSTREAM
+        .replace("vendor: series", "vendor: thalamus")
+        .replace("{staff_user: 7}", "{touchpoint: web}")
+        + &route("arena", "$touchpoint");
+    insta::assert_snapshot!("actor_c007", shown(&plan_findings(&nowhere), "C007"));
+    let right = format!("{UPSTREAM}{}", route("arena", "$staff_user"));
+    assert_eq!(found_with(&shipped(), &right).len(), 0);
+}
+
+/// `GET /v1/tickets/<ticket>` reads one of Arena's and one of ZStack's.
+#[test]
+fn m011_arena_and_zstack_at_one_place() {
+    let text = format!(
+        "{UPSTREAM}routes:\n  one: {{client: arena, upstream: desk, consumers: [acme]}}\n  \
+         two: {{client: zstack, upstream: desk, consumers: [acme]}}\n"
+    );
+    let found = plan_findings(&text);
+    let message = "the routes `one` and `two` both take GET /v1/tickets/<ticket>";
+    let one: Vec<&str> = found.iter().map(|finding| finding.message.as_str()).collect();
+    assert_eq!(one, [message]);
 }

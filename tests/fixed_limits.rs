@@ -77,6 +77,7 @@ fn told() -> Vec<(Vec<&'static str>, &'static str, String)> {
             "one question after",
             both(time(POLL_TIMEOUT), time(ASK_RESERVE_MAX)),
         ),
+        (vec!["READ_BACK_TIMEOUT"], "reading a ticket", time(READ_BACK_TIMEOUT)),
         (vec!["LOCATION_BYTES_MAX"], "address that", size(LOCATION_BYTES_MAX)),
         (vec!["CONNECTION_AGE_MAX"], "time for which", time(CONNECTION_AGE_MAX)),
         (vec!["LOG_BYTES_MAX", "LOG_END"], "log lines", both(size(LOG_BYTES_MAX), time(LOG_END))),

@@ -175,3 +175,21 @@ fn what_an_answer_gives_is_of_its_field_s_type() {
     let success = "    code: 204\n    gives: {status: open, title: closed}";
     holds(REQUEST, success, &received("204", "{status: open, title: closed}"));
 }
+
+#[test]
+fn a_list_without_items_says_that_it_is_empty() {
+    let request = "    json: {status: <status via status>, tags: []}";
+    let with = |tags: &str| format!(r#"{{"status": "open"{tags}}}"#);
+    let means = "{ticket: A, status: open}";
+    for empty in [r#", "tags": []"#, r#", "tags": [ ]"#] {
+        holds(request, SUCCESS, &sent(&with(empty), means));
+    }
+    for other in ["[1]", "[[]]", "{}", "null", r#""""#, "0"] {
+        let body = with(&format!(r#", "tags": {other}"#));
+        holds(request, SUCCESS, &sent(&body, "{fault: invalid_request}"));
+    }
+    holds(request, SUCCESS, &sent(&with(""), "{fault: missing_field}"));
+    // Behind the items of one that has some, anything may stand.
+    let request = "    json: {status: <status via status>, tags: [a]}";
+    holds(request, SUCCESS, &sent(&with(r#", "tags": ["a", 1]"#), means));
+}

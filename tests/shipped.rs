@@ -430,3 +430,51 @@ client answer
 ";
     assert_eq!(shown, wanted);
 }
+
+/// The same desk speaks Akana, whose answers are a word.
+const AKANA: &str = "vendor: akana\n    settings: {tenant: acme}";
+
+#[test]
+fn explain_shows_a_read_and_its_lines() {
+    let request =
+        "GET /v1/tickets/1J3M5I3UHK1GZI1K31L4 HTTP/1.1\narena_session_id: the-key-of-acme\n\n";
+    let ids = "client_id,upstream_id\n1J3M5I3UHK1GZI1K31L4,ticket7.acme\n";
+    let reply =
+        "200 OK\nContent-Type: application/json\n\n{\"Title\":\"Lag\",\"State\":\"REOPEN\"}\n";
+    let files = [("ids.csv", ids), ("reply", reply)];
+    let route = "    client: arena\n    ids: {ticket: {file: ids.csv}}\n    enrich: on\n";
+    let shown = explained_at(AKANA, route, &files, request, 0);
+    names_line(&shown, "operation", "read_ticket", "arena.yaml", "line: GET /tickets/<ticket>");
+    let line = "GET /base/api/tickets/ticket7.acme";
+    names_line(&shown, "line", line, "akana.yaml", "line: GET /api/tickets/<ticket>");
+    names_line(&shown, "title", "Lag", "akana.yaml", "Title: <title or none>");
+    let body = r#"{"guid":"1J3M5I3UHK1GZI1K31L4","title":"Lag","status":{"value":"Not Started"}}"#;
+    assert!(shown.contains(body), "{shown}");
+    assert!(!shown.contains("read after the write"), "{shown}");
+}
+
+#[test]
+fn explain_shows_what_is_read_after_a_write() {
+    let request = "POST /tickets/statuschanges HTTP/1.1\narena_session_id: the-key-of-acme\n\
+                   Content-Type: application/json\n\n\
+                   {\"ticket\":{\"guid\":\"1J3M5I3UHK1GZI1K31L4\"},\"status\":\"COMPLETE\"}\n";
+    let ids = "client_id,upstream_id\n1J3M5I3UHK1GZI1K31L4,ticket7.acme\n";
+    let shown = |desk: &str, reply: &str, enrich: &str| {
+        let files = [("ids.csv", ids), ("reply", reply)];
+        let route = format!("    client: arena\n    ids: {{ticket: {{file: ids.csv}}}}\n{enrich}");
+        explained_at(desk, &route, &files, request, 0)
+    };
+    let reply = "200 OK\nContent-Type: text/plain\n\nRESOLVED\n";
+    let on = shown(AKANA, reply, "    enrich: on\n");
+    let read = &on[on.find("read after the write\n").unwrap()..];
+    names_line(
+        read,
+        "line",
+        "GET /base/api/tickets/ticket7.acme",
+        "akana.yaml",
+        "line: GET /api/tickets/<ticket>",
+    );
+    assert!(read.contains("  missing") && read.contains("title, description\n"), "{read}");
+    let off = shown(AKANA, reply, "");
+    assert!(!off.contains("read after the write"), "{off}");
+}

@@ -2,28 +2,29 @@
 
 use tokio::time::Instant;
 
+use crate::call::enrich::Reading;
 use crate::call::job::Job;
 use crate::call::judge::{Verdict, judge};
 use crate::call::respond::{Learned, Responder};
 use crate::call::send::Visit;
 use crate::call::sign::{Signed, sign};
-use crate::call::{Stop, outgoing, trace};
+use crate::call::{Outcome, Stop, outgoing, trace};
 use crate::ident::CallId;
 use crate::mapping::model::Operation;
 use crate::mapping::run::Gateway;
-use crate::plan::Pair;
+use crate::plan::{Credential, Pair};
 use crate::upstream::Spent;
 use crate::value::Record;
 
 /// One call, on both sides.
-struct Exchange<'e> {
-    responder: &'e Responder<'e>,
-    operation: &'e Operation,
-    pair: &'e Pair,
+pub(super) struct Exchange<'e> {
+    pub(super) responder: &'e Responder<'e>,
+    pub(super) operation: &'e Operation,
+    pub(super) pair: &'e Pair,
     /// The record in the upstream's terms.
-    record: &'e Record<'e>,
+    pub(super) record: &'e Record<'e>,
     /// The client's own bytes, where they may pass.
-    bytes: &'e [u8],
+    pub(super) bytes: &'e [u8],
 }
 
 /// Asks the upstream, and gives what it said, with the number of fields that could not be read.
@@ -33,30 +34,25 @@ pub(super) async fn exchange(
     record: &Record<'_>,
     bytes: &[u8],
     deadline: Instant,
-    (learned, spent): (&mut Learned, &mut Spent),
+    (learned, spent, outcome): (&mut Learned, &mut Spent, &mut Outcome),
 ) -> Result<(Record<'static>, u32), Stop> {
     let Responder { services, route, head, call, .. } = *responder;
-    let translated = outgoing::translate(services, route, pair, operation, record)?;
+    let (sides, consumer) = ((operation, pair), learned.consumer);
+    let translated = outgoing::translate(services, route, sides, record, consumer)?;
     learned.dropped = translated.dropped;
     let upstream = (route.upstream, &services.plan.upstreams[route.upstream]);
     let credential = route.credential_for(upstream.1, learned.consumer);
     let departure = &responder.departure;
     let mut visit = Visit { services, upstream, call, head, departure, deadline, spent };
     let exchange = Exchange { responder, operation, pair, record: &translated.record, bytes };
-    let signed = sign(&mut visit, credential).await?;
-    let verdict = exchange.send(&mut visit, &signed, &responder.digits).await?;
-    let verdict = match verdict {
-        // The upstream has taken nothing of a call whose session is over, so it may come again, once.
-        Verdict::Expired(_) if signed.has_expired(services, route.upstream) => {
-            let again = async {
-                let signed = sign(&mut visit, credential).await?;
-                // An id that names the call to the upstream has been used.
-                let id = CallId::random().digits();
-                exchange.send(&mut visit, &signed, &id).await
-            };
-            Box::pin(again).await?
+    let verdict = exchange.run(&mut visit, credential, &responder.digits).await?;
+    let verdict = match &pair.read_back {
+        None => verdict,
+        Some(read_back) => {
+            let reading = Reading { responder, sides, read_back, said: record, credential };
+            let written = &translated.record;
+            Box::pin(reading.after(&mut visit, (written, verdict), learned, outcome)).await
         }
-        verdict => verdict,
     };
     match verdict {
         Verdict::Yes { record, unreadable } => Ok((record, unreadable)),
@@ -64,7 +60,31 @@ pub(super) async fn exchange(
     }
 }
 
-impl Exchange<'_> {
+impl<'e> Exchange<'e> {
+    /// Signs, sends and judges, and does so once more where the session turns out to be over.
+    pub(super) async fn run(
+        &self,
+        visit: &mut Visit<'e, '_>,
+        credential: &'e Credential,
+        call: &str,
+    ) -> Result<Verdict, Stop> {
+        let (services, upstream) = (visit.services, visit.upstream.0);
+        let signed = sign(visit, credential).await?;
+        match self.send(visit, &signed, call).await? {
+            // The upstream has taken nothing of a call whose session is over, so it may come again, once.
+            Verdict::Expired(_) if signed.has_expired(services, upstream) => {
+                let again = async {
+                    let signed = sign(visit, credential).await?;
+                    // An id that names the call to the upstream has been used.
+                    let id = CallId::random().digits();
+                    self.send(visit, &signed, &id).await
+                };
+                Box::pin(again).await
+            }
+            verdict => Ok(verdict),
+        }
+    }
+
     /// Looks up what the call needs, sends it, and judges what comes back.
     async fn send(
         &self,

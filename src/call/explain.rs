@@ -3,6 +3,8 @@
 //! What is shown is what runs: the same functions read, translate, write and judge. Secrets are shown
 //! as `[secret]`.
 
+mod read_back;
+
 use http::request::Parts;
 
 use crate::call::forward::Unmapped;
@@ -155,19 +157,28 @@ impl Explainer<'_> {
         let pair = route.pairs[decoded.operation].as_ref().ok_or_else(|| {
             Stop::because(crate::value::Fault::InvalidRequest, "the upstream has no such operation")
         })?;
-        let translated = outgoing::translate(services, route, pair, operation, &decoded.record)?;
+        let translated = outgoing::translate(
+            services,
+            route,
+            (operation, pair),
+            &decoded.record,
+            learned.consumer,
+        )?;
         learned.dropped = translated.dropped;
         if !learned.dropped.is_empty() {
             let names = self.responder().dropped_names(learned).into_owned();
             self.show("dropped", vec![Line::new("fields", names, "")]);
         }
-        let kept = if decoded.whole { body } else { &[] };
+        let kept = if decoded.whole && pair.actor.is_none() { body } else { &[] };
         self.request((operation, pair), &translated.record, kept)?;
         match reply {
             Some(reply) => {
                 self.reply((operation, pair), &decoded.record, &translated.record, reply, learned)
             }
-            None => Ok(()),
+            None => {
+                self.read_back((operation, pair), &translated.record, None);
+                Ok(())
+            }
         }
     }
 
@@ -247,12 +258,7 @@ impl Explainer<'_> {
         let upstream = &services.plan.upstreams[route.upstream];
         let target = &upstream.mapping.operations[pair.upstream];
         let gateway = Gateway { call: Gateway::NO_CALL, ..Gateway::default() };
-        // A look-up's values are known only once it was made; their names stand for them.
-        let steps: Vec<Vec<String>> = target
-            .steps
-            .iter()
-            .map(|step| step.take.iter().map(|(name, _)| format!("{}.{name}", step.name)).collect())
-            .collect();
+        let steps = outgoing::named_steps(target);
         let sides = (operation, pair);
         let signed = Signed::explained(services, route.credential_for(upstream, self.consumer));
         let known = (upstream, &signed);
@@ -318,6 +324,7 @@ impl Explainer<'_> {
             lines.push(Line::new(&field.name, self.text(field.kind, value), at));
         }
         self.show("upstream answer", lines);
+        self.read_back((operation, pair), record, Some(&answer));
         let responder = self.responder();
         let answered = path::write(&responder, (operation, pair), own, answer.clone(), learned)?;
         let request = own.clone();

@@ -111,6 +111,9 @@ impl Tally {
         if record.unreadable > 0 {
             shard.add(cells.unreadable, u64::from(record.unreadable));
         }
+        if let Some(read_back) = &record.read_back {
+            shard.add(cells.read_back(read_back), 1);
+        }
         for field in &record.dropped {
             if let Some(cell) = cells.dropped(record, *field) {
                 shard.add(cell, 1);

@@ -10,7 +10,7 @@ use http::request::Parts;
 use crate::call::sign::Signed;
 use crate::call::{DroppedFields, Services, Stop, Translation};
 use crate::config::Policy;
-use crate::mapping::model::{Operation, Slot, Type};
+use crate::mapping::model::{Operation, Slot, Step, Type};
 use crate::mapping::run::{Gateway, Outgoing, Refusal, Sources, media_type, write_request};
 use crate::plan::{Pair, Route, Upstream};
 use crate::value::{Fault, Record, Value};
@@ -28,9 +28,9 @@ pub(super) struct Translated<'r, 'a> {
 pub(super) fn translate<'r, 'a>(
     services: &Services,
     route: &Route,
-    pair: &Pair,
-    operation: &Operation,
+    (operation, pair): (&Operation, &Pair),
     record: &'r Record<'a>,
+    consumer: Option<usize>,
 ) -> Result<Translated<'r, 'a>, Stop> {
     // Most calls say the same on both sides.
     let mut record = Cow::Borrowed(record);
@@ -46,6 +46,12 @@ pub(super) fn translate<'r, 'a>(
         };
         let theirs = Value::Text(Cow::Owned(theirs.to_string()));
         record.to_mut().set(field, Some(theirs));
+    }
+    if let Some((field, setting)) = pair.actor {
+        let upstream = &services.plan.upstreams[route.upstream];
+        let actor = route.credential_for(upstream, consumer).settings.get(setting);
+        let actor = actor.map(|actor| Value::Text(Cow::Owned(actor.to_owned())));
+        record.to_mut().set(field, actor);
     }
     let lost = pair.dropped.iter().copied().filter(|field| record.get(*field).is_some());
     let dropped: DroppedFields = lost.collect();
@@ -110,9 +116,17 @@ pub(super) fn sources<'a>(
     }
 }
 
+/// For what is only explained: a look-up's values are known only once it was made, and their names stand for
+/// them.
+pub(super) fn named_steps(target: &Operation) -> Vec<Vec<String>> {
+    let named =
+        |step: &Step| step.take.iter().map(|(name, _)| format!("{}.{name}", step.name)).collect();
+    target.steps.iter().map(named).collect()
+}
+
 /// Between two systems of one vendor the client's bytes pass as they are, once they were read and
 /// found right; only where an id in them is another one, where the upstream has words of its own, or where
-/// a setting says what they leave out (then there are none here), they are written anew.
+/// a setting says what they leave out or who they are from (then there are none here), they are written anew.
 pub(super) fn keep_bytes(
     route: &Route,
     upstream: &Upstream,

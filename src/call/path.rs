@@ -88,6 +88,7 @@ where
     settle(services, &mut learned, &response).await;
     record.operation = learned.operation;
     record.dropped = learned.dropped;
+    record.read_back = learned.read_after.map(|after| after.read_back);
     record.close(&response, outcome);
     response
 }
@@ -237,7 +238,7 @@ async fn translate(
         // From here on the client asks.
         early(Box::pin(accepted::begin(responder, operation, kinds, learned)).await?);
     }
-    let bytes = if decoded.whole { bytes } else { &[] };
+    let bytes = if decoded.whole && pair.actor.is_none() { bytes } else { &[] };
     let sides = (operation, pair);
     let exchanging = exchange::exchange(
         responder,
@@ -245,7 +246,7 @@ async fn translate(
         &decoded.record,
         bytes,
         deadline,
-        (learned, &mut record.spent),
+        (learned, &mut record.spent, &mut record.outcome),
     );
     let (answer, unreadable) = exchanging.await?;
     record.unreadable = unreadable;

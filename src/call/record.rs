@@ -58,6 +58,8 @@ pub struct CallRecord {
     pub unreadable: u32,
     /// Fields of the operation's request that the upstream could not carry.
     pub dropped: DroppedFields,
+    /// What came of reading the ticket after it; none where it was not read.
+    pub read_back: Option<ReadBack>,
     /// How long it took.
     pub duration: Duration,
     /// What of that was the upstream's.
@@ -77,6 +79,20 @@ pub enum CallLine {
     Operation(usize),
     /// None that it knows.
     Unmapped,
+}
+
+/// What came of reading the ticket after a write.
+#[derive(Debug)]
+pub enum ReadBack {
+    /// It was read.
+    Read,
+    /// It was not.
+    Failed {
+        /// Why, for the log.
+        cause: Cow<'static, str>,
+        /// True if the upstream refused our own credential.
+        credential_refused: bool,
+    },
 }
 
 /// One of a call's four translations.
@@ -116,6 +132,7 @@ impl CallRecord {
             credential_refused: false,
             unreadable: 0,
             dropped: DroppedFields::new(),
+            read_back: None,
             duration: Duration::ZERO,
             spent: Spent::default(),
             departure: Departure::default(),

@@ -12,7 +12,7 @@ use http_body_util::Full;
 use crate::bounds;
 use crate::call::accepted::Open;
 use crate::call::send::{REQUEST_ID, VIA_LATIMER};
-use crate::call::{DroppedFields, Outcome, Services, Stop};
+use crate::call::{DroppedFields, Outcome, ReadBack, Services, Stop};
 use crate::codec::coding;
 use crate::config::{Limit, Messages};
 use crate::ident::{CallDigits, CallId};
@@ -28,6 +28,8 @@ use crate::value::{Fault, FieldId, Record};
 pub(super) const OUTCOME: HeaderName = HeaderName::from_static("x-latimer-outcome");
 const FAULT: HeaderName = HeaderName::from_static("x-latimer-fault");
 const DROPPED: HeaderName = HeaderName::from_static("x-latimer-dropped");
+const PARTIAL: HeaderName = HeaderName::from_static("x-latimer-partial");
+const READ: HeaderName = HeaderName::from_static("x-latimer-read");
 
 /// What every answer of a call is written from.
 pub(super) struct Responder<'a> {
@@ -55,6 +57,19 @@ pub(super) struct Learned {
     pub(super) job: Option<Open>,
     /// Fields that the upstream could not carry.
     pub(super) dropped: DroppedFields,
+    /// What came of reading the ticket after a write; on the heap, because it seldom is.
+    pub(super) read_after: Option<Box<ReadAfter>>,
+}
+
+/// What came of reading the ticket after a write.
+#[derive(Debug)]
+pub(super) struct ReadAfter {
+    /// For the call's record.
+    pub(super) read_back: ReadBack,
+    /// Fields of the answer that it was to be read for, and could not be.
+    pub(super) partial: Vec<String>,
+    /// The status that was read after a write of which nobody knows, in the client's own words.
+    pub(super) status: Option<String>,
 }
 
 /// Whether a call with this fault took effect.
@@ -90,7 +105,11 @@ impl Responder<'_> {
     /// The answer that says yes.
     pub(super) fn yes(&self, answer: WrittenAnswer, learned: &Learned) -> Response<Full<Bytes>> {
         let mut response = self.finish(answer, Outcome::Yes, learned);
-        put(response.headers_mut(), DROPPED, &self.dropped_names(learned));
+        let headers = response.headers_mut();
+        put(headers, DROPPED, &self.dropped_names(learned));
+        if let Some(after) = &learned.read_after {
+            put(headers, PARTIAL, &after.partial.join(", "));
+        }
         response
     }
 
@@ -115,6 +134,9 @@ impl Responder<'_> {
         let mut response = self.finish(answer, outcome_of(stop.fault), learned);
         let headers = response.headers_mut();
         put(headers, FAULT, stop.fault.name());
+        if let Some(after) = &learned.read_after {
+            put(headers, READ, after.status.as_deref().unwrap_or_default());
+        }
         if let Some(seconds) = stop.retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }

@@ -108,7 +108,7 @@ const SAMPLES: [Sample; 5] = [
         upstream: Vendor::Series,
         ids: ("1J3M5I3UHK1GZI1K31L4", "TICKET-1234567890-ABCD"),
         method: "POST",
-        path: "/v1/tickets/statuschanges",
+        path: "/arena/v1/tickets/statuschanges",
         headers: &[("arena_session_id", KEY), ("Content-Type", "application/json")],
         body: r#"{"ticket":{"guid":"1J3M5I3UHK1GZI1K31L4"},"status":"IN_PROGRESS"}"#,
         answer: (201, r#"{"guid":"1J3M5I3UHK1GZI1K31L4","status":{"value":"In Progress"}}"#),
@@ -265,10 +265,13 @@ fn configuration(simulators: &[Simulator]) -> String {
         let settings = if client == Vendor::Akana { "{tenant: acmepaymentscorp}" } else { "{}" };
         // Who tries it out by hand would have to ask for the outcome.
         let answers = if client == Vendor::Zstack { "    async: direct\n" } else { "" };
+        // `GET /v1/tickets/<ticket>` is ZStack's too, so that one of them needs a place of its own.
+        let prefix = if client == Vendor::Arena { "/arena" } else { "/" };
         let _ = write!(
             text,
             "  {client}:\n    client: {client}\n    upstream: {upstream}\n    \
-             consumers: [demo]\n    settings: {settings}\n    ids: {{ticket: {{file: {client}.csv}}}}\n{answers}"
+             consumers: [demo]\n    settings: {settings}\n    match: {{path_prefix: {prefix}}}\n    \
+             ids: {{ticket: {{file: {client}.csv}}}}\n{answers}"
         );
     }
     text

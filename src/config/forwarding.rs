@@ -5,7 +5,7 @@
 
 use super::codes;
 use super::form::quote;
-use super::route::{Ids, Route, Unmapped};
+use super::route::{Actor, Ids, Route, Unmapped};
 use super::section::Reader;
 use super::upstream::Upstream;
 use crate::diag::Diagnostic;
@@ -19,6 +19,7 @@ pub(super) fn check(reader: &mut Reader<'_>, upstreams: &[Upstream], routes: &[R
             upstream.and_then(|upstream| other_vendor(route, upstream)),
             other_ids(route),
             other_owner(route, routes),
+            other_actor(route),
         ];
         reader.findings.extend(found.into_iter().flatten());
     }
@@ -50,6 +51,15 @@ fn other_ids(route: &Route) -> Option<Diagnostic> {
                    no id can be translated, and the client's own would name another ticket";
     let finding = conflict(route, message.to_owned(), "write `refuse`, or leave it out");
     Some(finding.also(file.at.clone(), "the ids differ"))
+}
+
+/// What nobody reads keeps the name that its sender put there.
+fn other_actor(route: &Route) -> Option<Diagnostic> {
+    let Actor::Setting(_) = &route.actor.value else { return None };
+    let message = "`unmapped: forward` wants `actor: client`: in a call that the mapping does not know, nobody can \
+                   tell who it says that it is from";
+    let finding = conflict(route, message.to_owned(), "write `refuse`, or leave it out");
+    Some(finding.also(route.actor.at.clone(), "one actor for all"))
 }
 
 /// Where another route stands at the same place, a path that no mapping knows is nobody's.

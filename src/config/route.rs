@@ -52,6 +52,10 @@ pub struct Route {
     pub unmapped: Spanned<Unmapped>,
     /// Whether clients are answered at once whose vendor has them ask.
     pub answers: Answers,
+    /// Whether the ticket is read after a write, to fill in what the write's answer leaves out.
+    pub enrich: Spanned<bool>,
+    /// Whom the upstream is told that a call is from.
+    pub actor: Spanned<Actor>,
 }
 
 /// Who is let in by a route.
@@ -122,6 +126,15 @@ pub enum Unmapped {
     Forward,
 }
 
+/// Whom the upstream is told that a call is from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Actor {
+    /// Whomever the client names.
+    Client,
+    /// Always the same: what this setting of the upstream says.
+    Setting(String),
+}
+
 /// All routes whose keys are right, in the file's order.
 pub(super) fn read(reader: &mut Reader<'_>, root: &Section<'_>) -> Vec<Route> {
     let Some(item) = reader.required(root, "routes", "add `routes:` with at least one route")
@@ -160,6 +173,8 @@ fn one(reader: &mut Reader<'_>, entry: &Entry) -> Option<Route> {
         messages: reader.word(section, "messages", &messages, Messages::Own),
         unmapped: unmapped(reader, section),
         answers: reader.word(section, "async", &answers, Answers::Jobs),
+        enrich: enrich(reader, section),
+        actor: actor(reader, section),
         name: entry.name.clone(),
         client: client?,
         upstream: upstream?,
@@ -290,4 +305,23 @@ fn unmapped(reader: &mut Reader<'_>, section: &Section<'_>) -> Spanned<Unmapped>
     let value = reader.word(section, "unmapped", &words, Unmapped::Refuse);
     let at = section.get("unmapped").map_or(&section.at, |item| &item.at);
     Spanned::new(value, at.clone())
+}
+
+fn enrich(reader: &mut Reader<'_>, section: &Section<'_>) -> Spanned<bool> {
+    let value = reader.word(section, "enrich", &[("off", false), ("on", true)], false);
+    let at = section.get("enrich").map_or(&section.at, |item| &item.at);
+    Spanned::new(value, at.clone())
+}
+
+fn actor(reader: &mut Reader<'_>, section: &Section<'_>) -> Spanned<Actor> {
+    let parse = |text: &str| match (text, text.strip_prefix('$')) {
+        ("client", _) => Ok(Actor::Client),
+        (_, Some(setting)) if !setting.is_empty() => Ok(Actor::Setting(setting.to_owned())),
+        (_, _) => Err(Malformed::new(
+            format!("{} is neither `client` nor a setting", quote(text)),
+            "write `client`, or `$` and a setting of the upstream, such as `$staff_user`",
+        )),
+    };
+    let actor = reader.leaf(section, "actor", parse);
+    actor.unwrap_or_else(|| section.default(Actor::Client))
 }

@@ -222,6 +222,8 @@ pub(super) const ROUTE: &[Field] = &[
     Field::leaf("messages"),
     Field::leaf("unmapped"),
     Field::leaf("async"),
+    Field::leaf("enrich"),
+    Field::leaf("actor"),
     Field::later("journal", Shape::Later(Form::Words(JOURNAL))),
 ];
 

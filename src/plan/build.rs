@@ -8,10 +8,13 @@ use crate::catalog::Catalog;
 use crate::config::{self, Answers, Config, Consumers, Ids, RawYaml, Setting, Spanned, pairs};
 use crate::diag::{self, Diagnostic};
 use crate::mapping::compile::TableOverride;
-use crate::mapping::model::{Mapping, OperationDef, OrElse, Slot, Type};
+use crate::mapping::model::{Mapping, OperationDef, OperationKind, OrElse, Type};
 use crate::mapping::run::Settings;
 use crate::mapping::syntax::{self, Findings, Named};
-use crate::plan::{Keys, LogIns, Pair, Plan, Route, Routing, Upstream, callers, credentials};
+use crate::plan::{
+    Keys, LogIns, Pair, Plan, Route, Routing, Upstream, callers, credentials, identity,
+};
+use crate::value::SettingId;
 
 /// What was found while building.
 pub type Problem = Vec<Diagnostic>;
@@ -168,7 +171,10 @@ impl Builder<'_> {
     ) -> Option<Route> {
         let client = self.client(route)?;
         let settings = self.settings(&client, &[&route.settings]);
-        self.routes_lines(route, index, &client);
+        // With tables of its own an upstream speaks other words, and has another mapping.
+        let forwards_reads = route.unmapped.value == config::Unmapped::Forward
+            && Arc::ptr_eq(&client, &upstream.mapping);
+        self.routes_lines(route, index, &client, forwards_reads);
         let keyless = callers::without_a_place_for_the_key(self.catalog, route, &client, &settings);
         self.found.extend(keyless);
         let consumers = match &route.consumers {
@@ -192,8 +198,13 @@ impl Builder<'_> {
                 }
             },
         };
+        let vocabulary = &self.catalog.vocabulary;
+        self.found.extend(identity::without_reading(vocabulary, route, upstream));
+        let actor = identity::actor(vocabulary, route, upstream);
+        let actor = actor.map_err(|finding| self.found.push(finding)).ok().flatten();
         let operations = client.operations.iter();
-        let pairs = operations.map(|operation| self.pair(operation, upstream)).collect();
+        let pairs =
+            operations.map(|operation| self.pair(route, operation, upstream, actor)).collect();
         self.check_supplied(route, &client, upstream);
         let consumer_settings = self.consumer_settings(route, &client);
         Some(Route {
@@ -212,6 +223,7 @@ impl Builder<'_> {
             messages: route.messages,
             unmapped: route.unmapped.value,
             answers: route.answers,
+            forwards_reads,
             path_prefix: route.path_prefix.value.trim_end_matches('/').to_owned(),
             same_vendor,
             pairs,
@@ -241,12 +253,23 @@ impl Builder<'_> {
     }
 
     /// M011: two routes for one request.
-    fn routes_lines(&mut self, route: &config::Route, index: usize, client: &Mapping) {
+    fn routes_lines(
+        &mut self,
+        route: &config::Route,
+        index: usize,
+        client: &Mapping,
+        forwards_reads: bool,
+    ) {
         let host = route.host.as_ref().map(|host| host.value.as_str());
         let prefix = route.path_prefix.value.as_str();
         self.routing.own(host, prefix, index);
+        let is_mapped = |known: &crate::mapping::model::Operation| {
+            !(forwards_reads && known.kind == OperationKind::Read)
+        };
         let direct = route.answers == Answers::Direct;
-        let lines = client.operations.iter().enumerate().flat_map(|(operation, mapped)| {
+        let operations = client.operations.iter().enumerate();
+        let operations = operations.filter(|(_, known)| is_mapped(known));
+        let lines = operations.flat_map(|(operation, mapped)| {
             let accepted = mapped.poll.as_ref().and_then(|poll| poll.accepted.as_ref());
             let question = accepted.filter(|_| !direct).map(|accepted| (&accepted.question, true));
             std::iter::once((&mapped.request, false))
@@ -278,9 +301,11 @@ impl Builder<'_> {
     }
 
     fn pair(
-        &self,
+        &mut self,
+        route: &config::Route,
         operation: &crate::mapping::model::Operation,
         upstream: &Upstream,
+        actor: Option<SettingId>,
     ) -> Option<Pair> {
         if operation.kind.is_ours() {
             return None;
@@ -294,7 +319,14 @@ impl Builder<'_> {
         };
         let dropped =
             (0u8..).zip(&def.request).map(|(field, _)| field).filter(is_dropped).collect();
-        Some(Pair { upstream: index, dropped, ticket: ticket_field(def) })
+        let actor = def
+            .request_field("actor")
+            .filter(|field| upstream.mapping.carries(target, *field))
+            .zip(actor);
+        let read_back = identity::read_back(&self.catalog.vocabulary, route, operation, upstream);
+        let read_back = read_back.map_err(|finding| self.found.push(finding)).ok().flatten();
+        let read_back = read_back.map(Box::new);
+        Some(Pair { upstream: index, dropped, ticket: ticket_field(def), actor, read_back })
     }
 
     /// M009: what the upstream needs and this route's callers never say.
@@ -304,22 +336,7 @@ impl Builder<'_> {
             let def = &self.catalog.vocabulary.operations[operation.id];
             for (field, declared) in (0u8..).zip(&def.request) {
                 let says = operation.request.says(field);
-                let needs = target.request.places().filter(|place| place.arrow.writes()).find_map(
-                    |place| {
-                        place.content.holes().find(|hole| {
-                            hole.slot == Slot::Field(field)
-                                && match hole.or {
-                                    OrElse::Required => true,
-                                    OrElse::Setting(setting) => {
-                                        upstream.own().settings.get(setting).is_none()
-                                    }
-                                    OrElse::Absent | OrElse::Literal(_) | OrElse::Request(_) => {
-                                        false
-                                    }
-                                }
-                        })
-                    },
-                );
+                let needs = identity::needed(target, field, upstream);
                 let Some(hole) = needs.filter(|_| !says) else { continue };
                 let message = format!(
                     "the upstream `{}` needs `{}`, which {} clients never say",

@@ -101,10 +101,10 @@ pub(super) fn lacking(
             }
             _ => continue,
         };
-        let finding =
-            Diagnostic::error("M009", at.clone(), missing).also(place.clone(), "needed here");
-        if !found.contains(&finding) {
-            found.push(finding);
+        // Once is enough, however many operations need it.
+        if !found.iter().any(|known| known.message == missing) {
+            let finding = Diagnostic::error("M009", at.clone(), missing);
+            found.push(finding.also(place.clone(), "needed here"));
         }
     }
     found

@@ -6,7 +6,7 @@
 //! state as text, so an Accept without text/plain finds nothing, and neither does a wrong type or verb.
 //! The workflow is the default one: resolve and close from the open states, close also from Resolved,
 //! reopen from Resolved and Closed; anything else is a 500. Its fault has the keys that a real client
-//! reads; their XML form, and the text of each fault, are not on record.
+//! reads; their XML form, the text of each fault, and a whole ticket, are not on record.
 
 mod accept;
 mod action;
@@ -32,6 +32,9 @@ use action::{Action, Form};
 pub(super) const SAMPLE_TICKET: &str = "ticket25687.acmepaymentscorp";
 
 const LIFE: Life = Life { length: Duration::from_secs(30 * 60), slides: false, alone: false };
+
+/// The title of every ticket.
+const TITLE: &str = "Simulated ticket";
 
 /// The state of one simulated tenant.
 pub(super) struct Akana {
@@ -84,7 +87,7 @@ impl Akana {
             }
             ("GET", ["tickets", id]) => {
                 self.log_in(request)?;
-                self.read(id, accept)
+                self.read(id, request, accept)
             }
             ("POST", ["login"]) => self.begin(request),
             ("POST", ["login", "renewToken"]) => self.renew(request),
@@ -148,16 +151,25 @@ impl Akana {
         Ok(Answer::typed(StatusCode::OK, "text/plain", next.word()))
     }
 
-    fn read(&self, id: &str, accept: &Accept) -> Result<Answer, Refusal> {
-        if !accept.takes_form(Form::Json) {
+    fn read(&self, id: &str, request: &Request, accept: &Accept) -> Result<Answer, Refusal> {
+        let form = accept.fault_form(request);
+        if !accept.takes_form(form) {
             return Err(Refusal::NotFound);
         }
-        let state = self.desk.status(id).ok_or(Refusal::NotFound)?;
+        let word = self.desk.status(id).ok_or(Refusal::NotFound)?.word();
+        if form == Form::Xml {
+            let body = format!(
+                "<Ticket><TicketID>{}</TicketID><Title>{TITLE}</Title><Description/>\
+                 <State>{word}</State><Comments>0</Comments></Ticket>",
+                quick_xml::escape::escape(id)
+            );
+            return Ok(Answer::typed(StatusCode::OK, "application/xml", body));
+        }
         let ticket = json!({
             "TicketID": id,
-            "Title": "Simulated ticket",
+            "Title": TITLE,
             "Description": "",
-            "State": state.word(),
+            "State": word,
             "Comments": 0,
         });
         Ok(Answer::json(StatusCode::OK, &ticket))

@@ -1,6 +1,7 @@
 //! Every fault that an upstream can say, in the words of every client: all 25 pairs, and Akana's
 //! clients that speak XML besides. Whole answers are compared, and whole heads.
 
+mod reading;
 mod said;
 mod told;
 

@@ -302,3 +302,43 @@ pub(crate) fn upstream(vendor: Vendor, url: &str) -> String {
          breaker: off\n    credential: {{token: {{env: {token}_TOKEN}}}}\n"
     )
 }
+
+/// A route from each vendor's clients to each of the upstreams, on the host `client-upstream.test`, with more
+/// keys and with the ids that the two systems have for the same tickets. Between two of a kind they are the
+/// same, so that a body's bytes can pass.
+pub(crate) fn every_pair(
+    urls: &[(Vendor, String)],
+    more: &str,
+    ids: impl Fn(Vendor, Vendor) -> Vec<(String, String)>,
+) -> (String, Vec<(String, String)>) {
+    let mut text = "upstreams:\n".to_owned();
+    for (vendor, url) in urls {
+        text.push_str(&upstream(*vendor, url));
+    }
+    text.push_str("routes:\n");
+    let mut files = Vec::new();
+    for client in Vendor::ALL {
+        for (upstream, _) in urls {
+            let upstream = *upstream;
+            let name = format!("{client}-{upstream}");
+            let settings =
+                if client == Vendor::Akana { "{tenant: acmepaymentscorp}" } else { "{}" };
+            let carried = if client == upstream {
+                "same".to_owned()
+            } else {
+                format!("{{file: {name}.csv}}")
+            };
+            text.push_str(&format!(
+                "  {name}:\n    client: {client}\n    upstream: {upstream}\n    consumers: [tester]\n    \
+                 match: {{host: {name}.test}}\n    limit: none\n    settings: {settings}\n    \
+                 ids: {{ticket: {carried}}}\n{more}"
+            ));
+            let mut pairs = "client_id,upstream_id\n".to_owned();
+            for (ours, theirs) in ids(client, upstream) {
+                pairs.push_str(&format!("{ours},{theirs}\n"));
+            }
+            files.push((format!("{name}.csv"), pairs));
+        }
+    }
+    (text, files)
+}

@@ -183,7 +183,7 @@ async fn arenas_headers_stand_on_every_answer() {
     };
     let cases = [
         // Nobody is known yet: as many as anybody could have.
-        (spoilt("statuschanges", "others"), Some("unknown_path"), "4"),
+        (spoilt("tickets/statuschanges", "others"), Some("unknown_path"), "4"),
         (spoilt("POST", "GET"), Some("method_not_allowed"), "4"),
         (spoilt(KEY, "nobody's"), Some("unauthenticated"), "4"),
         // From here on each call is charged, wrong ones too.

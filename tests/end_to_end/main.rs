@@ -5,12 +5,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
+mod actors;
 mod asynchronous;
 mod authority;
 mod coded;
 mod connections;
 mod deadlines;
 mod endpoints;
+mod enrich;
 mod faults;
 mod fleet;
 mod forward;
@@ -32,6 +34,7 @@ mod overload;
 mod pairs;
 mod places;
 mod policies;
+mod reading;
 mod refusals;
 mod resilience;
 mod restarts;

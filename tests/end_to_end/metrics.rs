@@ -191,10 +191,10 @@ async fn nothing_that_a_client_sends_becomes_a_label() {
         .map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap())
         .sum();
     assert!(all > calls / 2, "{all} of {calls} calls were counted:\n{text}");
-    // A clean bound: 23 faults and three outcomes without one, for each route with each of its two operations
+    // A clean bound: 23 faults and three outcomes without one, for each route with each of its three operations
     // and without one.
     let lines = before.iter().filter(|line| line.starts_with("latimer_requests_total{")).count();
-    assert_eq!(lines, (23 + 3) * 2 * 3 + 1);
+    assert_eq!(lines, (23 + 3) * 2 * 4 + 1);
     gateway.stop().await;
 }
 

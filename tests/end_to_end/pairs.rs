@@ -2,7 +2,7 @@
 
 use latimer::sim::Vendor;
 
-use crate::harness::{Gateway, KEY, simulator, upstream};
+use crate::harness::{Gateway, KEY, every_pair, simulator};
 use crate::vendors::{answer, fresh, request, sayable, seen_line, sent, ticket, told};
 
 /// One call of the matrix.
@@ -33,37 +33,10 @@ impl Case {
     }
 }
 
-fn configuration(urls: &[(Vendor, String)], cases: &[Case]) -> (String, Vec<(String, String)>) {
-    let mut text = "upstreams:\n".to_owned();
-    for (vendor, url) in urls {
-        text.push_str(&upstream(*vendor, url));
-    }
-    text.push_str("routes:\n");
-    let mut files = Vec::new();
-    for client in Vendor::ALL {
-        for upstream in Vendor::ALL {
-            let name = format!("{client}-{upstream}");
-            let settings =
-                if client == Vendor::Akana { "{tenant: acmepaymentscorp}" } else { "{}" };
-            let ids = if client == upstream {
-                "same".to_owned()
-            } else {
-                format!("{{file: {name}.csv}}")
-            };
-            text.push_str(&format!(
-                "  {name}:\n    client: {client}\n    upstream: {upstream}\n    consumers: [tester]\n    \
-                 match: {{host: {name}.test}}\n    limit: none\n    settings: {settings}\n    \
-                 ids: {{ticket: {ids}}}\n"
-            ));
-            let mut pairs = "client_id,upstream_id\n".to_owned();
-            for case in cases.iter().filter(|c| c.client == client && c.upstream == upstream) {
-                let (ours, theirs) = case.ids();
-                pairs.push_str(&format!("{ours},{theirs}\n"));
-            }
-            files.push((format!("{name}.csv"), pairs));
-        }
-    }
-    (text, files)
+/// The ids of the cases of one pair.
+fn ids(cases: &[Case], client: Vendor, upstream: Vendor) -> Vec<(String, String)> {
+    let own = cases.iter().filter(|case| case.client == client && case.upstream == upstream);
+    own.map(Case::ids).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -84,7 +57,7 @@ async fn every_client_changes_a_ticket_of_every_upstream() {
         urls.push((vendor, simulator.url()));
         simulators.push(simulator);
     }
-    let (text, files) = configuration(&urls, &cases);
+    let (text, files) = every_pair(&urls, "", |client, upstream| ids(&cases, client, upstream));
     let gateway = Gateway::start(&text, &files).await;
     for case in &cases {
         let simulator = simulators.iter().find(|s| s.vendor() == case.upstream).unwrap();

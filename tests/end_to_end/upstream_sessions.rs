@@ -6,7 +6,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use crate::harness::{Answer, Gateway, Home, KEY};
-use crate::vendors::{fresh, request, ticket, told};
+use crate::vendors::{fresh, reading, request, ticket, told};
 
 /// Vendors that are logged in to.
 const LOGGED_IN_TO: [Vendor; 3] = [Vendor::Arena, Vendor::Akana, Vendor::Zstack];
@@ -163,4 +163,24 @@ async fn a_consumer_has_its_own_credential_and_its_own_session() {
     assert_eq!(desk.log_ins(), 1);
     assert_eq!(desk.upstream, Vendor::Arena);
     desk.stop().await;
+}
+
+/// What is read at once is refused at once, also by a system whose changes are jobs.
+#[tokio::test]
+async fn a_read_is_made_again_where_the_session_is_over() {
+    for upstream in LOGGED_IN_TO {
+        let desk = Desk::open(upstream, PASSWORD, "").await;
+        let id = ticket(Vendor::Series, 1);
+        let reading = reading(Vendor::Series, &id, KEY);
+        let headers: Vec<(&str, &str)> =
+            reading.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        for log_ins in 1..=3 {
+            let got = desk.gateway.call(&reading.line, &headers, "").await;
+            assert_eq!(got.status, 200, "{upstream}: {got:?}");
+            assert_eq!(got.json()["data"]["Ticket"]["TicketId"], id.as_str(), "{upstream}");
+            assert_eq!(desk.log_ins(), log_ins, "{upstream}");
+            desk.simulator.end_sessions();
+        }
+        desk.stop().await;
+    }
 }

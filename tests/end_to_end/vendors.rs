@@ -157,6 +157,32 @@ pub(crate) fn request(vendor: Vendor, ticket: &str, wire: &str, key: &str) -> Re
     Request { line, headers, body }
 }
 
+/// What a client of the vendor sends to read a ticket.
+pub(crate) fn reading(vendor: Vendor, ticket: &str, key: &str) -> Request {
+    let (line, headers) = match vendor {
+        Vendor::Arena => {
+            (format!("GET /v1/tickets/{ticket}"), vec![("arena_session_id", key.to_owned())])
+        }
+        Vendor::Series => (format!("GET /tickets/get/{ticket}"), vec![("apikey", key.to_owned())]),
+        Vendor::Akana => (
+            format!("GET /api/tickets/{ticket}"),
+            vec![
+                ("Accept", "application/json".to_owned()),
+                ("Cookie", format!("AtmoAuthToken_acmepaymentscorp={key}")),
+            ],
+        ),
+        Vendor::Thalamus => (
+            format!("GET /api/v4/cases/{ticket}"),
+            vec![("Thalamus-Token", key.to_owned()), ("Thalamus-Touchpoint", "web".to_owned())],
+        ),
+        Vendor::Zstack => (
+            format!("GET /zstack/v1/tickets/{ticket}"),
+            vec![("Authorization", format!("OAuth {key}"))],
+        ),
+    };
+    Request { line, headers, body: String::new() }
+}
+
 /// The body that an upstream is sent.
 pub(crate) fn sent(upstream: Vendor, ticket: &str, wire: &str, client: Vendor) -> String {
     match upstream {

@@ -57,7 +57,7 @@ pub(crate) fn desks() -> Vec<Desk> {
             }
         }
     }
-    assert_eq!(desks.len(), 8, "five vendors, a sixth with two operations, a seventh with one");
+    assert_eq!(desks.len(), 13, "two operations of five vendors and of a sixth, one of a seventh");
     desks
 }
 

@@ -152,6 +152,10 @@ fn record_is_sound(desk: &Desk, record: &Record<'_>, input: &Input) -> Result<()
 #[test]
 fn a_broken_request_body_is_never_read_as_a_record() {
     for desk in desks() {
+        // What has no body cannot have a broken one.
+        if desk.operation().request.bodies.is_empty() {
+            continue;
+        }
         let bytes = prop_oneof![4 => Just(None), 1 => vec(any::<u8>(), 0..40).prop_map(Some)];
         let strategy = (requests(&desk, Sender::Honest), edits(), bytes, any::<Index>());
         holds(&desk.name(), CASES, &strategy, |(input, edits, bytes, form)| {

@@ -8,7 +8,7 @@ use http::request::Parts;
 
 use crate::call::Stop;
 use crate::codec::percent;
-use crate::mapping::model::{Mapping, Request};
+use crate::mapping::model::{Operation, Request};
 use crate::mapping::run::RequestHead;
 use crate::plan::Route;
 use crate::value::Fault;
@@ -44,7 +44,8 @@ pub(in crate::call) fn take(route: &Route, head: &Parts) -> Result<Unmapped, Sto
     let whole = head.uri.path();
     let path = whole.strip_prefix(route.path_prefix.as_str()).ok_or_else(unknown)?;
     let names = segment_names(path).ok_or_else(unknown)?;
-    if is_line_in_disguise(&route.client, &head.method, &names) {
+    let mapped = route.client.operations.iter().filter(|operation| route.maps(operation));
+    if is_line_in_disguise(&route.client.prefixes, mapped, &head.method, &names) {
         return Err(unknown());
     }
     let query = head.uri.query().unwrap_or_default();
@@ -100,10 +101,15 @@ fn segment_name(segment: &str) -> Option<String> {
 }
 
 /// True if an upstream that is less exact than we are could take the path for a line of the mapping.
-fn is_line_in_disguise(client: &Mapping, method: &Method, names: &[String]) -> bool {
-    let requests = client.operations.iter().map(|operation| &operation.request);
-    let mut requests = requests.filter(|request| request.method == *method);
-    requests.any(|request| client.prefixes.iter().any(|prefix| says_line(prefix, request, names)))
+fn is_line_in_disguise<'m>(
+    prefixes: &[String],
+    mapped: impl Iterator<Item = &'m Operation>,
+    method: &Method,
+    names: &[String],
+) -> bool {
+    let mut requests =
+        mapped.map(|operation| &operation.request).filter(|request| request.method == *method);
+    requests.any(|request| prefixes.iter().any(|prefix| says_line(prefix, request, names)))
 }
 
 fn says_line(prefix: &str, request: &Request, names: &[String]) -> bool {
@@ -148,7 +154,9 @@ mod tests {
         ] {
             let names = segment_names(path).unwrap();
             let mapping = catalog.mapping(vendor).unwrap();
-            assert_eq!(is_line_in_disguise(mapping, &method, &names), known, "{vendor} {path}");
+            let (prefixes, all) = (&mapping.prefixes, mapping.operations.iter());
+            let is_line = is_line_in_disguise(prefixes, all, &method, &names);
+            assert_eq!(is_line, known, "{vendor} {path}");
         }
     }
 

@@ -87,6 +87,11 @@ pub(super) static DROPPED: Family = family(
     "latimer_fields_dropped",
     "Fields of requests that were left out because the upstream has no place for them",
 );
+pub(super) static READ_BACKS: Family = family(
+    Kind::Counter,
+    "latimer_read_backs",
+    "Tickets that were to be read after a write, by whether they could be",
+);
 pub(super) static CONNECTIONS: Family =
     family(Kind::Gauge, "latimer_connections", "Open connections of clients");
 pub(super) static CONNECTIONS_ACCEPTED: Family = family(

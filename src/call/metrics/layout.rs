@@ -6,7 +6,7 @@
 use crate::call::metrics::families::{self, Family, Kind};
 use crate::call::metrics::shard::HISTOGRAM_CELLS;
 use crate::call::respond::outcome_of;
-use crate::call::{CallRecord, Outcome, Translation};
+use crate::call::{CallRecord, Outcome, ReadBack, Translation};
 use crate::limit::Decision;
 use crate::plan::{Plan, Route};
 use crate::value::{Fault, FieldId};
@@ -24,6 +24,8 @@ const ENDINGS: usize = Fault::ALL.len() + OUTCOMES.len();
 const OUTCOMES: [Outcome; 3] = [Outcome::Yes, Outcome::No, Outcome::Unknown];
 /// What a limit says, in the order of its cells.
 const DECISIONS: [&str; 2] = ["admitted", "refused"];
+/// What becomes of reading a ticket after a write, in the order of its cells.
+const READ_BACKS: [&str; 2] = ["read", "failed"];
 
 /// The cells of a plan.
 #[derive(Debug)]
@@ -61,6 +63,7 @@ pub(super) struct RouteCells {
     decisions: [usize; 2],
     translations: [usize; 4],
     pub(super) unreadable: usize,
+    read_backs: [usize; 2],
     /// By operation: field and cell. There are a few at most, so looking through them is quickest.
     dropped: Vec<Vec<(FieldId, usize)>>,
 }
@@ -83,6 +86,13 @@ impl RouteCells {
         match decision {
             Decision::Admitted { .. } => self.decisions[0],
             Decision::Refused { .. } => self.decisions[1],
+        }
+    }
+
+    pub(super) fn read_back(&self, read_back: &ReadBack) -> usize {
+        match read_back {
+            ReadBack::Read => self.read_backs[0],
+            ReadBack::Failed { .. } => self.read_backs[1],
         }
     }
 
@@ -163,6 +173,10 @@ impl Making {
             let labels = vec![("route", name.clone()), ("decision", decision.to_owned())];
             making.cell(&families::LIMIT_DECISIONS, labels)
         };
+        let read_back = |making: &mut Self, result: &str| {
+            let labels = vec![("route", name.clone()), ("result", result.to_owned())];
+            making.cell(&families::READ_BACKS, labels)
+        };
         let translation = |making: &mut Self, translation: Translation| {
             let mapping = if translation.is_clients() { &route.client } else { &upstream.mapping };
             let stage = translation.name().to_owned();
@@ -182,6 +196,7 @@ impl Making {
             translations: Translation::ALL.map(|one| translation(self, one)),
             unreadable: self
                 .cell(&families::UNREADABLE, vec![("mapping", upstream.mapping.vendor.clone())]),
+            read_backs: READ_BACKS.map(|result| read_back(self, result)),
             dropped: self.dropped(plan, route),
         }
     }

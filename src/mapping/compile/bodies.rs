@@ -4,7 +4,7 @@ use http::HeaderValue;
 
 use crate::mapping::compile::{Compiler, Position};
 use crate::mapping::model::{Body, BodyKind, Key, MediaType, Member, Place, Shape};
-use crate::mapping::syntax::{self, BodyTree, Tree};
+use crate::mapping::syntax::{self, Arrow, BodyTree, Literal, LiteralKind, PlaceValue, Tree};
 
 /// Places that one body may have.
 const PLACES_MAX: usize = 1_000;
@@ -103,6 +103,12 @@ impl Compiler<'_> {
                 let has_holes = members.iter().any(|member| member.shape.has_holes(places));
                 Some(Shape::Object { members, has_holes })
             }
+            // Of a list with items anything may stand behind them; one without any says that it is empty.
+            Tree::List(items, span) if items.is_empty() && position == Position::Json => {
+                let empty = Literal { text: "[]".to_owned(), kind: LiteralKind::Composite };
+                let empty = PlaceValue::Literal(Arrow::Both, empty, *span);
+                self.place_of(&empty, position, path, member, places)
+            }
             Tree::List(items, _) => {
                 let items: Vec<Shape> = items
                     .iter()
@@ -115,12 +121,21 @@ impl Compiler<'_> {
                 let has_holes = items.iter().any(|item| item.has_holes(places));
                 Some(Shape::List { items, has_holes })
             }
-            Tree::Value(value) => {
-                let place = self.place(value, position, path.to_owned(), member)?;
-                places.push(place);
-                Some(Shape::Place(u16::try_from(places.len() - 1).ok()?))
-            }
+            Tree::Value(value) => self.place_of(value, position, path, member, places),
         }
+    }
+
+    fn place_of(
+        &mut self,
+        value: &PlaceValue,
+        position: Position,
+        path: &str,
+        member: &str,
+        places: &mut Vec<Place>,
+    ) -> Option<Shape> {
+        let place = self.place(value, position, path.to_owned(), member)?;
+        places.push(place);
+        Some(Shape::Place(u16::try_from(places.len() - 1).ok()?))
     }
 
     fn member(

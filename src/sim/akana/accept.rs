@@ -24,7 +24,7 @@ impl Accept {
         self.form_weight(form) > 0
     }
 
-    /// The form of a fault: the one that is preferred, or else that of the request.
+    /// The form of a fault, and of a ticket: the one that is preferred, or else that of the request.
     pub(super) fn fault_form(&self, request: &Request) -> Form {
         let (json, xml) = (self.form_weight(Form::Json), self.form_weight(Form::Xml));
         match xml.cmp(&json) {

@@ -216,6 +216,11 @@ async fn a_ticket_is_read() {
     let body = r#"{"TicketID":"ticket7.acmepaymentscorp","Title":"Simulated ticket","Description":"","State":"CLOSED","Comments":0}"#;
     assert_eq!(reply.seen(), (200, body.to_owned()));
     assert_eq!(reply.header("content-type"), Some("application/json"));
+    let reply = send(&simulator, &request("application/json;q=0.5, application/xml")).await;
+    let body = "<Ticket><TicketID>ticket7.acmepaymentscorp</TicketID><Title>Simulated ticket</Title>\
+                <Description/><State>CLOSED</State><Comments>0</Comments></Ticket>";
+    assert_eq!(reply.seen(), (200, body.to_owned()));
+    assert_eq!(reply.header("content-type"), Some("application/xml"));
     assert_eq!(send(&simulator, &request("text/plain")).await.status, 404);
     simulator.stop().await;
 }

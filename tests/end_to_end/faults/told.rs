@@ -13,7 +13,7 @@ pub(super) struct Told {
 }
 
 /// Our own text of a fault.
-fn own(fault: &str) -> &'static str {
+pub(super) fn own(fault: &str) -> &'static str {
     match fault {
         // The member and the reason are the upstream's, and are not known.
         "invalid_request" => "The request is not valid: the ticket system refused it",

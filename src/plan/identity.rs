@@ -1,0 +1,159 @@
+//! What a route's `enrich` and `actor` come to: how a ticket is read after a write, and whose name calls bear.
+
+use crate::config::{self, Actor};
+use crate::diag::Diagnostic;
+use crate::mapping::model::{
+    Mapping, Operation, OperationDef, OperationKind, OrElse, Slot, Type, Vocabulary,
+};
+use crate::mapping::syntax::Arrow;
+use crate::plan::{Pair, ReadBack, Upstream};
+use crate::value::SettingId;
+
+/// The operation by which a ticket is read.
+const READ_TICKET: &str = "read_ticket";
+
+/// The reading operation of a mapping, by its index there.
+fn reading(vocabulary: &Vocabulary, mapping: &Mapping) -> Option<usize> {
+    let id = vocabulary.operation(READ_TICKET)?;
+    let is_read = vocabulary.operations[id].kind == OperationKind::Read;
+    mapping.operations.iter().position(|known| is_read && known.id == id)
+}
+
+/// C004: `enrich: on` in front of a vendor that has nothing to read with.
+pub(super) fn without_reading(
+    vocabulary: &Vocabulary,
+    route: &config::Route,
+    upstream: &Upstream,
+) -> Option<Diagnostic> {
+    if !route.enrich.value || reading(vocabulary, &upstream.mapping).is_some() {
+        return None;
+    }
+    let message = format!(
+        "`enrich: on` reads tickets, and the mapping of {} has no operation `{READ_TICKET}`",
+        upstream.mapping.vendor
+    );
+    let finding = Diagnostic::error("C004", route.enrich.at.clone(), message)
+        .label("write `off`, or leave it out");
+    Some(finding.also(route.upstream.at.clone(), "the upstream"))
+}
+
+/// How the ticket of a write is read afterwards; `None` where it never is.
+///
+/// # Errors
+/// M009: something that the read needs and the write does not say.
+pub(super) fn read_back(
+    vocabulary: &Vocabulary,
+    route: &config::Route,
+    client: &Operation,
+    upstream: &Upstream,
+) -> Result<Option<ReadBack>, Diagnostic> {
+    if !route.enrich.value || client.kind != OperationKind::Write {
+        return Ok(None);
+    }
+    let Some(operation) = reading(vocabulary, &upstream.mapping) else { return Ok(None) };
+    let target = &upstream.mapping.operations[operation];
+    let (write, read) = (&vocabulary.operations[client.id], &vocabulary.operations[target.id]);
+    for (field, declared) in (0u8..).zip(&read.request) {
+        let said = write.request_field(&declared.name).is_some_and(|own| client.request.says(own));
+        if let Some(hole) = needed(target, field, upstream).filter(|_| !said) {
+            let message = format!(
+                "`enrich: on`: reading a ticket of `{}` needs `{}`, which {} clients do not say with `{}`",
+                upstream.name, declared.name, route.client.value, client.name
+            );
+            let finding = Diagnostic::error("M009", route.enrich.at.clone(), message);
+            return Err(finding.also(hole.at.clone(), "needed here"));
+        }
+    }
+    let alike = |from: &OperationDef, name: &str, kind: Type, is_request: bool| {
+        let fields = if is_request { &from.request } else { &from.answer };
+        let index = fields.iter().position(|known| known.name == name && known.kind == kind)?;
+        u8::try_from(index).ok()
+    };
+    let asks = (0u8..)
+        .zip(&write.request)
+        .filter_map(|(own, field)| Some((own, alike(read, &field.name, field.kind, true)?)));
+    let fills = (0u8..).zip(&write.answer).filter_map(|(own, field)| {
+        // The id is the client's own in any case.
+        let theirs =
+            alike(read, &field.name, field.kind, false).filter(|_| field.kind != Type::Id)?;
+        let shown = holds(client, own, Arrow::writes) && holds(target, theirs, Arrow::reads);
+        shown.then_some((own, theirs))
+    });
+    let status = alike(read, "status", type_of(write, "status"), false);
+    let pair = Pair {
+        upstream: operation,
+        dropped: Vec::new(),
+        ticket: None,
+        actor: None,
+        read_back: None,
+    };
+    Ok(Some(ReadBack {
+        pair,
+        asks: asks.collect(),
+        fills: fills.collect(),
+        status: write.answer_field("status").zip(status),
+    }))
+}
+
+fn type_of(def: &OperationDef, name: &str) -> Type {
+    def.answer.iter().find(|field| field.name == name).map_or(Type::Text, |field| field.kind)
+}
+
+/// True if the answer of an operation has a place for the field that counts in this direction.
+fn holds(operation: &Operation, field: u8, counts: impl Fn(Arrow) -> bool) -> bool {
+    let places = operation.success.places().filter(|place| counts(place.arrow));
+    places.flat_map(|place| place.content.holes()).any(|hole| hole.slot == Slot::Field(field))
+}
+
+/// The hole of an upstream's request that cannot be left empty and has nothing to stand in for the field.
+pub(super) fn needed<'m>(
+    target: &'m Operation,
+    field: u8,
+    upstream: &Upstream,
+) -> Option<&'m crate::mapping::model::Hole> {
+    target.request.places().filter(|place| place.arrow.writes()).find_map(|place| {
+        place.content.holes().find(|hole| {
+            hole.slot == Slot::Field(field)
+                && match hole.or {
+                    OrElse::Required => true,
+                    OrElse::Setting(setting) => upstream.own().settings.get(setting).is_none(),
+                    OrElse::Absent | OrElse::Literal(_) | OrElse::Request(_) => false,
+                }
+        })
+    })
+}
+
+/// What the route's `actor` is; `None` where clients name their own.
+///
+/// # Errors
+/// C004: a setting that the vendor does not have. M009: one that is not set. C007: no call says who it is from.
+pub(super) fn actor(
+    vocabulary: &Vocabulary,
+    route: &config::Route,
+    upstream: &Upstream,
+) -> Result<Option<SettingId>, Diagnostic> {
+    let Actor::Setting(name) = &route.actor.value else { return Ok(None) };
+    let (mapping, at) = (&upstream.mapping, &route.actor.at);
+    let Some(index) = mapping.setting(name) else {
+        let message = format!("{} has no setting named `{name}`", mapping.vendor);
+        let known = mapping.settings.iter().map(|setting| setting.name.as_str());
+        return Err(Diagnostic::error("C004", at.clone(), message).suggest(name, known));
+    };
+    let carries = |operation: &Operation| {
+        let field = vocabulary.operations[operation.id].request_field("actor");
+        field.is_some_and(|field| mapping.carries(operation, field))
+    };
+    if !mapping.operations.iter().any(carries) {
+        let message = format!("`actor` has no place in any request of {}", mapping.vendor);
+        let finding = Diagnostic::error("C007", at.clone(), message);
+        return Err(finding.label("the upstream is not told who a call is from: write `client`"));
+    }
+    if upstream.own().settings.get(index).is_none() {
+        let message =
+            format!("the upstream `{}` does not have the setting `{name}`", upstream.name);
+        let finding = Diagnostic::error("M009", at.clone(), message)
+            .label(format!("set upstreams.{}.settings.{name}", upstream.name));
+        return Err(finding.also(route.upstream.at.clone(), "the upstream"));
+    }
+    Ok(Some(index))
+}
