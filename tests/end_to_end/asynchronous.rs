@@ -263,3 +263,27 @@ async fn a_call_that_was_cut_off_is_one_whose_outcome_nobody_knows() {
     assert_eq!(answer.header("x-latimer-outcome"), Some("unknown"), "{answer:?}");
     desk.gateway.terminate().await;
 }
+
+/// What the upstream's answer leaves out is read before the outcome is kept, and a read that failed is told too.
+#[tokio::test]
+async fn what_was_read_after_the_write_is_there_for_whoever_asks() {
+    let desk = Desk::open(Vendor::Akana, None, "    enrich: on\n").await;
+    let accepted = desk.put(1, "approve", &[AUTHORIZED, JSON]).await;
+    let outcome = desk.outcome(&location(&accepted)).await;
+    assert_eq!(outcome.status, 200, "{outcome:?}");
+    let inventory = json!({
+        "uuid": ticket(Vendor::Zstack, 1), "name": "Simulated ticket", "description": "",
+        "status": "FinalApproved",
+    });
+    assert_eq!(outcome.json(), json!({"inventory": inventory}));
+    assert_eq!(outcome.header("x-latimer-partial"), None, "{outcome:?}");
+    assert_eq!(desk.simulator.log().len(), 2, "the write, and the read");
+    desk.gateway.stop().await;
+    // Every second answer is garbage, which is the read's.
+    let desk = Desk::open(Vendor::Akana, Some("garbage,every=2"), "    enrich: on\n").await;
+    let accepted = desk.put(1, "approve", &[AUTHORIZED, JSON]).await;
+    let outcome = desk.outcome(&location(&accepted)).await;
+    assert_eq!((outcome.status, outcome.header("x-latimer-outcome")), (200, Some("yes")));
+    assert_eq!(outcome.header("x-latimer-partial"), Some("title, description"), "{outcome:?}");
+    desk.gateway.stop().await;
+}
