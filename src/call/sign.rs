@@ -34,7 +34,8 @@ impl<'s> Signed<'s> {
     /// What a call shows that is only explained: nobody logs in for it.
     pub(super) fn explained(services: &Services, credential: &'s Credential) -> Self {
         let session = credential.logs_in.then(|| {
-            let secrets = Secrets::of_nobody(&services.plan.vocabulary);
+            let vocabulary = &services.plan.vocabulary;
+            let secrets = Secrets::of_nobody(vocabulary).without(vocabulary.secret(PASSWORD));
             Session { secrets: Arc::new(secrets), generation: 0 }
         });
         Self { credential, session }
@@ -230,7 +231,10 @@ async fn make(
     Ok(secrets)
 }
 
-/// The credential with what a session has in its place.
+/// What gets a session, and is shown for nothing else.
+const PASSWORD: &str = "auth.password";
+
+/// The credential with what a session has in its place, and without its password.
 fn completed(visit: &Visit<'_, '_>, shown: &Secrets, mut given: Vec<(String, Secret)>) -> Secrets {
     let vocabulary = &visit.services.plan.vocabulary;
     for (id, name) in (0u8..).zip(&vocabulary.secrets) {
@@ -240,7 +244,7 @@ fn completed(visit: &Visit<'_, '_>, shown: &Secrets, mut given: Vec<(String, Sec
             given.push((name.clone(), secret.clone()));
         }
     }
-    Secrets::of(vocabulary, given)
+    Secrets::of(vocabulary, given).without(vocabulary.secret(PASSWORD))
 }
 
 /// Sends what gets a session, and takes it out of the answer.

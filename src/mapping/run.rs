@@ -167,6 +167,15 @@ impl Secrets {
         Self::of(vocabulary, secrets.map(|name| (name.clone(), Secret::new("secret"))))
     }
 
+    /// The same without one of them.
+    #[must_use]
+    pub fn without(mut self, secret: Option<SecretId>) -> Self {
+        if let Some(place) = secret.and_then(|secret| self.0.get_mut(usize::from(secret))) {
+            *place = None;
+        }
+        self
+    }
+
     /// A secret, if it is there.
     pub fn get(&self, secret: SecretId) -> Option<&Secret> {
         Some(&self.0.get(usize::from(secret))?.as_ref()?.0)

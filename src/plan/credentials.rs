@@ -19,7 +19,7 @@ pub(super) fn own(
     settings: Settings,
 ) -> Credential {
     let secrets = secrets_of(vocabulary, credential);
-    let logs_in = logs_in(mapping, &secrets);
+    let logs_in = logs_in(mapping, &settings, &secrets);
     Credential { index: 0, consumer: None, settings, secrets, logs_in }
 }
 
@@ -41,13 +41,15 @@ fn log_in_of(mapping: &Mapping) -> Option<&LogIn> {
     mapping.session.as_ref()?.upstream.as_ref()
 }
 
-/// True if a log-in can give what is not there: a token that was given by hand goes before.
-fn logs_in(mapping: &Mapping, secrets: &Secrets) -> bool {
+/// True if a log-in can give what is not there: a token that was given by hand goes before. Where a setting says
+/// how to log in, its absence says not to.
+fn logs_in(mapping: &Mapping, settings: &Settings, secrets: &Secrets) -> bool {
     let Some(log_in) = log_in_of(mapping) else { return false };
     let lacks_token =
         log_in.takes.first().is_some_and(|(secret, _)| secrets.get(*secret).is_none());
     let needed = |slot| match slot {
         Slot::Secret(secret) => secrets.get(secret).is_some(),
+        Slot::Setting(setting) => settings.get(setting).is_some(),
         _ => true,
     };
     lacks_token && required(&log_in.request).all(|(slot, _)| needed(slot))

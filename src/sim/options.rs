@@ -42,7 +42,7 @@ pub struct Options {
     pub touchpoint: Option<String>,
     /// Thalamus: the operator who must be logged in; `None` if nobody must.
     pub operator: Option<Operator>,
-    /// Arena, Akana, ZStack: who may log in; beside that the token is always taken.
+    /// Who may log in. Arena, Akana and ZStack take the token beside that; Thalamus takes nobody who has not.
     pub account: Option<Account>,
 }
 

@@ -1,5 +1,5 @@
 //! Simulated Thalamus: `PUT /api/v4/cases/{caseInstanceId}/transitions`, `GET /api/v4/cases/{id}` and
-//! `GET /api/v4/cases/status`.
+//! `GET /api/v4/cases/status`; an operator's log-in at `POST /api/v4/login`, a path of this instance's own.
 //!
 //! Token and touchpoint in the query or in headers; an operator's log-in, if the options ask for one.
 //! Every error is a 400 with `{errors: {name: code}}`, and one code, invalidId, says both that a case
@@ -10,15 +10,18 @@
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, SET_COOKIE};
 use serde_json::{Value, json};
 
 use super::System;
+use super::account::{Life, Sessions};
 use super::desk::{Desk, Status, Ticket, UnknownStatus};
-use super::exchange::{Answer, Request, cookie_is};
+use super::exchange::{Answer, Request, cookie_is, header_value};
 use super::options::{Operator, Options};
 
 /// The case of the page's answer.
@@ -29,6 +32,9 @@ const SAMPLE_ANSWER: &str = include_str!("thalamus/case.json");
 
 const PREFIXES: [&str; 1] = ["/api/v4"];
 
+/// No page says how long a session lives.
+const LIFE: Life = Life { length: Duration::from_secs(30 * 60), slides: true, alone: false };
+
 const SESSION_COOKIE: &str = "JSESSIONID";
 
 /// The state of one simulated instance.
@@ -36,6 +42,8 @@ pub(super) struct Thalamus {
     token: String,
     touchpoint: Option<String>,
     operator: Option<Operator>,
+    /// Of the account of the options, if there is one.
+    sessions: Option<Sessions>,
     desk: Desk<CaseStatus>,
 }
 
@@ -50,6 +58,7 @@ enum CaseStatus {
 /// Everything that Thalamus refuses.
 enum Refusal {
     Token,
+    Password,
     Touchpoint(&'static str),
     MediaType,
     Json,
@@ -65,6 +74,7 @@ impl Thalamus {
             token,
             touchpoint: options.touchpoint.clone(),
             operator: options.operator.clone(),
+            sessions: options.account.clone().map(|account| Sessions::new(Some(account), LIFE)),
             desk: Desk::new(&[(SAMPLE_TICKET, CaseStatus::Open)], &options.tickets)?,
         })
     }
@@ -89,6 +99,10 @@ impl Thalamus {
                 Ok(Answer::json(StatusCode::OK, &case(id, status)))
             }
             (_, ["cases", _]) => Err(Refusal::Method("GET")),
+            ("POST", ["login"]) if self.sessions.is_some() => {
+                self.admit(request)?;
+                self.begin(request)
+            }
             _ => Err(Refusal::NoRoute),
         }
     }
@@ -108,9 +122,24 @@ impl Thalamus {
         }
     }
 
+    /// A session that begins, by a password.
+    fn begin(&mut self, request: &Request) -> Result<Answer, Refusal> {
+        let body: Value = serde_json::from_slice(&request.body).map_err(|_| Refusal::Json)?;
+        let text = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default();
+        let sessions = self.sessions.as_mut().ok_or(Refusal::NoRoute)?;
+        let id = sessions.log_in(text("principal"), text("password"), request.at);
+        let cookie = format!("{SESSION_COOKIE}={}; Path=/; HttpOnly", id.ok_or(Refusal::Password)?);
+        let answer = Answer::json(StatusCode::OK, &json!({"context": {}}));
+        Ok(answer.and(SET_COOKIE, header_value(&cookie)))
+    }
+
     /// The operator's session. Without one the caller is authorised for no case, and that is what the
     /// page's `invalidId` says.
-    fn log_in(&self, request: &Request) -> Result<(), Refusal> {
+    fn log_in(&mut self, request: &Request) -> Result<(), Refusal> {
+        if let Some(sessions) = &mut self.sessions {
+            let shown = request.cookie(SESSION_COOKIE).ok_or(Refusal::CaseId)?;
+            return if sessions.holds(shown, request.at) { Ok(()) } else { Err(Refusal::Token) };
+        }
         let Some(operator) = &self.operator else {
             return Ok(());
         };
@@ -163,6 +192,7 @@ impl CaseStatus {
 impl Refusal {
     fn answer(self) -> Answer {
         match self {
+            Refusal::Password => failure(400, "password", "invalid"),
             Refusal::Token => failure(400, "token", "InvalidToken"),
             Refusal::Touchpoint(code) => failure(400, "touchpoint", code),
             Refusal::MediaType => failure(400, "request", "UnsupportedMediaType"),
@@ -216,6 +246,12 @@ impl System for Thalamus {
 
     fn tickets(&self) -> Vec<Ticket> {
         self.desk.list()
+    }
+
+    fn end_sessions(&mut self) {
+        if let Some(sessions) = &mut self.sessions {
+            sessions.end_all();
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use crate::harness::{Answer, Gateway, Home, KEY};
 use crate::vendors::{fresh, reading, request, ticket, told};
 
 /// Vendors that are logged in to.
-const LOGGED_IN_TO: [Vendor; 3] = [Vendor::Arena, Vendor::Akana, Vendor::Zstack];
+const LOGGED_IN_TO: [Vendor; 4] = [Vendor::Arena, Vendor::Akana, Vendor::Thalamus, Vendor::Zstack];
 
 const USER: &str = "latimer@example.com";
 const PASSWORD: &str = "the-upstreams-password";
@@ -42,11 +42,17 @@ impl Desk {
         }
         let settings = match upstream {
             Vendor::Akana => "{tenant: acmepaymentscorp}",
+            Vendor::Thalamus => "{touchpoint: web, session_cookie: JSESSIONID, log_in_path: login}",
             _ => "{}",
+        };
+        // Thalamus wants its API's own token beside the operator's session.
+        let token = match upstream {
+            Vendor::Thalamus => "token: {env: DESK_TOKEN}, ",
+            _ => "",
         };
         let text = format!(
             "{consumers}upstreams:\n  desk:\n    vendor: {upstream}\n    url: {}\n    settings: {settings}\n    \
-             breaker: off\n    credential: {{user: {{env: DESK_USER}}, password: {{env: DESK_PASSWORD}}}}\n\
+             breaker: off\n    credential: {{{token}user: {{env: DESK_USER}}, password: {{env: DESK_PASSWORD}}}}\n\
              routes:\n  main:\n    client: series\n    upstream: desk\n    consumers: all\n    limit: none\n    \
              ids: {{ticket: {{file: pairs.csv}}}}\n",
             simulator.url()
@@ -55,6 +61,7 @@ impl Desk {
         let home = Home::new("127.0.0.1:0", "mappings", &text, &files);
         let mut command = home.command();
         command.env("DESK_USER", USER).env("DESK_PASSWORD", password);
+        command.env("DESK_TOKEN", upstream.default_token());
         let gateway = Gateway::launch(&home, command).await;
         Self { upstream, simulator, gateway }
     }
@@ -162,6 +169,24 @@ async fn a_consumer_has_its_own_credential_and_its_own_session() {
     assert_eq!(desk.change(2, KEY).await.status, 200);
     assert_eq!(desk.log_ins(), 1);
     assert_eq!(desk.upstream, Vendor::Arena);
+    desk.stop().await;
+}
+
+/// The password is for the log-in alone, also where a vendor would take it with every call.
+#[tokio::test]
+async fn a_session_is_shown_in_place_of_the_password() {
+    let desk = Desk::open(Vendor::Thalamus, PASSWORD, "").await;
+    assert_eq!(desk.change(1, KEY).await.status, 200);
+    let log = desk.simulator.log();
+    let [log_in, change] = &log[..] else { panic!("{log:#?}") };
+    assert!(log_in.body.contains(PASSWORD));
+    let header = |name: &str| change.headers.iter().find(|(known, _)| known == name);
+    assert!(header("authorization").is_none(), "{change:#?}");
+    assert!(header("cookie").is_some_and(|(_, value)| value.starts_with("JSESSIONID=")));
+    assert_eq!(
+        header("thalamus-token").map(|(_, value)| value.as_str()),
+        Some(Vendor::Thalamus.default_token()).as_deref()
+    );
     desk.stop().await;
 }
 
