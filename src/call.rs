@@ -116,6 +116,8 @@ pub struct Stop {
     pub upstream_text: Option<String>,
     /// True if the upstream refused our own credential, which an operator has to mend.
     pub credential_refused: bool,
+    /// True if what was sent may still be under way, so that it may take effect later.
+    pub under_way: bool,
     /// The translation that failed, if one did.
     pub translation: Option<Translation>,
     /// How long to wait.
@@ -149,6 +151,7 @@ impl Stop {
             cause: None,
             upstream_text: None,
             credential_refused: false,
+            under_way: false,
             translation: None,
             retry_after: None,
             allow: String::new(),

@@ -32,7 +32,7 @@ use crate::mapping::check::unverified;
 use crate::mapping::model::{Accepted, Mapping, Operation, OperationKind, Poll, Vocabulary};
 use crate::mapping::run::{Secrets, Settings};
 use crate::tls::ClientSettings;
-use crate::value::SettingId;
+use crate::value::{FieldId, SettingId, WordId};
 
 /// Everything that calls run on.
 #[derive(Debug)]
@@ -131,6 +131,33 @@ pub struct ReadBack {
     pub fills: Vec<(u8, u8)>,
     /// The status in the write's answer and in the read's.
     pub status: Option<(u8, u8)>,
+    /// True if the read fills in what the answer to the write does not say.
+    pub enriches: bool,
+    /// How the read settles an outcome of which nobody knows; none where it is not read for that.
+    pub settles: Option<Settles>,
+}
+
+impl ReadBack {
+    /// All that an answer to the write can say after a read: its fields, each with that of the read.
+    pub fn told(&self) -> Vec<(u8, u8)> {
+        let status = self.status.filter(|status| !self.fills.contains(status));
+        self.fills.iter().copied().chain(status).collect()
+    }
+}
+
+/// What the status of a ticket says of a write that was to change it.
+#[derive(Clone, Debug)]
+pub struct Settles {
+    /// The status in the write's request.
+    pub wanted: FieldId,
+    /// By word, the status that a ticket reads as once it was given that one; none where the upstream has no
+    /// such status.
+    pub becomes: Vec<Option<WordId>>,
+    /// Fields that the write carries and no read tells: with one of them the status does not say that all was
+    /// done.
+    pub untold: Vec<FieldId>,
+    /// True if the upstream may take a write and do it later, so that another status is no *no*.
+    pub is_deferred: bool,
 }
 
 /// An upstream.

@@ -335,7 +335,10 @@ fn m104_points_at_each_entry_that_is_marked_and_at_no_other() {
             // Of a request its line is shown, and the mark is beside it.
             let start = finding.at.span.start;
             let start = match finding.message.ends_with(": request") {
-                true => text[..start].rfind("request:").unwrap(),
+                true => {
+                    let above = &text[..start];
+                    above.rfind("request:").max(above.rfind("log_in:\n    ")).unwrap()
+                }
                 false => start,
             };
             let marked = entry(text, start);

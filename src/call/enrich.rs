@@ -1,12 +1,12 @@
-//! Reading the ticket after a write, on routes with `enrich: on`.
+//! Reading the ticket after a write.
 //!
-//! After a yes, for what the client's answer has a place for and the upstream's answer did not say. What the
-//! write's own answer said stays as it is, and the yes stays a yes whatever becomes of the read.
+//! After a yes, on routes with `enrich: on`, for what the client's answer has a place for and the upstream's answer
+//! did not say. What the write's own answer said stays as it is, and the yes stays a yes whatever becomes of the
+//! read.
 //!
-//! After a write of which nobody knows, for the status alone, which is told beside the fault. It never turns
-//! an unknown into a yes or a no: that the ticket has the status that was asked for does not say that this call
-//! gave it (it may have had it before, or from somebody else, and a comment may be lost), and that it has
-//! another one does not say that the write will not arrive yet.
+//! After a write of which nobody knows, unless the route says `read_back: off`, for the status alone. It settles the
+//! outcome: yes if the ticket is as it was asked for, no if it is not. It stays unknown where the status does not
+//! tell that: what else the write was to do no read may tell, and a write that is still under way may yet arrive.
 
 use tokio::time::Instant;
 
@@ -19,9 +19,9 @@ use crate::call::{Outcome, ReadBack, Stop, path};
 use crate::ident::CallId;
 use crate::mapping::model::{Content, Operation, OperationDef, Slot};
 use crate::mapping::run::{Gateway, render_content};
-use crate::plan::{self, Credential, Pair};
+use crate::plan::{self, Credential, Pair, Settles};
 use crate::upstream::Departure;
-use crate::value::{Fault, Record};
+use crate::value::{Fault, Record, Value};
 
 /// A write whose ticket may be read afterwards.
 pub(super) struct Reading<'r> {
@@ -46,7 +46,7 @@ impl Reading<'_> {
         outcome: &mut Outcome,
     ) -> Verdict {
         match verdict {
-            Verdict::Yes { mut record, mut unreadable } => {
+            Verdict::Yes { mut record, mut unreadable } if self.read_back.enriches => {
                 // That is settled, also if the call should be given up while the ticket is read.
                 *outcome = Outcome::Yes;
                 let missing = missing(self.read_back, &record);
@@ -71,16 +71,74 @@ impl Reading<'_> {
             Verdict::Stopped(stop)
                 if stop.fault == Fault::OutcomeUnknown && Instant::now() < visit.deadline =>
             {
-                let (read_back, status) = match self.read(visit, written).await {
-                    Ok((read, _)) => (ReadBack::Read, self.own_status(&read, learned)),
-                    Err(stop) => (failed(stop), None),
-                };
-                let after = ReadAfter { read_back, partial: Vec::new(), status };
-                learned.read_after = Some(Box::new(after));
-                Verdict::Stopped(stop)
+                let Some(settles) = &self.read_back.settles else { return Verdict::Stopped(stop) };
+                self.settle(visit, (written, settles), stop, learned, outcome).await
             }
-            verdict @ (Verdict::Stopped(_) | Verdict::Expired(_)) => verdict,
+            verdict => verdict,
         }
+    }
+
+    /// Reads the ticket once, and goes by what it says; what was not known stays so if it says nothing.
+    async fn settle(
+        &self,
+        visit: &mut Visit<'_, '_>,
+        (written, settles): (&Record<'_>, &Settles),
+        mut stop: Box<Stop>,
+        learned: &mut Learned,
+        outcome: &mut Outcome,
+    ) -> Verdict {
+        let (read, unreadable) = match self.read(visit, written).await {
+            Ok(read) => read,
+            Err(why) => {
+                let after = ReadAfter { read_back: failed(why), ..ReadAfter::default() };
+                learned.read_after = Some(Box::new(after));
+                return Verdict::Stopped(stop);
+            }
+        };
+        let status = self.own_status(&read, learned);
+        learned.read_after = Some(Box::new(ReadAfter { status, ..ReadAfter::default() }));
+        match self.took_effect(written, settles, &read, &stop) {
+            Some(true) => match self.filled(&Record::new(), &read, &self.read_back.told(), learned)
+            {
+                Ok(record) => {
+                    *outcome = Outcome::Yes;
+                    Verdict::Yes { record, unreadable }
+                }
+                // It cannot be said in the client's terms.
+                Err(_) => Verdict::Stopped(stop),
+            },
+            Some(false) => {
+                stop.fault = Fault::UpstreamFailed;
+                let cause = stop.cause.take().unwrap_or_default();
+                Verdict::Stopped(Box::new(
+                    stop.caused(format!("{cause}; the ticket was read, and has another status")),
+                ))
+            }
+            None => Verdict::Stopped(stop),
+        }
+    }
+
+    /// What the status that was read says of the write; `None` if it does not tell.
+    fn took_effect(
+        &self,
+        written: &Record<'_>,
+        settles: &Settles,
+        read: &Record<'_>,
+        stop: &Stop,
+    ) -> Option<bool> {
+        let (_, status) = self.read_back.status?;
+        let (Some(Value::Word(is)), Some(Value::Word(wanted))) =
+            (read.get(status), written.get(settles.wanted))
+        else {
+            return None;
+        };
+        let becomes = settles.becomes.get(usize::from(*wanted)).copied().flatten();
+        if is == wanted || becomes == Some(*is) {
+            let is_all = settles.untold.iter().all(|field| written.get(*field).is_none());
+            return is_all.then_some(true);
+        }
+        let is_over = !stop.under_way && !settles.is_deferred;
+        (becomes.is_some() && is_over).then_some(false)
     }
 
     fn write(&self) -> &OperationDef {

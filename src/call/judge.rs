@@ -105,7 +105,8 @@ pub(super) fn stop_of_error(error: &SendError) -> Stop {
             None
         }
     };
-    Stop { retry_after, ..Stop::new(fault).caused(error.to_string()) }
+    let under_way = matches!(error, SendError::Lost { late: true, .. });
+    Stop { retry_after, under_way, ..Stop::new(fault).caused(error.to_string()) }
 }
 
 /// For `Retry-After`: rounded up, and one at least.
@@ -234,7 +235,10 @@ fn without_row(status: u16, why: String) -> Verdict {
 }
 
 fn stop_without_row(status: u16, why: String) -> Stop {
-    Stop::new(fault_of_status(status)).caused(format!("the upstream answered {status}: {why}"))
+    let stop = Stop::new(fault_of_status(status));
+    // RFC 9110 sections 15.3.3 and 15.6.5: somebody may still be at it.
+    let under_way = matches!(status, 202 | 504);
+    Stop { under_way, ..stop }.caused(format!("the upstream answered {status}: {why}"))
 }
 
 /// An answer that no row of the mapping knows: whether the call may have taken effect hangs on the

@@ -82,9 +82,10 @@ pub enum CallLine {
 }
 
 /// What came of reading the ticket after a write.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub enum ReadBack {
     /// It was read.
+    #[default]
     Read,
     /// It was not.
     Failed {

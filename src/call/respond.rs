@@ -62,7 +62,7 @@ pub(super) struct Learned {
 }
 
 /// What came of reading the ticket after a write.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct ReadAfter {
     /// For the call's record.
     pub(super) read_back: ReadBack,
@@ -109,6 +109,7 @@ impl Responder<'_> {
         put(headers, DROPPED, &self.dropped_names(learned));
         if let Some(after) = &learned.read_after {
             put(headers, PARTIAL, &after.partial.join(", "));
+            put(headers, READ, after.status.as_deref().unwrap_or_default());
         }
         response
     }

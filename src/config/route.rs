@@ -54,6 +54,8 @@ pub struct Route {
     pub answers: Answers,
     /// Whether the ticket is read after a write, to fill in what the write's answer leaves out.
     pub enrich: Spanned<bool>,
+    /// Whether the ticket is read after a write of which nobody knows, to settle what came of it.
+    pub read_back: bool,
     /// Whom the upstream is told that a call is from.
     pub actor: Spanned<Actor>,
 }
@@ -174,6 +176,7 @@ fn one(reader: &mut Reader<'_>, entry: &Entry) -> Option<Route> {
         unmapped: unmapped(reader, section),
         answers: reader.word(section, "async", &answers, Answers::Jobs),
         enrich: enrich(reader, section),
+        read_back: reader.word(section, "read_back", &[("on", true), ("off", false)], true),
         actor: actor(reader, section),
         name: entry.name.clone(),
         client: client?,

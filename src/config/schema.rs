@@ -223,6 +223,7 @@ pub(super) const ROUTE: &[Field] = &[
     Field::leaf("unmapped"),
     Field::leaf("async"),
     Field::leaf("enrich"),
+    Field::leaf("read_back"),
     Field::leaf("actor"),
     Field::later("journal", Shape::Later(Form::Words(JOURNAL))),
 ];

@@ -1,4 +1,4 @@
-//! What a route's `enrich` and `actor` come to: how a ticket is read after a write, and whose name calls bear.
+//! What a route's `enrich`, `read_back` and `actor` come to: how a ticket is read after a write, and whose name calls bear.
 
 use crate::config::{self, Actor};
 use crate::diag::Diagnostic;
@@ -6,7 +6,7 @@ use crate::mapping::model::{
     Mapping, Operation, OperationDef, OperationKind, OrElse, Slot, Type, Vocabulary,
 };
 use crate::mapping::syntax::Arrow;
-use crate::plan::{Pair, ReadBack, Upstream};
+use crate::plan::{Pair, ReadBack, Settles, Upstream};
 use crate::value::SettingId;
 
 /// The operation by which a ticket is read.
@@ -47,7 +47,7 @@ pub(super) fn read_back(
     client: &Operation,
     upstream: &Upstream,
 ) -> Result<Option<ReadBack>, Diagnostic> {
-    if !route.enrich.value || client.kind != OperationKind::Write {
+    if !(route.enrich.value || route.read_back) || client.kind != OperationKind::Write {
         return Ok(None);
     }
     let Some(operation) = reading(vocabulary, &upstream.mapping) else { return Ok(None) };
@@ -56,6 +56,9 @@ pub(super) fn read_back(
     for (field, declared) in (0u8..).zip(&read.request) {
         let said = write.request_field(&declared.name).is_some_and(|own| client.request.says(own));
         if let Some(hole) = needed(target, field, upstream).filter(|_| !said) {
+            if !route.enrich.value {
+                return Ok(None);
+            }
             let message = format!(
                 "`enrich: on`: reading a ticket of `{}` needs `{}`, which {} clients do not say with `{}`",
                 upstream.name, declared.name, route.client.value, client.name
@@ -80,6 +83,9 @@ pub(super) fn read_back(
         shown.then_some((own, theirs))
     });
     let status = alike(read, "status", type_of(write, "status"), false);
+    let asks: Vec<(u8, u8)> = asks.collect();
+    let settles =
+        route.read_back.then(|| settles(write, client, (target, status?), &asks, upstream));
     let pair = Pair {
         upstream: operation,
         dropped: Vec::new(),
@@ -89,10 +95,39 @@ pub(super) fn read_back(
     };
     Ok(Some(ReadBack {
         pair,
-        asks: asks.collect(),
+        asks,
         fills: fills.collect(),
         status: write.answer_field("status").zip(status),
+        enriches: route.enrich.value,
+        settles: settles.flatten(),
     }))
+}
+
+/// How the status that a read gives settles a write; `None` if the write is not one of the status.
+fn settles(
+    write: &OperationDef,
+    client: &Operation,
+    (read, status): (&Operation, u8),
+    asks: &[(u8, u8)],
+    upstream: &Upstream,
+) -> Option<Settles> {
+    let mapping = &upstream.mapping;
+    let wanted = write.request_field("status")?;
+    let mut holes = read.success.places().flat_map(|place| place.content.holes());
+    let told = holes.find(|hole| hole.slot == Slot::Field(status))?;
+    let table = &mapping.tables[usize::from(told.table?)];
+    let target = mapping.operation(client.id)?;
+    let untold = (0u8..).zip(&write.request).filter(|(field, declared)| {
+        let is_told = *field == wanted || asks.iter().any(|(own, _)| own == field);
+        // An id says whose ticket it is, or who made the change.
+        !is_told && declared.kind != Type::Id && mapping.carries(target, *field)
+    });
+    Some(Settles {
+        wanted,
+        becomes: table.words().map(|word| table.write(word)?.0.reads).collect(),
+        untold: untold.map(|(field, _)| field).collect(),
+        is_deferred: target.poll.is_some(),
+    })
 }
 
 fn type_of(def: &OperationDef, name: &str) -> Type {

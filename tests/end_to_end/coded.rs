@@ -51,7 +51,7 @@ fn answer(status: &str, headers: &str, body: &[u8]) -> Act {
 async fn start(vendor: Vendor, scripted: &Scripted, route: &str) -> Gateway {
     let text = format!(
         "bounds: {{body_bytes_max: 64KiB}}\nupstreams:\n{}    reply_bytes_max: 64KiB\nroutes:\n  desk: \
-         {{client: series, upstream: {vendor}, consumers: [tester]{route}}}\n",
+         {{client: series, upstream: {vendor}, consumers: [tester], read_back: off{route}}}\n",
         upstream(vendor, &scripted.url)
     );
     Gateway::start(&text, &[]).await

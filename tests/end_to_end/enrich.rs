@@ -1,5 +1,4 @@
-//! `enrich: on`: what the answer of a write leaves out is read from the ticket; and what is read after a write
-//! of which nobody knows.
+//! `enrich: on`: what the answer of a write leaves out is read from the ticket.
 
 use std::path::Path;
 use std::time::Instant;
@@ -102,24 +101,29 @@ async fn send(gateway: &Gateway, host: &str, client: Vendor, id: &str, wire: &st
 }
 
 /// Clients of one vendor in front of an upstream that does as it is told.
-struct Stage {
+pub(crate) struct Stage {
     client: Vendor,
-    scripted: Scripted,
-    gateway: Gateway,
+    pub(crate) scripted: Scripted,
+    pub(crate) gateway: Gateway,
 }
 
 impl Stage {
     async fn start(client: Vendor, vendor: Vendor, keys: &str) -> Self {
-        Self::start_with("mappings", client, vendor, keys).await
+        Self::start_with("mappings", client, vendor, &format!("    enrich: on\n{keys}")).await
     }
 
-    async fn start_with(mappings: &str, client: Vendor, vendor: Vendor, keys: &str) -> Self {
+    pub(crate) async fn start_with(
+        mappings: &str,
+        client: Vendor,
+        vendor: Vendor,
+        keys: &str,
+    ) -> Self {
         let scripted = Scripted::start(Act::Wait).await;
         let settings = if client == Vendor::Akana { "{tenant: acmepaymentscorp}" } else { "{}" };
         let text = format!(
             "log: {{format: json, access: full}}\nupstreams:\n{}routes:\n  main:\n    client: {client}\n    \
              upstream: {vendor}\n    consumers: [tester]\n    limit: none\n    settings: {settings}\n    \
-             ids: {{ticket: {{file: ids.csv}}}}\n    enrich: on\n{keys}",
+             ids: {{ticket: {{file: ids.csv}}}}\n{keys}",
             upstream(vendor, &scripted.url)
         );
         let pairs = format!("client_id,upstream_id\n{},{}\n", ticket(client, 1), ticket(vendor, 2));
@@ -129,14 +133,14 @@ impl Stage {
     }
 
     /// One change, to these acts of the upstream; and how many requests it got.
-    async fn change(&self, wire: &str, acts: Vec<Act>) -> (Answer, Vec<String>) {
+    pub(crate) async fn change(&self, wire: &str, acts: Vec<Act>) -> (Answer, Vec<String>) {
         self.scripted.act(Act::InTurn(acts));
         let id = ticket(self.client, 1);
         let got = send(&self.gateway, "gateway.test", self.client, &id, wire).await;
         (got, self.scripted.take_seen())
     }
 
-    async fn metric(&self, result: &str) -> u64 {
+    pub(crate) async fn metric(&self, result: &str) -> u64 {
         let request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
         let text = exchange(&self.gateway.admin, request.as_bytes()).await;
         let text = String::from_utf8(text).unwrap();
@@ -150,7 +154,7 @@ fn resolved() -> Act {
     message("200 OK", "text/plain", "RESOLVED")
 }
 
-fn akanas(members: &str) -> Act {
+pub(crate) fn akanas(members: &str) -> Act {
     message("200 OK", "application/json", &format!("{{{members}}}"))
 }
 
@@ -293,102 +297,6 @@ async fn after_a_no_and_after_a_read_nothing_is_read() {
     stage.gateway.stop().await;
 }
 
-/// The ticket has the status that was asked for. Whether this call gave it, that does not say.
-#[tokio::test]
-async fn an_unknown_outcome_stays_unknown_and_is_told_with_what_was_read() {
-    for (client, wire, [word, other]) in [
-        (Vendor::Arena, "COMPLETE", ["Complete", "Complete"]),
-        (Vendor::Series, "resolved", ["resolved", "closed"]),
-        (Vendor::Thalamus, "resolved", ["resolved", "closed"]),
-        (Vendor::Zstack, "approve", ["FinalApproved", "Cancelled"]),
-        (Vendor::Akana, "ticket.action.resolve", ["RESOLVED", "CLOSED"]),
-    ] {
-        let stage = Stage::start(client, Vendor::Akana, "").await;
-        let read = || akanas(r#""Title":"x","State":"RESOLVED""#);
-        for lost in [Act::Reset, message("502 Bad Gateway", "text/html", "<html>")] {
-            let (got, seen) = stage.change(wire, vec![lost, read()]).await;
-            assert_eq!(seen.len(), 2, "{client}: the write is never sent again: {seen:?}");
-            assert!(seen[1].starts_with("GET /api/tickets/ticket2."), "{client}: {seen:?}");
-            assert_eq!(got.header("x-latimer-outcome"), Some("unknown"), "{client}: {got:?}");
-            assert_eq!(got.header("x-latimer-fault"), Some("outcome_unknown"), "{client}");
-            assert_eq!(got.header("x-latimer-read"), Some(word), "{client}: {got:?}");
-            assert_eq!(got.header("x-latimer-partial"), None, "{client}");
-        }
-        // Another status is no no: the write may still arrive.
-        let (got, _) = stage.change(wire, vec![Act::Reset, akanas(r#""State":"CLOSED""#)]).await;
-        assert_eq!(got.header("x-latimer-outcome"), Some("unknown"), "{client}: {got:?}");
-        assert_eq!(got.header("x-latimer-read"), Some(other), "{client}: {got:?}");
-        // Nor is a ticket that is not there.
-        let gone = r#"{"faultcode":"Client","faultstring":"Not Found"}"#;
-        let gone = message("404 Not Found", "application/json", gone);
-        let (got, _) = stage.change(wire, vec![Act::Reset, gone]).await;
-        assert_eq!(got.header("x-latimer-outcome"), Some("unknown"), "{client}: {got:?}");
-        assert_eq!(got.header("x-latimer-read"), None, "{client}");
-        assert_eq!((stage.metric("read").await, stage.metric("failed").await), (3, 1));
-        stage.gateway.stop().await;
-    }
-}
-
-/// What can be asked for by the call's id is asked for first, and only then read.
-#[tokio::test]
-async fn where_the_outcome_is_found_out_nothing_is_read() {
-    let stage = Stage::start(Vendor::Series, Vendor::Zstack, "").await;
-    let id = ticket(Vendor::Zstack, 2);
-    let job =
-        message("200 OK", "", &format!(r#"{{"inventory":{{"uuid":"{id}","status":"Rejected"}}}}"#));
-    let (got, seen) = stage.change("closed", vec![Act::Reset, job]).await;
-    assert_eq!((got.status, seen.len()), (200, 2), "{got:?}");
-    let no_job = message("404 Not Found", "", "the job has been expired");
-    let read = format!(r#"{{"inventories":[{{"uuid":"{id}","status":"Cancelled"}}]}}"#);
-    let (got, seen) =
-        stage.change("closed", vec![Act::Reset, no_job, message("200 OK", "", &read)]).await;
-    assert_eq!(seen.len(), 3, "{seen:?}");
-    assert!(seen[1].starts_with("GET /v1/api-jobs/"), "{seen:?}");
-    assert!(seen[2].starts_with(&format!("GET /v1/tickets/{id} HTTP/1.1\r\n")), "{seen:?}");
-    assert_eq!(got.header("x-latimer-outcome"), Some("unknown"), "{got:?}");
-    assert_eq!(got.header("x-latimer-read"), Some("closed"), "{got:?}");
-    stage.gateway.stop().await;
-}
-
-/// Past the deadline there is no time to read.
-#[tokio::test]
-async fn a_write_that_takes_all_the_time_is_not_read_after() {
-    let stage = Stage::start(Vendor::Arena, Vendor::Akana, "    deadline: 300ms\n").await;
-    let (got, seen) = stage.change("COMPLETE", vec![Act::Wait]).await;
-    assert_eq!((seen.len(), got.header("x-latimer-outcome")), (1, Some("unknown")), "{got:?}");
-    assert_eq!(got.header("x-latimer-read"), None);
-    assert_eq!((stage.metric("read").await, stage.metric("failed").await), (0, 0));
-    stage.gateway.stop().await;
-}
-
-/// What the client said of itself goes with the read too.
-#[tokio::test]
-async fn the_read_says_what_the_write_said() {
-    let scripted = Scripted::start(Act::InTurn(vec![Act::Reset, Act::Wait])).await;
-    let text = format!(
-        "upstreams:\n{}routes:\n  main: {{client: thalamus, upstream: thalamus, consumers: [tester], \
-         enrich: on, deadline: 2s}}\n",
-        upstream(Vendor::Thalamus, &scripted.url)
-    );
-    let gateway = Gateway::start(&text, &[]).await;
-    let case = r#"{"context":{"simpleProfile":{}},"case":{"id":10,"status":"In progress"}}"#;
-    scripted.act(Act::InTurn(vec![Act::Reset, message("200 OK", "application/json", case)]));
-    let headers = [
-        ("Thalamus-Token", KEY),
-        ("Thalamus-Touchpoint", "kiosk"),
-        ("Content-Type", "application/json"),
-    ];
-    let got = gateway
-        .call("PUT /api/v4/cases/10/transitions", &headers, r#"{"statusName":"closed"}"#)
-        .await;
-    assert_eq!(got.header("x-latimer-read"), Some("in_progress"), "{got:?}");
-    let seen = scripted.take_seen();
-    assert!(seen[1].starts_with("GET /api/v4/cases/10 HTTP/1.1\r\n"), "{seen:?}");
-    assert!(seen[1].to_lowercase().contains("thalamus-touchpoint: kiosk\r\n"), "{seen:?}");
-    assert!(!seen[1].contains(KEY), "{seen:?}");
-    gateway.stop().await;
-}
-
 /// What was read is only told where it can be: it must not cost the client the yes.
 #[tokio::test]
 async fn what_the_client_cannot_be_told_leaves_the_yes() {
@@ -405,7 +313,7 @@ async fn what_the_client_cannot_be_told_leaves_the_yes() {
         std::fs::write(own.path().join(path.file_name().unwrap()), text).unwrap();
     }
     let mappings = own.path().to_str().unwrap();
-    let stage = Stage::start_with(mappings, Vendor::Arena, Vendor::Akana, "").await;
+    let stage = Stage::start_with(mappings, Vendor::Arena, Vendor::Akana, "    enrich: on\n").await;
     let titled =
         |title: &str| vec![resolved(), akanas(&format!(r#""Title":"{title}","State":"RESOLVED""#))];
     let (got, _) = stage.change("COMPLETE", titled("one line")).await;

@@ -90,7 +90,7 @@ async fn gateway(more: &str, upstreams: &[(Vendor, Scripted)]) -> Gateway {
             let name = format!("{client}-{upstream}");
             text.push_str(&format!(
                 "  {name}:\n    client: {client}\n    upstream: {upstream}\n    consumers: [tester]\n    \
-                 match: {{host: {name}.test}}\n    limit: none\n    settings: {settings}\n    \
+                 match: {{host: {name}.test}}\n    limit: none\n    read_back: off\n    settings: {settings}\n    \
                  ids: {{ticket: {{file: {name}.csv}}}}\n"
             ));
             let pair =

@@ -69,7 +69,7 @@ fn configuration(
     let settings = if client == Vendor::Akana { "{tenant: acmepaymentscorp}" } else { "{}" };
     let text = format!(
         "upstreams:\n{upstream}routes:\n  main:\n    client: {client}\n    upstream: zstack\n    \
-         consumers: [tester]\n    settings: {settings}\n    deadline: {deadline}\n    limit: none\n    \
+         consumers: [tester]\n    settings: {settings}\n    deadline: {deadline}\n    limit: none\n    read_back: off\n    \
          ids: {{ticket: {{file: ids.csv}}}}\n"
     );
     let mut pairs = "client_id,upstream_id\n".to_owned();

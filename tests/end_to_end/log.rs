@@ -18,7 +18,7 @@ async fn gateway(log: &str, route: &str, url: &str) -> Gateway {
     let (ours, theirs) = (ticket(Vendor::Series, 1), ticket(Vendor::Thalamus, 1));
     let text = format!(
         "log: {log}\nupstreams:\n{}routes:\n  {route}: {{client: series, upstream: thalamus, consumers: [tester], \
-         limit: none, ids: {{ticket: {{file: ids.csv}}}}}}\n",
+         limit: none, read_back: off, ids: {{ticket: {{file: ids.csv}}}}}}\n",
         upstream(Vendor::Thalamus, url)
     );
     let pairs = format!("client_id,upstream_id\n{ours},{theirs}\n");

@@ -34,6 +34,7 @@ mod overload;
 mod pairs;
 mod places;
 mod policies;
+mod read_back;
 mod reading;
 mod refusals;
 mod resilience;

@@ -22,7 +22,7 @@ async fn gateway(url: &str) -> Gateway {
     for (route, limit) in [("main", "none"), ("narrow", "{rate: 1/m, burst: 1}")] {
         text.push_str(&format!(
             "  {route}:\n    client: series\n    upstream: thalamus\n    consumers: [tester]\n    \
-             match: {{host: {route}.test}}\n    limit: {limit}\n    ids: {{ticket: {{file: ids.csv}}}}\n"
+             match: {{host: {route}.test}}\n    limit: {limit}\n    read_back: off\n    ids: {{ticket: {{file: ids.csv}}}}\n"
         ));
     }
     let (ours, theirs) = (ticket(Vendor::Series, 1), ticket(Vendor::Thalamus, 1));
@@ -257,7 +257,7 @@ async fn astray(first: &str, second: &str) -> Gateway {
         "upstreams:\n  desk:\n    vendor: thalamus\n    settings: {{touchpoint: web}}\n    credential: \
          {{token: {{env: THALAMUS_TOKEN}}}}\n    urls: [http://{first}, http://{second}]\n    balance: failover\n    \
          breaker: {{failures: 2}}\n    retry_budget: {{ratio: 0%, per_second: 0}}\nroutes:\n  main: {{client: \
-         series, upstream: desk, consumers: [tester], limit: {{rate: 1/m, burst: 6}}}}\n"
+         series, upstream: desk, consumers: [tester], read_back: off, limit: {{rate: 1/m, burst: 6}}}}\n"
     );
     Gateway::start(&text, &[]).await
 }

@@ -16,7 +16,7 @@ async fn gateway(bounds: &str, upstream: &str) -> Gateway {
     let text = format!(
         "{bounds}upstreams:\n  desk:\n    vendor: thalamus\n    settings: {{touchpoint: web}}\n    \
          credential: {{token: {{env: THALAMUS_TOKEN}}}}\n{upstream}routes:\n  main: {{client: series, \
-         upstream: desk, consumers: [tester], deadline: 2s, limit: none}}\n"
+         upstream: desk, consumers: [tester], deadline: 2s, limit: none, read_back: off}}\n"
     );
     Gateway::start(&text, &[]).await
 }

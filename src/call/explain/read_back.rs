@@ -17,7 +17,9 @@ impl Explainer<'_> {
         record: &Record<'_>,
         answer: Option<&Record<'_>>,
     ) {
-        let Some(read_back) = &pair.read_back else { return };
+        let Some(read_back) = pair.read_back.as_ref().filter(|read_back| read_back.enriches) else {
+            return;
+        };
         let plan = &self.services.plan;
         let upstream = &plan.upstreams[self.route.upstream];
         let target = &upstream.mapping.operations[read_back.pair.upstream];

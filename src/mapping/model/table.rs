@@ -88,6 +88,11 @@ impl Table {
         self.rows[usize::from(*index?)].reads
     }
 
+    /// The words of its type.
+    pub fn words(&self) -> impl Iterator<Item = WordId> {
+        (0..).take(self.writing.len())
+    }
+
     /// The row that writes a word, and whether the word is lost on the way.
     pub fn write(&self, word: WordId) -> Option<(&TableRow, bool)> {
         let (row, lossy) = (*self.writing.get(usize::from(word))?)?;

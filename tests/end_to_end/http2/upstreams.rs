@@ -184,7 +184,7 @@ async fn a_refused_stream_is_tried_again_and_another_end_is_not() {
     ] {
         let peer = Peer::start(None, act).await;
         let url = format!("http://127.0.0.1:{}", peer.port);
-        let gateway = gateway(&url, "http: 2", ", deadline: 500ms").await;
+        let gateway = gateway(&url, "http: 2", ", deadline: 500ms, read_back: off").await;
         let answer = in_time(call_http1(&gateway)).await;
         assert_eq!(answer.header("x-latimer-outcome"), Some(outcome), "{answer:?}");
         assert_eq!(peer.seen().len(), requests, "{outcome}");
