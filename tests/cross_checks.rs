@@ -141,6 +141,19 @@ fn m009_a_system_that_could_be_logged_in_to() {
     assert!(plan.upstreams[0].own().logs_in);
 }
 
+/// A mapping has one segment of a path for it: that it never fits, or goes out as `%2F`, nobody would find.
+#[test]
+fn c002_a_setting_that_is_no_segment_of_a_path() {
+    let route = |path: &str| {
+        format!(
+            "{UPSTREAM}routes:\n  main:\n    client: thalamus\n    upstream: desk\n    consumers: [acme]\n    \
+             settings: {{touchpoint: web, session_cookie: JSESSIONID, log_in_path: {path}}}\n"
+        )
+    };
+    insta::assert_snapshot!(shown(&plan_findings(&route("auth/operators/login")), "C002"));
+    assert_eq!(shown(&plan_findings(&route("'..'")), "C002").matches("error[C002]").count(), 1);
+}
+
 #[test]
 fn c004_a_setting_that_no_client_of_the_consumer_has() {
     let upstream = UPSTREAM.replace(

@@ -150,6 +150,15 @@ impl Builder<'_> {
                 let finding = Diagnostic::error("C002", setting.value.at.clone(), message);
                 self.found.push(finding.label(wanted));
             }
+            let at = mapping.in_path(index);
+            if let Some(at) =
+                at.filter(|_| value.contains('/') || matches!(&**value, "" | "." | ".."))
+            {
+                let message = format!("`{value}` is not one segment of a path");
+                let finding = Diagnostic::error("C002", setting.value.at.clone(), message)
+                    .label("the mapping has one segment for it: no `/`, and not empty");
+                self.found.push(finding.also(at.clone(), "it stands here"));
+            }
         }
         let values = lists.iter().copied().flatten();
         Settings::of(
