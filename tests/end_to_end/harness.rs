@@ -11,6 +11,8 @@ use tokio::process::{Child, Command};
 
 use latimer::sim::{Options, Simulator, Vendor, serve};
 
+use crate::secrets;
+
 const PROGRAM: &str = env!("CARGO_BIN_EXE_latimer");
 
 /// Longer than anything here takes; a test that hangs ends with it.
@@ -18,6 +20,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The key that the tests' consumer has.
 pub(crate) const KEY: &str = "test-key-0123456789";
+
+/// That of the other consumer.
+pub(crate) const OTHER_KEY: &str = "another-key";
 
 /// What `pepper: {env: TEST_PEPPER}` finds.
 pub(crate) const PEPPER: &str = "JefeJefeJefeJefeJefeJefeJefeJefe";
@@ -83,7 +88,10 @@ impl Gateway {
             let line = tokio::time::timeout(PATIENCE, lines.next_line()).await;
             match line.expect("the program says in time that it is ready").unwrap() {
                 Some(line) if line.starts_with("latimer ready ") => break line,
-                Some(line) => seen.push(line),
+                Some(line) => {
+                    secrets::refuse("the log", &line);
+                    seen.push(line);
+                }
                 None => panic!("the program ended:\n{}", seen.join("\n")),
             }
         };
@@ -96,6 +104,8 @@ impl Gateway {
         let (hang, mut hanging) = tokio::sync::watch::channel(false);
         let reading = tokio::spawn(async move {
             while let Ok(Some(line)) = lines.next_line().await {
+                // Whoever ends the program learns of it.
+                secrets::refuse("the log", &line);
                 logging.send_modify(|log| log.push(line));
                 let _ = hanging.wait_for(|hangs| !hangs).await;
             }
@@ -227,7 +237,7 @@ impl Home {
 
     fn serving(&self, mut command: Command) -> Command {
         command.arg("serve").arg("--config").arg(self.path("latimer.yaml")).env("TEST_KEY", KEY);
-        command.env("OTHER_KEY", "another-key").env("ORBIT_USER", "desk@x.y");
+        command.env("OTHER_KEY", OTHER_KEY).env("ORBIT_USER", "desk@x.y");
         command.env("TEST_PEPPER", PEPPER);
         for vendor in Vendor::ALL {
             let name = format!("{}_TOKEN", vendor.name().to_uppercase());
@@ -249,6 +259,7 @@ pub(crate) async fn exchange(address: &str, message: &[u8]) -> Vec<u8> {
         let _ = stream.write_all(message).await;
         let mut answer = Vec::new();
         let _ = stream.read_to_end(&mut answer).await;
+        secrets::refuse("an answer", &String::from_utf8_lossy(&answer));
         answer
     };
     tokio::time::timeout(PATIENCE, work).await.expect("the answer comes in time")

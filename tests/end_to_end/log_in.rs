@@ -11,7 +11,7 @@ use crate::harness::{Answer, Gateway, Home, KEY, simulator, upstream};
 use crate::vendors::{request, ticket};
 
 /// `printf %s password | sha512sum`, which is what ZStack's clients send for it.
-const SHA512: &str = "b109f3bbbc244eb82441917ed06d618b9008dd09b3befd1b5e07394c706a8bb\
+pub(crate) const SHA512: &str = "b109f3bbbc244eb82441917ed06d618b9008dd09b3befd1b5e07394c706a8bb\
                       980b1d7785e5976ec049b46df5f1326af5a2ea6d103fd07c95385ffab0cacbc86";
 
 /// The consumer's users: a password is `password`, by its Argon2id hash (RFC 9106's reference implementation,

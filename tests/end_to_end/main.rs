@@ -40,6 +40,7 @@ mod refusals;
 mod resilience;
 mod restarts;
 mod scripted;
+mod secrets;
 mod secured;
 mod signals;
 mod sixth;
