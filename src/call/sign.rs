@@ -135,14 +135,20 @@ async fn obtain(
     };
     let key = fleet.key(&visit.upstream.1.name, user.expose());
     loop {
-        let found = fleet.find(key).await.map_err(|error| unavailable(&error))?;
-        if let Some(shared) = found.filter(|shared| is_of_use(shared, &work)) {
+        let mut found = of_fleet(fleet, key, &work).await?;
+        if found.is_none() && fleet.lease(key, now()).await.map_err(|error| unavailable(&error))? {
+            // Whoever had the lease may have put one after the look, and a second log-in may end that one.
+            let second = of_fleet(fleet, key, &work).await;
+            if let Ok(None) = second {
+                return lead(visit, credential, (fleet, key), work, held).await;
+            }
+            fleet.release(key).await;
+            found = second?;
+        }
+        if let Some(shared) = found {
             let since = since(&shared, &work);
             let secrets = Arc::new(completed(visit, &credential.secrets, shared.secrets));
             return Ok(work.given(secrets, since, Some(shared.generation), Instant::now()));
-        }
-        if fleet.lease(key, now()).await.map_err(|error| unavailable(&error))? {
-            return lead(visit, credential, (fleet, key), work, held).await;
         }
         // Another gateway logs in.
         let until = visit.deadline.min(Instant::now() + LOOK_AGAIN);
@@ -156,6 +162,12 @@ async fn obtain(
 
 /// How long a gateway waits for another one before it looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// The session of the fleet, if it is of use.
+async fn of_fleet(fleet: &Fleet, key: [u8; 32], work: &Work) -> Result<Option<Shared>, Stop> {
+    let found = fleet.find(key).await.map_err(|error| unavailable(&error))?;
+    Ok(found.filter(|shared| is_of_use(shared, work)))
+}
 
 /// True if the fleet's session is one that this gateway does not know to be over, or to be too old.
 fn is_of_use(shared: &Shared, work: &Work) -> bool {

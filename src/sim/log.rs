@@ -8,8 +8,12 @@ use serde_json::{Value, json};
 
 use super::exchange::{Answer, Request};
 
-/// Records kept; the oldest is dropped for the next.
-const LOG_RECORDS_MAX: usize = 1_024;
+/// Records kept; the oldest is dropped for the next. Room for what a thousand calls at once come to, with a log-in
+/// among them and jobs that are polled.
+const LOG_RECORDS_MAX: usize = 8_192;
+
+/// Bytes kept of all bodies together.
+const LOG_BYTES_MAX: usize = 128 * 1_024 * 1_024;
 
 /// Bytes of one request's body that are kept.
 const LOG_BODY_BYTES_MAX: usize = 64 * 1_024;
@@ -41,6 +45,8 @@ pub struct Seen {
 #[derive(Default)]
 pub(super) struct Log {
     records: VecDeque<Seen>,
+    /// Of the bodies of the records.
+    bytes: usize,
     seen: u64,
 }
 
@@ -48,6 +54,10 @@ impl Seen {
     /// The value of the first header with this name (lower case).
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    fn body_bytes(&self) -> usize {
+        self.body.len() + self.answer_body.len()
     }
 
     /// The record as `/_sim/log` shows it.
@@ -75,10 +85,7 @@ impl Log {
         fault: Option<String>,
     ) {
         self.seen += 1;
-        if self.records.len() == LOG_RECORDS_MAX {
-            self.records.pop_front();
-        }
-        self.records.push_back(Seen {
+        let seen = Seen {
             seq: self.seen,
             method: request.method.to_string(),
             target: request.target(),
@@ -92,7 +99,13 @@ impl Log {
                 .collect(),
             answer_body: answer.map(|answer| kept(&answer.body)).unwrap_or_default(),
             fault,
-        });
+        };
+        self.bytes += seen.body_bytes();
+        self.records.push_back(seen);
+        while self.records.len() > LOG_RECORDS_MAX || self.bytes > LOG_BYTES_MAX {
+            let Some(oldest) = self.records.pop_front() else { break };
+            self.bytes -= oldest.body_bytes();
+        }
     }
 
     pub(super) fn list(&self) -> Vec<Seen> {
@@ -101,6 +114,7 @@ impl Log {
 
     pub(super) fn clear(&mut self) {
         self.records.clear();
+        self.bytes = 0;
     }
 }
 
@@ -110,4 +124,32 @@ fn header((name, value): (&HeaderName, &HeaderValue)) -> (String, String) {
 
 fn kept(body: &[u8]) -> String {
     String::from_utf8_lossy(&body[..body.len().min(LOG_BODY_BYTES_MAX)]).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_bodies_leave_room_for_fewer() {
+        let request = Request {
+            method: http::Method::POST,
+            path: "/x".to_owned(),
+            query: None,
+            headers: http::HeaderMap::new(),
+            body: vec![b' '; 2 * LOG_BODY_BYTES_MAX].into(),
+            at: tokio::time::Instant::now(),
+            now: jiff::Timestamp::UNIX_EPOCH,
+            listener: ([127, 0, 0, 1], 7001).into(),
+        };
+        let mut log = Log::default();
+        let room = LOG_BYTES_MAX / LOG_BODY_BYTES_MAX;
+        for _ in 0..room + 3 {
+            log.record(&request, (None, None), None);
+        }
+        assert_eq!((log.records.len(), log.records[0].seq), (room, 4));
+        log.clear();
+        log.record(&request, (None, None), None);
+        assert_eq!(log.bytes, LOG_BODY_BYTES_MAX);
+    }
 }

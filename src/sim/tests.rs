@@ -151,13 +151,13 @@ async fn the_tickets_page_shows_the_state() {
 async fn the_log_forgets_the_oldest() {
     let simulator = start(Vendor::Series).await;
     let mut stream = connect(&simulator).await;
-    for _ in 0..1_030 {
+    for _ in 0..8_198 {
         stream.write_all(b"GET /x HTTP/1.1\r\nHost: sim\r\n\r\n").await.unwrap();
         assert_eq!(Reply::read(&mut stream).await.status, 404);
     }
     let log = simulator.log();
-    assert_eq!(log.len(), 1_024);
-    assert_eq!((log[0].seq, log[1_023].seq), (7, 1_030));
+    assert_eq!(log.len(), 8_192);
+    assert_eq!((log[0].seq, log[8_191].seq), (7, 8_198));
     simulator.stop().await;
 }
 

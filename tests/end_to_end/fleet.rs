@@ -15,6 +15,9 @@ mod postgres;
 
 const PASSWORD: &str = "the-upstreams-password";
 
+/// How often two gateways find out together: it goes wrong in one of the first five, where it does.
+const ROUNDS: usize = 30;
+
 /// ZStack's clients in front of an Arena that is logged in to.
 struct Fleet {
     gateways: [Gateway; 2],
@@ -159,6 +162,23 @@ async fn a_fleet_has_one_session_at_an_upstream_and_one_memory_of_its_clients() 
         }
         assert!(began.elapsed() < PATIENCE, "it is noticed in time: {answer:?}");
         tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    fleet.stop().await;
+}
+
+/// One of them may look for a session just before the other one puts it, and get the right to log in just after.
+#[tokio::test]
+async fn gateways_that_find_out_together_log_in_once() {
+    let fleet = Fleet::open().await;
+    for log_ins in 1..=ROUNDS {
+        let number = 1 + log_ins % 9;
+        let places = tokio::join!(fleet.change(0, number, KEY), fleet.change(1, number, KEY));
+        for (gateway, place) in [(0, &places.0), (1, &places.1)] {
+            let answer = fleet.outcome(gateway, place, KEY).await;
+            assert_eq!(answer.status, 200, "{log_ins}: {answer:?}");
+        }
+        assert_eq!(fleet.log_ins(), log_ins, "{:#?}", fleet.arena.log());
+        fleet.arena.end_sessions();
     }
     fleet.stop().await;
 }

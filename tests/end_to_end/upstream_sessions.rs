@@ -1,9 +1,16 @@
 //! Sessions that the gateway has at its upstreams: one log-in for all calls, a new one when it is over, and no
 //! more than that.
 
-use latimer::sim::{Account, Options, Simulator, Vendor, serve};
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use latimer::sim::{Account, Fault, FaultSwitch, Options, Simulator, Vendor, serve};
 use tokio::net::TcpListener;
+use tokio::process::Command;
+use tokio::sync::Barrier;
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 
 use crate::harness::{Answer, Gateway, Home, KEY};
 use crate::vendors::{fresh, reading, request, ticket, told};
@@ -13,6 +20,16 @@ const LOGGED_IN_TO: [Vendor; 4] = [Vendor::Arena, Vendor::Akana, Vendor::Thalamu
 
 const USER: &str = "latimer@example.com";
 const PASSWORD: &str = "the-upstreams-password";
+
+/// Calls at once, where there are many.
+const CALLS: usize = 1_000;
+/// Tickets that a desk has: each is changed once.
+const TICKETS: usize = 2 * CALLS;
+/// Files that this process and the gateway need then, each: a socket for both ends of a call, and what other tests
+/// have open.
+const FILES: u64 = 4_096;
+/// How late the upstream tells of a session that is over, so that all of the calls have been sent by then.
+const LATENCY: Duration = Duration::from_secs(2);
 
 struct Desk {
     upstream: Vendor,
@@ -26,7 +43,7 @@ impl Desk {
         let account =
             Account { user: USER.to_owned(), password: PASSWORD.to_owned(), session: None };
         let status = fresh(upstream, "");
-        let tickets = (1..=20).map(|number| format!("{}={status}", ticket(upstream, number)));
+        let tickets = (1..=TICKETS).map(|number| format!("{}={status}", ticket(upstream, number)));
         let options = Options {
             account: Some(account),
             tickets: tickets.map(|seed| seed.parse().unwrap()).collect(),
@@ -36,7 +53,7 @@ impl Desk {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let simulator = serve(upstream, listener, options).unwrap();
         let mut pairs = "client_id,upstream_id\n".to_owned();
-        for number in 1..=20 {
+        for number in 1..=TICKETS {
             let (ours, theirs) = (ticket(Vendor::Series, number), ticket(upstream, number));
             pairs.push_str(&format!("{ours},{theirs}\n"));
         }
@@ -76,6 +93,12 @@ impl Desk {
         log.iter().filter(|seen| seen.target.ends_with("/login")).count()
     }
 
+    /// Changes that have been sent to it, refused ones too.
+    fn changes(&self) -> usize {
+        let log = self.simulator.log();
+        log.iter().filter(|seen| seen.method != "GET").count() - self.log_ins()
+    }
+
     async fn stop(self) {
         let log = self.gateway.terminate().await;
         for secret in [USER, PASSWORD, "LABS-", "TokenID"] {
@@ -97,17 +120,81 @@ async fn change(gateway: &Gateway, number: usize, key: &str) -> Answer {
 async fn all_calls_have_one_session() {
     for upstream in LOGGED_IN_TO {
         assert!(told(upstream, "resolved").is_some());
-        let desk = std::sync::Arc::new(Desk::open(upstream, PASSWORD, "").await);
+        let desk = Arc::new(Desk::open(upstream, PASSWORD, "").await);
         let mut calls = JoinSet::new();
         for number in 1..=10 {
-            let desk = std::sync::Arc::clone(&desk);
+            let desk = Arc::clone(&desk);
             calls.spawn(async move { desk.change(number, KEY).await });
         }
         for answer in calls.join_all().await {
             assert_eq!(answer.status, 200, "{upstream}: {answer:?}");
         }
         assert_eq!(desk.log_ins(), 1, "{upstream}: {:#?}", desk.simulator.log());
-        let desk = std::sync::Arc::into_inner(desk).unwrap();
+        let desk = Arc::into_inner(desk).unwrap();
+        desk.stop().await;
+    }
+}
+
+/// Lets this process have so many files open, and the gateways that it starts; the usual limit is lower than what
+/// the system allows.
+async fn room_for_sockets() {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap();
+    let files = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+    let limit = files.split_whitespace().next().unwrap();
+    if limit.parse().is_ok_and(|limit: u64| limit < FILES) {
+        let (process, files) =
+            (format!("--pid={}", std::process::id()), format!("--nofile={FILES}:"));
+        let raised = Command::new("prlimit").args([process, files]).status().await;
+        assert!(
+            raised.is_ok_and(|ended| ended.success()),
+            "{FILES} files must be allowed (ulimit -Hn)"
+        );
+    }
+}
+
+/// Changes these tickets at once, each on a connection of its own.
+async fn change_all(desk: &Arc<Desk>, numbers: Range<usize>) {
+    let start = Arc::new(Barrier::new(numbers.len()));
+    let mut calls = JoinSet::new();
+    for number in numbers {
+        let (desk, start) = (Arc::clone(desk), Arc::clone(&start));
+        calls.spawn(async move {
+            start.wait().await;
+            desk.change(number, KEY).await
+        });
+    }
+    for answer in calls.join_all().await {
+        assert_eq!(answer.status, 200, "{}: {answer:?}", desk.upstream);
+        assert_eq!(answer.header("x-latimer-outcome"), Some("yes"), "{}", desk.upstream);
+    }
+}
+
+/// First there is no session, then all of the calls find out that theirs is over.
+#[tokio::test]
+async fn a_thousand_calls_make_one_log_in() {
+    room_for_sockets().await;
+    for upstream in LOGGED_IN_TO {
+        let desk = Arc::new(Desk::open(upstream, PASSWORD, "").await);
+        change_all(&desk, 1..CALLS + 1).await;
+        assert_eq!((desk.log_ins(), desk.changes()), (1, CALLS), "{upstream}");
+
+        desk.simulator.clear_log();
+        desk.simulator.end_sessions();
+        // ZStack says so on the poll, which is late enough.
+        let late = FaultSwitch::always(Fault::Latency(LATENCY));
+        desk.simulator.set_faults(if upstream == Vendor::Zstack { vec![] } else { vec![late] });
+        let sent = async {
+            while desk.changes() < CALLS {
+                sleep(Duration::from_millis(50)).await;
+            }
+            desk.simulator.set_faults(Vec::new());
+        };
+        tokio::join!(change_all(&desk, CALLS + 1..TICKETS + 1), sent);
+        let refused = desk.changes() - CALLS;
+        assert_eq!(desk.log_ins(), 1, "{upstream}: for {refused} calls that were refused");
+        // All of them, unless the machine is so slow that some have not left before the first answer.
+        assert!(refused > CALLS / 2, "{upstream}: {refused} have met a session that is over");
+        let desk = Arc::into_inner(desk).unwrap();
         desk.stop().await;
     }
 }

@@ -8,7 +8,7 @@ use super::error::Refusal;
 use crate::sim::exchange::Answer;
 
 /// Jobs remembered; the oldest expire first, as the real ones do after three hours.
-const JOBS_MAX: usize = 1_024;
+const JOBS_MAX: usize = 4_096;
 
 /// Polls that find a job still running.
 const POLLS_RUNNING: u32 = 2;
