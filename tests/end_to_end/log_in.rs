@@ -1,5 +1,6 @@
 //! Clients that log in to the gateway, each in the way of its own vendor's API.
 
+mod pairs;
 mod sessions;
 
 use std::sync::Arc;
@@ -29,11 +30,11 @@ fn consumers() -> String {
     )
 }
 
-/// A gateway with a route for each vendor's clients, by host, all in front of one Thalamus.
+/// A gateway with a route for each vendor's clients, by host, all in front of one system.
 struct Desk {
     home: Arc<Home>,
     gateway: Gateway,
-    thalamus: Simulator,
+    system: Simulator,
 }
 
 impl Desk {
@@ -41,9 +42,14 @@ impl Desk {
         let tickets: Vec<_> =
             (1..=9).map(|number| (ticket(Vendor::Thalamus, number), "open")).collect();
         let thalamus = simulator(Vendor::Thalamus, &tickets).await;
-        let mut text = format!("{more}{}upstreams:\n", consumers());
-        text.push_str(&upstream(Vendor::Thalamus, &format!("http://{}", thalamus.addr())));
-        text.push_str("routes:\n");
+        let lines = upstream(Vendor::Thalamus, &thalamus.url());
+        Self::before(thalamus, &lines, more).await
+    }
+
+    /// In front of that system, whose section of the configuration has these lines.
+    async fn before(system: Simulator, lines: &str, more: &str) -> Self {
+        let mut text = format!("{more}{}upstreams:\n{lines}routes:\n", consumers());
+        let upstream = system.vendor();
         let mut files = Vec::new();
         for client in Vendor::ALL {
             let settings = match client {
@@ -55,20 +61,20 @@ impl Desk {
                 Vendor::Series | Vendor::Zstack => "{}",
             };
             text.push_str(&format!(
-                "  {client}:\n    client: {client}\n    upstream: thalamus\n    \
+                "  {client}:\n    client: {client}\n    upstream: {upstream}\n    \
                  consumers: [tester, other, keyed]\n    match: {{host: {client}.test}}\n    \
                  ids: {{ticket: {{file: {client}.csv}}}}\n    settings: {settings}\n"
             ));
             let mut pairs = "client_id,upstream_id\n".to_owned();
-            for number in 1..=9 {
-                let (ours, theirs) = (ticket(client, number), ticket(Vendor::Thalamus, number));
+            for number in 1..=10 {
+                let (ours, theirs) = (ticket(client, number), ticket(upstream, number));
                 pairs.push_str(&format!("{ours},{theirs}\n"));
             }
             files.push((format!("{client}.csv"), pairs));
         }
         let home = Home::new("127.0.0.1:0", "mappings", &text, &files);
         let gateway = start(&home).await;
-        Self { home, gateway, thalamus }
+        Self { home, gateway, system }
     }
 
     async fn call(
@@ -93,7 +99,18 @@ impl Desk {
             Vendor::Thalamus => "in_progress",
             Vendor::Zstack => "approve",
         };
-        let request = request(client, &ticket(client, 1), wire, key);
+        self.change_to(client, (1, wire), key, more).await
+    }
+
+    /// The same of any ticket, to any word of the client's.
+    async fn change_to(
+        &self,
+        client: Vendor,
+        (number, wire): (usize, &str),
+        key: &str,
+        more: &[(&str, &str)],
+    ) -> Answer {
+        let request = request(client, &ticket(client, number), wire, key);
         let mut headers: Vec<(&str, &str)> =
             request.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
         headers.extend_from_slice(more);
@@ -134,6 +151,7 @@ impl Desk {
 async fn start(home: &Arc<Home>) -> Gateway {
     let mut command = home.command();
     command.env("PASSWORD", "password").env("SHA512", SHA512).env("KEYED_KEY", "keyed-key");
+    command.env("DESK_USER", pairs::USER).env("DESK_PASSWORD", pairs::PASSWORD);
     Gateway::launch(home, command).await
 }
 
@@ -357,6 +375,6 @@ async fn a_series_client_asks_after_its_key() {
     assert_eq!(bad.header("x-latimer-outcome"), Some("no"));
     let data = json!({"valid": false, "status": "inactive", "message": "The API key is not valid"});
     assert_eq!(bad.json(), json!({"success": true, "data": data}));
-    assert_eq!(desk.thalamus.log().len(), 0, "no upstream hears of it");
+    assert_eq!(desk.system.log().len(), 0, "no upstream hears of it");
     desk.stop().await;
 }

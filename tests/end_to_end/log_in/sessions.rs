@@ -14,7 +14,7 @@ async fn a_session_outlives_the_process_and_is_not_in_its_file() {
     let answer = desk.log_in(Vendor::Zstack, "admin", SHA512).await;
     let token = answer.json()["inventory"]["uuid"].as_str().unwrap().to_owned();
     assert!(is_hexadecimal(&token));
-    let Desk { home, gateway, thalamus } = desk;
+    let Desk { home, gateway, system } = desk;
     gateway.terminate().await;
     for entry in std::fs::read_dir(home.path("")).unwrap() {
         let path = entry.unwrap().path();
@@ -23,13 +23,13 @@ async fn a_session_outlives_the_process_and_is_not_in_its_file() {
         assert!(!text.contains(&token), "the token is in {}", path.display());
     }
     let gateway = start(&home).await;
-    desk = Desk { home, gateway, thalamus };
+    desk = Desk { home, gateway, system };
     assert_eq!(desk.change(Vendor::Zstack, &token, &[]).await.status, 200);
     // Killed, not ended.
-    let Desk { home, gateway, thalamus } = desk;
+    let Desk { home, gateway, system } = desk;
     gateway.stop().await;
     let gateway = start(&home).await;
-    desk = Desk { home, gateway, thalamus };
+    desk = Desk { home, gateway, system };
     assert_eq!(desk.change(Vendor::Zstack, &token, &[]).await.status, 200);
     desk.stop().await;
 }
@@ -53,7 +53,7 @@ async fn a_session_ends_with_its_log_in() {
     let desk = Desk::open("").await;
     let answer = desk.log_in(Vendor::Zstack, "admin", SHA512).await;
     let token = answer.json()["inventory"]["uuid"].as_str().unwrap().to_owned();
-    let Desk { home, gateway, thalamus } = desk;
+    let Desk { home, gateway, system } = desk;
     gateway.terminate().await;
     let path = home.path("latimer.yaml");
     let text = std::fs::read_to_string(&path).unwrap();
@@ -61,7 +61,7 @@ async fn a_session_ends_with_its_log_in() {
     assert_ne!(text, without);
     std::fs::write(&path, without).unwrap();
     let gateway = start(&home).await;
-    let desk = Desk { home, gateway, thalamus };
+    let desk = Desk { home, gateway, system };
     let refused = desk.change(Vendor::Zstack, &token, &[]).await;
     assert_eq!(refused.status, 503, "{refused:?}");
     assert_eq!(refused.json()["error"]["code"], "ID.1001");
