@@ -14,7 +14,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use self::lines::{Message, Wire};
+use self::lines::{Line, Message, Wire};
 use crate::harness::{Answer, Gateway, PATIENCE, upstream};
 use crate::metrics::shows;
 use crate::vendors::ticket;
@@ -26,13 +26,18 @@ const UPSTREAM: usize = 20;
 const TIMES: usize = 10;
 /// Time for an upstream's answer.
 const LATENCY: Duration = Duration::from_millis(400);
-/// How long each load lasts.
-const LASTS: Duration = Duration::from_millis(2_500);
+/// How long a load may last: some seconds, but each of its calls may be slow on a busy machine.
+const LASTS_MAX: Duration = Duration::from_secs(120);
 /// A body that would be felt if it were kept for a call that is refused: 270 of them are 67 MiB.
 const BODY_BYTES: usize = 256 * 1024;
-/// What memory may grow by: a connection's own, 24 KiB for each of the 270 more, and as much again for what the
-/// allocator keeps.
-const ALLOWED_KIB: u64 = 13 * 1024;
+/// What memory may grow by: for each of the 270 connections more 32 KiB, to which its buffer may grow, and 8 KiB of its
+/// own; and as much again for what the allocator keeps. Up to 11 MiB were seen on a busy machine.
+const ALLOWED_KIB: u64 = 2 * 270 * (32 + 8);
+/// The same in TLS: besides, a record that comes and one that goes, 16 KiB each. Up to 18 MiB were seen.
+const ALLOWED_TLS_KIB: u64 = 2 * 270 * (32 + 8 + 32);
+/// The same in HTTP/2 with ten calls on each of 27 more connections, in TLS or not: each may send 256 KiB before
+/// anybody has looked at it, and does on a busy machine. Up to 13 MiB were seen.
+const ALLOWED_SHARED_KIB: u64 = 2 * 27 * (32 + 8 + 32 + 256);
 /// The same where each of the 270 is a connection in HTTP/2: its stream sends 64 KiB before anybody has looked at it.
 /// Bodies that were kept would still be felt.
 const ALLOWED_HTTP2_KIB: u64 = 2 * 270 * (24 + 64);
@@ -60,11 +65,21 @@ async fn gateway(wire: &Wire, bounds: &str, more: &str, simulator: &Simulator) -
     Gateway::start_on(&wire.listen(), "mappings", &text, &[]).await
 }
 
+fn status_kib(gateway: &Gateway, key: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", gateway.pid())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(key)).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
 /// Memory of the program that is in use, in KiB.
 fn resident_kib(gateway: &Gateway) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", gateway.pid())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse().unwrap()
+    status_kib(gateway, "VmRSS:")
+}
+
+/// The most memory that the program ever had in use, in KiB. The system keeps it, so that no peak is missed however
+/// seldom this is asked.
+fn peak_kib(gateway: &Gateway) -> u64 {
+    status_kib(gateway, "VmHWM:")
 }
 
 /// What a load came to.
@@ -73,58 +88,75 @@ struct Load {
     /// How long each call took that was answered, and each that was refused.
     answered: Vec<Duration>,
     refused: Vec<Duration>,
-    /// The most memory that was seen.
-    resident_kib: u64,
+}
+
+/// When a load has shown what it is there for: so many calls that were answered, and so many that were refused.
+#[derive(Clone, Copy)]
+struct Enough {
+    answered: usize,
+    refused: usize,
 }
 
 /// So many clients that call again and again; one that is refused waits for a while, but not as it was told.
-async fn load(gateway: &Gateway, wire: &Wire, clients: usize) -> Load {
+/// However slow the machine is, each of them calls, and they go on until it is enough.
+async fn load(gateway: &Gateway, wire: &Wire, clients: usize, enough: Enough) -> Load {
     let message = Arc::new(Message::large(BODY_BYTES));
-    let (over, is_over) = watch::channel(false);
+    let (told, mut telling) = watch::channel((0, 0));
     let mut calling = JoinSet::new();
     let mut shared = None;
     for client in 0..clients {
         if wire.streams() > 0 && client % wire.streams() == 0 {
             shared = Some(wire.connect(&gateway.address).await);
         }
-        let (message, is_over) = (Arc::clone(&message), is_over.clone());
+        let (message, told) = (Arc::clone(&message), told.clone());
         let (wire, kept, address) = (wire.clone(), shared.clone(), gateway.address.clone());
         calling.spawn(async move {
             let mut load = Load::default();
-            while !*is_over.borrow() {
-                let call = async {
-                    let line = match &kept {
-                        Some(line) => line.clone(),
-                        None => wire.connect(&address).await,
-                    };
-                    let began = Instant::now();
-                    (line.call(&message).await, began.elapsed())
-                };
-                let (answer, took) =
-                    timeout(PATIENCE, call).await.expect("the answer comes in time");
+            loop {
+                let (answer, took) = call(&wire, kept.as_ref(), &address, &message).await;
                 if answer.status == 200 {
                     load.answered.push(took);
-                    continue;
+                    told.send_modify(|(answered, _)| *answered += 1);
+                } else {
+                    is_refused_as_series_does(&answer);
+                    load.refused.push(took);
+                    told.send_modify(|(_, refused)| *refused += 1);
+                    sleep(LATENCY).await;
                 }
-                is_refused_as_series_does(&answer);
-                load.refused.push(took);
-                sleep(LATENCY).await;
+                let (answered, refused) = *told.borrow();
+                if answered >= enough.answered && refused >= enough.refused {
+                    return load;
+                }
             }
-            load
         });
     }
+    drop(told);
+    let came = timeout(LASTS_MAX, calling.join_all()).await;
+    let came = came.unwrap_or_else(|_| {
+        let (answered, refused) = *telling.borrow_and_update();
+        panic!("{answered} calls were answered and {refused} refused in {LASTS_MAX:?}")
+    });
     let mut all = Load::default();
-    let began = Instant::now();
-    while began.elapsed() < LASTS {
-        all.resident_kib = all.resident_kib.max(resident_kib(gateway));
-        sleep(Duration::from_millis(20)).await;
-    }
-    over.send(true).unwrap();
-    for load in calling.join_all().await {
+    for load in came {
         all.answered.extend(load.answered);
         all.refused.extend(load.refused);
     }
     all
+}
+
+/// One call, on the connection that is kept or on one of its own, and how long its answer took.
+async fn call(
+    wire: &Wire,
+    kept: Option<&Line>,
+    address: &str,
+    message: &Message,
+) -> (Answer, Duration) {
+    let line = match kept {
+        Some(line) => line.clone(),
+        None => wire.connect(address).await,
+    };
+    let began = Instant::now();
+    (line.call(message).await, began.elapsed())
 }
 
 fn median(mut times: Vec<Duration>) -> Duration {
@@ -150,18 +182,20 @@ async fn stays_the_same(wire: Wire, allowed_kib: u64) {
         &simulator,
     )
     .await;
-    let once = load(&gateway, &wire, CAPACITY).await;
-    let many = load(&gateway, &wire, TIMES * CAPACITY).await;
+    // Many rounds of as many as there may be, so that its peak has been there.
+    load(&gateway, &wire, CAPACITY, Enough { answered: 3 * CAPACITY, refused: 0 }).await;
+    let once = peak_kib(&gateway);
+    // It goes on answering, and refuses the rest.
+    let enough = Enough { answered: CAPACITY, refused: TIMES * CAPACITY };
+    let many = load(&gateway, &wire, TIMES * CAPACITY, enough).await;
+    let peak = peak_kib(&gateway);
     assert!(
-        many.resident_kib <= once.resident_kib + allowed_kib,
-        "{} KiB at the capacity, {} KiB at ten times",
-        once.resident_kib,
-        many.resident_kib
+        peak <= once + allowed_kib,
+        "{once} KiB at the capacity, {peak} KiB at ten times: {} KiB more, allowed: {allowed_kib}",
+        peak - once
     );
-    // It went on answering, and refused the rest without waiting for the upstream. On a busy machine every
-    // call takes its time to come, so the two are held against each other.
-    assert!(many.answered.len() >= UPSTREAM, "{}", many.answered.len());
-    assert!(many.refused.len() > TIMES * CAPACITY / 2, "{}", many.refused.len());
+    // Refusing does not wait for the upstream. On a busy machine every call takes its time to come, so the two are
+    // held against each other.
     let (answered, refused) = (median(many.answered), median(many.refused));
     assert!(refused < answered, "{refused:?} to be refused, {answered:?} to be answered");
     // Afterwards it is as if nothing had been.
@@ -182,18 +216,18 @@ async fn memory_is_the_same_at_ten_times_the_capacity() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn memory_is_the_same_at_ten_times_the_capacity_over_tls() {
-    stays_the_same(Wire::secured(), ALLOWED_KIB).await;
+    stays_the_same(Wire::secured(), ALLOWED_TLS_KIB).await;
 }
 
 /// Ten calls at a time on each connection.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn memory_is_the_same_at_ten_times_the_capacity_in_http2() {
-    stays_the_same(Wire::plain().with_streams(TIMES), ALLOWED_KIB).await;
+    stays_the_same(Wire::plain().with_streams(TIMES), ALLOWED_SHARED_KIB).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn memory_is_the_same_at_ten_times_the_capacity_in_http2_over_tls() {
-    stays_the_same(Wire::secured().with_streams(TIMES), ALLOWED_KIB).await;
+    stays_the_same(Wire::secured().with_streams(TIMES), ALLOWED_SHARED_KIB).await;
 }
 
 /// One call at a time on each connection, so that there are ten times as many of them.
