@@ -307,7 +307,7 @@ async fn ask(
         return Err(failed(format!("the log-in was answered {}", status.as_u16()), true));
     }
     let taken = read_taken(log_in, &reply.head.headers, body, sources).ok_or_else(|| {
-        let why = "the log-in was answered with no token: its user may have something to do first";
+        let why = "the log-in was answered with no token, or with something that its user has to do first";
         failed(why.to_owned(), true)
     })?;
     let names = &visit.services.plan.vocabulary.secrets;

@@ -204,9 +204,8 @@ impl Mapping {
     /// Where the setting stands in the path of a request, if it does: it is one segment there, or less.
     pub fn in_path(&self, setting: SettingId) -> Option<&Location> {
         let upstream = self.session.as_ref().and_then(|session| session.upstream.as_ref());
-        let ours = upstream.into_iter().flat_map(|log_in| {
-            [Some(&log_in.request), log_in.log_out.as_ref(), log_in.renew.as_ref()]
-        });
+        let ours =
+            upstream.into_iter().flat_map(|log_in| [Some(&log_in.request), log_in.renew.as_ref()]);
         let requests = self.operations.iter().map(|operation| &operation.request);
         let segments = requests.chain(ours.flatten()).flat_map(|request| request.segments.iter());
         let mut holes = segments.flat_map(Pattern::holes);

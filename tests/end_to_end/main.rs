@@ -45,6 +45,7 @@ mod secured;
 mod signals;
 mod sixth;
 mod tables;
+mod upstream_log_ins;
 mod upstream_sessions;
 mod upstreams;
 mod variants;

@@ -26,17 +26,16 @@ impl Compiler<'_> {
 
     fn log_in(&mut self, session: &syntax::Session, log_in: &syntax::LogIn) -> Option<LogIn> {
         let request = self.session_request(&log_in.request, OperationKind::LogIn);
-        let mut beside = |request: &Option<syntax::Request>, kind| match request {
-            Some(request) => self.session_request(request, kind).map(Some),
+        let renew = match &session.renew {
+            Some(renew) => self.session_request(renew, OperationKind::Renew).map(Some),
             None => Some(None),
         };
-        let log_out = beside(&session.log_out, OperationKind::LogOut);
-        let renew = beside(&session.renew, OperationKind::Renew);
         self.scope = Scope { session: true, ..Scope::default() };
-        let takes = log_in.takes.iter().filter_map(|(name, place)| self.take(name, place));
+        let takes = log_in.takes.iter().filter_map(|(name, places)| self.take(name, places));
         let takes = takes.collect();
         let expired = session.expired.iter().map(|expired| self.expired(expired)).collect();
-        Some(LogIn { request: request?, takes, log_out: log_out?, renew: renew?, expired })
+        let unless = log_in.unless.as_ref().and_then(|path| self.json_path(path));
+        Some(LogIn { request: request?, takes, unless, renew: renew?, expired })
     }
 
     /// A request that gets or keeps a session, which speaks of the fields of its kind.
@@ -52,22 +51,26 @@ impl Compiler<'_> {
         self.request(request, parts)
     }
 
-    fn take(&mut self, name: &Named, place: &Take) -> Option<(SecretId, Source)> {
-        let source = match place {
-            Take::Json(path) => Source::Json(self.json_path(path)?),
+    fn take(&mut self, name: &Named, places: &[Take]) -> Option<(SecretId, Vec<Source>)> {
+        let sources = places.iter().filter_map(|place| self.source(place)).collect();
+        Some((self.session_secret(name)?, sources))
+    }
+
+    fn source(&mut self, place: &Take) -> Option<Source> {
+        match place {
+            Take::Json(path) => Some(Source::Json(self.json_path(path)?)),
             Take::Cookie(name) => {
-                Source::Cookie(self.name_pattern(name, Position::Cookie, "cookie"))
+                Some(Source::Cookie(self.name_pattern(name, Position::Cookie, "cookie")))
             }
             Take::Header(name) => match http::HeaderName::from_bytes(name.text.as_bytes()) {
-                Ok(name) => Source::Header(name),
+                Ok(name) => Some(Source::Header(name)),
                 Err(_) => {
                     let message = format!("`{}` is no name of a header", name.text);
                     self.findings.error("M015", name.span, message, "");
-                    return None;
+                    None
                 }
             },
-        };
-        Some((self.session_secret(name)?, source))
+        }
     }
 
     /// The secret below `auth.`.

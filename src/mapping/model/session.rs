@@ -33,10 +33,10 @@ pub struct Life {
 pub struct LogIn {
     /// The request that logs in.
     pub request: Request,
-    /// Secrets, and where the answer has them.
-    pub takes: Vec<(SecretId, Source)>,
-    /// The request that ends a session.
-    pub log_out: Option<Request>,
+    /// Secrets, and where the answer may have them: the first place that has one counts.
+    pub takes: Vec<(SecretId, Vec<Source>)>,
+    /// Selects something in the answer to a log-in that is not over, whatever its status.
+    pub unless: Option<JsonPath>,
     /// The request that prolongs one.
     pub renew: Option<Request>,
     /// What an answer looks like once the session is over.

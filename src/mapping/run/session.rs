@@ -4,16 +4,17 @@ use http::HeaderMap;
 use http::header::SET_COOKIE;
 
 use crate::bounds;
-use crate::mapping::model::{Expired, LogIn, Mapping, Operation, Source, Vocabulary};
+use crate::mapping::model::{Expired, JsonPath, LogIn, Mapping, Operation, Source, Vocabulary};
 use crate::mapping::run::answer::Answers;
 use crate::mapping::run::render::Renderer;
 use crate::mapping::run::{AnswerHead, Settings, Sources};
 use crate::secret::Secret;
 use crate::value::SecretId;
 
-/// The secrets that the answer to a log-in gives, the first of which has to be there; `None` if it is not.
+/// The secrets that the answer to a log-in gives, the first of which has to be there; `None` if it is not, or if the
+/// answer says that the log-in is not over.
 ///
-/// A vendor may answer 200 and have its user do something else first; then there is no token.
+/// A vendor may answer 200 and have its user do something else first.
 pub fn read_taken(
     log_in: &LogIn,
     headers: &HeaderMap,
@@ -22,23 +23,25 @@ pub fn read_taken(
 ) -> Option<Vec<(SecretId, Secret)>> {
     let small = body.len() <= bounds::JSONPATH_BYTES_MAX;
     let tree = small.then(|| serde_json::from_slice(body).ok()).flatten();
+    let selects = |path: &JsonPath| {
+        tree.as_ref().is_some_and(|tree| path.select(tree).iter().any(|value| !value.is_null()))
+    };
+    // What is too large to be looked into might say so.
+    if log_in.unless.as_ref().is_some_and(|unless| !small || selects(unless)) {
+        return None;
+    }
     let renderer = Renderer::new(sources);
     let mut taken = Vec::new();
-    for (index, (secret, source)) in log_in.takes.iter().enumerate() {
-        let text = match source {
-            Source::Json(path) => tree.as_ref().and_then(|tree| match path.select(tree)[..] {
-                [serde_json::Value::String(text)] => Some(text.clone()),
-                _ => None,
-            }),
-            Source::Cookie(name) => {
-                let name = renderer.pattern(name).ok().flatten();
-                name.and_then(|name| set_cookie(headers, &name))
-            }
-            Source::Header(name) => {
-                headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
-            }
-        };
-        match text.filter(|text| !text.is_empty()) {
+    let read = |source: &Source| match source {
+        Source::Json(path) => match path.select(tree.as_ref()?)[..] {
+            [serde_json::Value::String(text)] => Some(text.clone()),
+            _ => None,
+        },
+        Source::Cookie(name) => set_cookie(headers, &renderer.pattern(name).ok()??),
+        Source::Header(name) => Some(headers.get(name)?.to_str().ok()?.to_owned()),
+    };
+    for (index, (secret, sources)) in log_in.takes.iter().enumerate() {
+        match sources.iter().filter_map(read).find(|text| !text.is_empty()) {
             Some(text) => taken.push((*secret, Secret::new(text))),
             None if index == 0 => return None,
             None => {}

@@ -14,8 +14,6 @@ const SECRETS: [&str; 4] = ["token", "user", "csrf", "session"];
 pub struct Session {
     /// How an upstream is logged in to.
     pub log_in: Option<LogIn>,
-    /// The log-out request.
-    pub log_out: Option<Request>,
     /// The renewal request.
     pub renew: Option<Request>,
     /// What a client is given that logs in: secrets and their forms.
@@ -33,8 +31,10 @@ pub struct Session {
 pub struct LogIn {
     /// The request.
     pub request: Request,
-    /// Secrets with the places that they are taken from.
-    pub takes: Vec<(Named, Take)>,
+    /// Secrets with the places that they may be taken from.
+    pub takes: Vec<(Named, Vec<Take>)>,
+    /// `unless:`
+    pub unless: Option<Named>,
 }
 
 /// Where an answer has a secret.
@@ -67,7 +67,6 @@ impl Session {
     pub(super) fn parse(node: &Node, span: Span, findings: &mut Findings) -> Self {
         let mut keys = Keys::of(node, "`session`", findings);
         let log_in = keys.take("log_in").map(|node| LogIn::parse(node, findings));
-        let log_out = keys.take("log_out").map(|node| Request::parse(node, "`log_out`", findings));
         let renew = keys.take("renew").map(|node| Request::parse(node, "`renew`", findings));
         let gives = keys.take("gives").map(|node| gives_of(node, findings)).unwrap_or_default();
         let lives = keys.text("lives", findings);
@@ -85,7 +84,7 @@ impl Session {
             let label = "such as `lives: 2h fixed` or `lives: 90m sliding`";
             findings.error("M001", span, "a session says how long it lives", label);
         }
-        Self { log_in, log_out, renew, gives, lives, expired: expired.unwrap_or_default(), span }
+        Self { log_in, renew, gives, lives, expired: expired.unwrap_or_default(), span }
     }
 }
 
@@ -96,16 +95,21 @@ impl LogIn {
         let mut takes = Vec::new();
         for secret in SECRETS {
             let Some((key, place)) = keys.entry(secret) else { continue };
-            let take = Take::parse(place, findings);
-            takes.extend(take.map(|take| (Named::new(secret, key.span), take)));
+            let places = match &place.kind {
+                Kind::List(items) if !items.is_empty() => items.iter().collect(),
+                Kind::List(_) | Kind::Map(_) | Kind::Scalar(_) => vec![place],
+            };
+            let places = places.into_iter().filter_map(|place| Take::parse(place, findings));
+            takes.push((Named::new(secret, key.span), places.collect()));
         }
+        let unless = keys.text("unless", findings);
         let span = keys.span;
         keys.finish(findings);
         if takes.is_empty() {
             let label = "such as token: {json: $.inventory.uuid}";
             findings.error("M001", span, "a log-in takes something from its answer", label);
         }
-        Self { request, takes }
+        Self { request, takes, unless }
     }
 }
 
