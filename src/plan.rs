@@ -98,6 +98,8 @@ pub struct Route {
     pub forwards_reads: bool,
     /// What is taken off a path before the client's lines are tried; empty for nothing.
     pub path_prefix: String,
+    /// What the sessions of its clients are good for: the vendor's API, and of several tenants of it this one.
+    pub realm: String,
     /// True if client and upstream are of one vendor.
     pub same_vendor: bool,
     /// Per operation of the client's mapping: the upstream's operation and the fields that get lost.

@@ -65,8 +65,8 @@ pub struct Sessions {
 pub struct Live {
     /// The consumer that it speaks for.
     pub consumer: String,
-    /// The vendor whose API it was made by.
-    pub vendor: String,
+    /// What it is good for: a vendor's API, and of several tenants of it one.
+    pub realm: String,
     /// Who logged in.
     pub user: String,
     /// The hash of its CSRF token, where the vendor has one.
@@ -92,7 +92,7 @@ impl Live {
     fn new(session: Session, now: i64) -> Self {
         Self {
             consumer: session.consumer,
-            vendor: session.vendor,
+            realm: session.realm,
             user: session.user,
             csrf: session.csrf,
             created: session.created,
@@ -159,9 +159,9 @@ impl Sessions {
     /// If it may not have been kept.
     pub async fn begin(&self, session: NewSession) -> Result<Arc<Live>, StoreError> {
         self.store.add_session(&session).await?;
-        let NewSession { token, consumer, vendor, user, csrf, created, expires, slides_ms } =
+        let NewSession { token, consumer, realm, user, csrf, created, expires, slides_ms } =
             session;
-        let kept = Session { consumer, vendor, user, csrf, created, expires, slides_ms };
+        let kept = Session { consumer, realm, user, csrf, created, expires, slides_ms };
         Ok(self.cache.put(token, Live::new(kept, created), created))
     }
 

@@ -90,14 +90,14 @@ pub fn open_within(config: &StateConfig, lock_wait: Duration) -> Result<Store, S
 
 /// Sessions of clients.
 impl Store {
-    /// Keeps a session. Of those of one user at one vendor that hold at its `created`, there are
+    /// Keeps a session. Of those of one user in one realm that hold at its `created`, there are
     /// [`bounds::SESSIONS_PER_USER_MAX`] at most: the oldest goes. A token that is there already is written over,
     /// so that a log-in whose outcome is not known may be told again.
     ///
     /// # Errors
     /// If it may not have been kept.
     pub async fn add_session(&self, session: &NewSession) -> Result<(), StoreError> {
-        self.fits([&session.consumer, &session.vendor, &session.user].map(String::as_str))?;
+        self.fits([&session.consumer, &session.realm, &session.user].map(String::as_str))?;
         self.run(sessions::Add(session.clone())).await
     }
 

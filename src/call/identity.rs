@@ -162,8 +162,8 @@ pub(super) async fn session(
     let (hash, now) = (hash_token(token), now());
     let found = log_ins.sessions.find(&hash, now).await.map_err(|error| unavailable(&error))?;
     let live = found.ok_or_else(|| refused("no key and no session that holds"))?;
-    if live.vendor != route.client.vendor {
-        return Err(refused("a session of another vendor's API"));
+    if live.realm != route.realm {
+        return Err(refused("a session of another vendor's API, or of another tenant"));
     }
     // Who may not log in any more is logged out.
     let consumer = plan.log_ins.find(&live.user).map(|log_in| log_in.consumer);

@@ -229,7 +229,7 @@ impl Desk<'_, '_, '_> {
         let session = NewSession {
             token,
             consumer: services.plan.consumers[consumer].clone(),
-            vendor: route.client.vendor.clone(),
+            realm: route.realm.clone(),
             user: user.to_owned(),
             csrf: of(services.plan.vocabulary.secret("auth.csrf")),
             created,

@@ -216,6 +216,7 @@ impl Builder<'_> {
             operations.map(|operation| self.pair(route, operation, upstream, actor)).collect();
         self.check_supplied(route, &client, upstream);
         let consumer_settings = self.consumer_settings(route, &client);
+        let realm = callers::realm(&client, &settings);
         Some(Route {
             name: route.name.value.clone(),
             settings,
@@ -234,6 +235,7 @@ impl Builder<'_> {
             answers: route.answers,
             forwards_reads,
             path_prefix: route.path_prefix.value.trim_end_matches('/').to_owned(),
+            realm,
             same_vendor,
             pairs,
             client,

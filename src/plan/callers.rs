@@ -1,5 +1,7 @@
 //! What a route's callers need of the configuration: a place for their key, settings that exist.
 
+use std::collections::BTreeSet;
+
 use crate::catalog::Catalog;
 use crate::config::{Config, Consumer, Consumers, Route, Spanned};
 use crate::diag::Diagnostic;
@@ -35,6 +37,23 @@ pub(super) fn without_a_place_for_the_key(
             .label(format!("add `settings: {{{name}: …}}`"));
         Some(finding.also(hole.at.clone(), "part of the name of the place"))
     })
+}
+
+/// What sessions of the route's clients are good for: the vendor's API, and those settings that the names of the
+/// places of their secrets have, as a tenant's.
+pub(super) fn realm(client: &Mapping, settings: &Settings) -> String {
+    let given = client.session.iter().flat_map(|session| &session.gives);
+    let requests = || client.operations.iter().map(|operation| &operation.request);
+    let names = given.flat_map(|(secret, _)| {
+        requests().flat_map(|request| names_of(request, Slot::Secret(*secret)))
+    });
+    let used = names.flatten().filter_map(|hole| match hole.slot {
+        Slot::Setting(setting) => Some((hole.name.as_str(), settings.get(setting)?)),
+        _ => None,
+    });
+    let used: BTreeSet<(&str, &str)> = used.collect();
+    let used = used.into_iter().map(|(name, value)| format!(" {name}={value}"));
+    std::iter::once(client.vendor.clone()).chain(used).collect()
 }
 
 /// The holes in the names of the places from which a secret is read, by place.

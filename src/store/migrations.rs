@@ -23,14 +23,14 @@ const SESSIONS_AND_JOBS_SQLITE: &str = "
 CREATE TABLE sessions (
   token     BLOB    NOT NULL PRIMARY KEY,
   consumer  TEXT    NOT NULL,
-  vendor    TEXT    NOT NULL,
+  realm     TEXT    NOT NULL,
   user_name TEXT    NOT NULL,
   csrf      BLOB,
   created   INTEGER NOT NULL,
   expires   INTEGER NOT NULL,
   slides_ms INTEGER
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX sessions_of_user ON sessions (vendor, user_name, created, token, expires);
+CREATE INDEX sessions_of_user ON sessions (realm, user_name, created, token, expires);
 CREATE INDEX sessions_by_end ON sessions (expires);
 
 CREATE TABLE jobs (
@@ -62,14 +62,14 @@ const SESSIONS_AND_JOBS_POSTGRES: &str = "
 CREATE TABLE sessions (
   token     BYTEA  NOT NULL PRIMARY KEY,
   consumer  TEXT   NOT NULL,
-  vendor    TEXT   NOT NULL,
+  realm     TEXT   NOT NULL,
   user_name TEXT   NOT NULL,
   csrf      BYTEA,
   created   BIGINT NOT NULL,
   expires   BIGINT NOT NULL,
   slides_ms BIGINT
 );
-CREATE INDEX sessions_of_user ON sessions (vendor, user_name, created, token, expires);
+CREATE INDEX sessions_of_user ON sessions (realm, user_name, created, token, expires);
 CREATE INDEX sessions_by_end ON sessions (expires);
 
 CREATE TABLE jobs (

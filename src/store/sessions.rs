@@ -13,8 +13,8 @@ pub struct NewSession {
     pub token: [u8; 32],
     /// The consumer that it speaks for.
     pub consumer: String,
-    /// The vendor whose API it was made by.
-    pub vendor: String,
+    /// What it is good for: a vendor's API, and of several tenants of it one.
+    pub realm: String,
     /// Who logged in.
     pub user: String,
     /// The hash of its CSRF token, where the vendor has one.
@@ -32,8 +32,8 @@ pub struct NewSession {
 pub struct Session {
     /// The consumer that it speaks for.
     pub consumer: String,
-    /// The vendor whose API it was made by.
-    pub vendor: String,
+    /// What it is good for: a vendor's API, and of several tenants of it one.
+    pub realm: String,
     /// Who logged in.
     pub user: String,
     /// The hash of its CSRF token, where the vendor has one.
@@ -51,10 +51,10 @@ pub(super) struct Add(pub(super) NewSession);
 
 /// A token that is there already is the same log-in told twice: it is written over.
 pub(super) const ADD: &str = "
-INSERT INTO sessions (token, consumer, vendor, user_name, csrf, created, expires, slides_ms)
+INSERT INTO sessions (token, consumer, realm, user_name, csrf, created, expires, slides_ms)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 ON CONFLICT (token) DO UPDATE SET
-  consumer = excluded.consumer, vendor = excluded.vendor, user_name = excluded.user_name,
+  consumer = excluded.consumer, realm = excluded.realm, user_name = excluded.user_name,
   csrf = excluded.csrf, created = excluded.created, expires = excluded.expires,
   slides_ms = excluded.slides_ms";
 
@@ -62,7 +62,7 @@ ON CONFLICT (token) DO UPDATE SET
 pub(super) const TRIM: &str = "
 DELETE FROM sessions WHERE token IN (
   SELECT token FROM sessions
-  WHERE vendor = $1 AND user_name = $2 AND token <> $3 AND expires > $4
+  WHERE realm = $1 AND user_name = $2 AND token <> $3 AND expires > $4
   ORDER BY created DESC, token DESC LIMIT 1000000 OFFSET $5)";
 
 impl Operation for Add {
@@ -70,13 +70,13 @@ impl Operation for Add {
     const ACCESS: Access = Access::Transaction;
 
     async fn run(&self, connection: &mut impl Connection) -> Result<(), Fault> {
-        let NewSession { token, consumer, vendor, user, csrf, created, expires, slides_ms } =
+        let NewSession { token, consumer, realm, user, csrf, created, expires, slides_ms } =
             &self.0;
-        connection.exclude_others(&format!("sessions of {user} at {vendor}")).await?;
+        connection.exclude_others(&format!("sessions of {user} at {realm}")).await?;
         let values = [
             Param::Bytes(token),
             Param::Text(consumer),
-            Param::Text(vendor),
+            Param::Text(realm),
             Param::Text(user),
             Param::bytes_or_null(csrf.as_ref()),
             Param::Integer(*created),
@@ -86,7 +86,7 @@ impl Operation for Add {
         connection.execute(ADD, &values).await?;
         let others = bounds::SESSIONS_PER_USER_MAX.saturating_sub(1);
         let values = [
-            Param::Text(vendor),
+            Param::Text(realm),
             Param::Text(user),
             Param::Bytes(token),
             Param::Integer(*created),
@@ -103,7 +103,7 @@ pub(super) struct Find {
 }
 
 pub(super) const FIND: &str = "
-SELECT consumer, vendor, user_name, csrf, created, expires, slides_ms
+SELECT consumer, realm, user_name, csrf, created, expires, slides_ms
 FROM sessions WHERE token = $1 AND expires > $2";
 
 impl Operation for Find {
@@ -115,7 +115,7 @@ impl Operation for Find {
         let Some(mut row) = connection.query(FIND, &values).await?.pop() else { return Ok(None) };
         Ok(Some(Session {
             consumer: row.text()?,
-            vendor: row.text()?,
+            realm: row.text()?,
             user: row.text()?,
             csrf: match row.bytes_or_null()? {
                 Some(bytes) => Some(bytes.try_into().map_err(|_| Fault::corrupt())?),

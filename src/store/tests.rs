@@ -78,7 +78,7 @@ fn new(number: u32) -> NewSession {
     NewSession {
         token,
         consumer: "acme".to_owned(),
-        vendor: "zstack".to_owned(),
+        realm: "zstack".to_owned(),
         user: format!("user-{number}"),
         csrf: None,
         created: 1,

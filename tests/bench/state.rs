@@ -30,7 +30,7 @@ fn session(number: u32) -> NewSession {
     NewSession {
         token: hash(number),
         consumer: "acme".to_owned(),
-        vendor: "zstack".to_owned(),
+        realm: "zstack".to_owned(),
         user: format!("user-{}", number % 1000),
         csrf: None,
         created: 1000,

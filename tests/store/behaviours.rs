@@ -67,7 +67,7 @@ async fn a_session_comes_back_as_it_was(store: &Store) {
     let new = NewSession {
         token: [0xff; 32],
         consumer: "é'\"; DROP TABLE sessions; --".to_owned(),
-        vendor: String::new(),
+        realm: String::new(),
         user: "名".repeat(bounds::STATE_NAME_BYTES_MAX / 3),
         csrf: Some([0; 32]),
         created: i64::MIN,
@@ -75,8 +75,8 @@ async fn a_session_comes_back_as_it_was(store: &Store) {
         slides_ms: Some(1_800_000),
     };
     store.add_session(&new).await.unwrap();
-    let NewSession { token, consumer, vendor, user, csrf, created, expires, slides_ms } = new;
-    let wanted = Session { consumer, vendor, user, csrf, created, expires, slides_ms };
+    let NewSession { token, consumer, realm, user, csrf, created, expires, slides_ms } = new;
+    let wanted = Session { consumer, realm, user, csrf, created, expires, slides_ms };
     assert_eq!(store.session(token, i64::MAX - 1).await.unwrap(), Some(wanted));
 }
 
@@ -110,7 +110,7 @@ async fn of_too_many_sessions_the_oldest_goes(store: &Store) {
     };
     // Those of somebody else, and of the same name elsewhere, do not count.
     store.add_session(&NewSession { user: "other".to_owned(), ..at(10_000) }).await.unwrap();
-    store.add_session(&NewSession { vendor: "arena".to_owned(), ..at(10_001) }).await.unwrap();
+    store.add_session(&NewSession { realm: "arena".to_owned(), ..at(10_001) }).await.unwrap();
     let sessions: Vec<NewSession> = (1..=most).map(at).collect();
     for added in all(sessions.iter().map(|one| store.add_session(one)).collect()).await {
         added.unwrap();
@@ -323,7 +323,7 @@ async fn what_cannot_be_kept_is_refused(store: &Store) {
     for name in [long.as_str(), "a\0b"] {
         let wrong = [
             NewSession { consumer: name.to_owned(), ..session(1) },
-            NewSession { vendor: name.to_owned(), ..session(1) },
+            NewSession { realm: name.to_owned(), ..session(1) },
             NewSession { user: name.to_owned(), ..session(1) },
         ];
         for wrong in wrong {

@@ -48,7 +48,7 @@ pub(crate) fn session(number: u32) -> NewSession {
     NewSession {
         token: hash(number),
         consumer: "acme".to_owned(),
-        vendor: "zstack".to_owned(),
+        realm: "zstack".to_owned(),
         user: "admin".to_owned(),
         csrf: None,
         created: 1000,

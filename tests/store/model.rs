@@ -98,10 +98,9 @@ impl Model {
         match call {
             Call::AddSession { token, user, length, slides } => {
                 let new = new_session(*token, *user, now, *length, *slides);
-                let NewSession {
-                    consumer, vendor, user, csrf, created, expires, slides_ms, ..
-                } = new;
-                let session = Session { consumer, vendor, user, csrf, created, expires, slides_ms };
+                let NewSession { consumer, realm, user, csrf, created, expires, slides_ms, .. } =
+                    new;
+                let session = Session { consumer, realm, user, csrf, created, expires, slides_ms };
                 self.sessions.insert(*token, session);
                 Answer::Done
             }
@@ -213,7 +212,7 @@ fn new_session(token: u32, user: u8, now: i64, length: i64, slides: bool) -> New
     NewSession {
         token: hash(token),
         consumer: consumer(user),
-        vendor: "zstack".to_owned(),
+        realm: "zstack".to_owned(),
         user: format!("user-{user}"),
         csrf: slides.then_some(hash(token + 100)),
         created: now,

@@ -4,7 +4,7 @@
 use latimer::sim::Vendor;
 use serde_json::json;
 
-use super::{Desk, SHA512, is_hexadecimal, start};
+use super::{Desk, SHA512, cookie, is_hexadecimal, start};
 use crate::harness::KEY;
 use crate::vendors::ticket;
 
@@ -44,6 +44,43 @@ async fn a_session_is_good_where_it_was_made() {
         assert_eq!(refused.status, 401, "{client}: {refused:?}");
     }
     assert_eq!(desk.change(Vendor::Zstack, &token, &[]).await.status, 200);
+    desk.stop().await;
+}
+
+/// A tenant's cookies are named after it. Whoever renames one has no session of the other tenant.
+#[tokio::test]
+async fn a_session_of_one_tenant_is_none_of_another() {
+    let Desk { home, gateway, system } = Desk::open("").await;
+    gateway.stop().await;
+    let path = home.path("latimer.yaml");
+    let mut text = std::fs::read_to_string(&path).unwrap();
+    text.push_str(
+        "  globex:\n    client: akana\n    upstream: thalamus\n    consumers: [tester]\n    match: {host: globex.test}\n    \
+         settings: {tenant: globex}\n    ids: {ticket: {file: akana.csv}}\n",
+    );
+    std::fs::write(&path, text).unwrap();
+    let gateway = start(&home).await;
+    let desk = Desk { home, gateway, system };
+    let answer = desk.log_in(Vendor::Akana, "jo@example.com", "password").await;
+    let (token, _) = cookie(&answer, "AtmoAuthToken_acmepaymentscorp");
+    let (csrf, _) = cookie(&answer, "Csrf-Token_acmepaymentscorp");
+    let line = format!("POST /api/tickets/{}/actions", ticket(Vendor::Akana, 1));
+    let action = r#"{"ActionName":"ticket.action.resolve"}"#;
+    for (host, tenant, status) in
+        [("akana.test", "acmepaymentscorp", 200), ("globex.test", "globex", 401)]
+    {
+        let shown = format!("AtmoAuthToken_{tenant}={token}");
+        let header = format!("X-Csrf-Token_{tenant}");
+        let headers = [
+            ("Host", host),
+            ("Cookie", &shown),
+            (&header, csrf),
+            ("Content-Type", "application/json"),
+            ("Accept", "text/plain"),
+        ];
+        let got = desk.gateway.call(&line, &headers, action).await;
+        assert_eq!(got.status, status, "{host}: {got:?}");
+    }
     desk.stop().await;
 }
 
