@@ -286,7 +286,7 @@ impl Shared {
         let gate = Arc::new(Gate::new(plan.bounds.concurrency_max));
         let metrics = Arc::new(Metrics::new(&plan, observed(&plan, &upstreams, &gate)));
         let limiters = Arc::new(limiters);
-        let keepers = Arc::new(plan.upstreams.iter().map(keepers).collect());
+        let keepers = Arc::new(plan.upstreams.iter().map(Keeper::all).collect());
         let plan = Arc::new(plan);
         Ok(Self { plan, limiters, metrics, clients, upstreams, gate, keepers, outliving })
     }
@@ -339,16 +339,6 @@ impl Shared {
             fleet: self.outliving.fleet.clone(),
         }
     }
-}
-
-/// What keeps the sessions of an upstream, by credential; none where calls show what was given by hand.
-fn keepers(planned: &plan::Upstream) -> Vec<Option<Arc<Keeper>>> {
-    let session = planned.mapping.session.as_ref();
-    let keeper = |credential: &plan::Credential| {
-        let session = session.filter(|_| credential.logs_in)?;
-        Some(Keeper::new(session.life))
-    };
-    planned.credentials.iter().map(keeper).collect()
 }
 
 /// What metrics look at while they are written.
@@ -431,7 +421,7 @@ async fn open_store(config: &Config, plan: &Plan) -> Result<Option<Store>, Start
 fn is_fleet(config: &Config, plan: &Plan) -> bool {
     let shares = matches!(config.state.value, config::StateConfig::Postgres(_));
     let mut credentials = plan.upstreams.iter().flat_map(|upstream| &upstream.credentials);
-    shares && config.has_pepper && credentials.any(|credential| credential.logs_in)
+    shares && config.has_pepper && credentials.any(|credential| credential.log_in.is_some())
 }
 
 /// The sessions at upstreams that a fleet shares.

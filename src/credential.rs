@@ -13,12 +13,14 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rustc_hash::FxHashMap;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::bounds;
 use crate::mapping::model::Life;
 use crate::mapping::run::Secrets;
+use crate::plan::Upstream;
 
 /// Keeps the session of one credential.
 #[derive(Debug)]
@@ -90,6 +92,20 @@ impl Keeper {
     pub fn new(life: Life) -> Arc<Self> {
         let ends = watch::Sender::new(0);
         Arc::new(Self { life, state: Mutex::default(), ends })
+    }
+
+    /// Those of an upstream, by credential: one for all that log in alike, as of some systems a second log-in ends
+    /// the first one's session. None for what is shown as it was given.
+    pub fn all(upstream: &Upstream) -> Vec<Option<Arc<Self>>> {
+        let life = upstream.mapping.session.as_ref().map(|session| session.life);
+        let mut known: FxHashMap<&str, Arc<Self>> = FxHashMap::default();
+        let mut all = Vec::with_capacity(upstream.credentials.len());
+        for credential in &upstream.credentials {
+            all.push(life.zip(credential.log_in.as_ref()).map(|(life, log_in)| {
+                Arc::clone(known.entry(log_in.expose()).or_insert_with(|| Self::new(life)))
+            }));
+        }
+        all
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -31,6 +31,7 @@ use crate::diag::Diagnostic;
 use crate::mapping::check::unverified;
 use crate::mapping::model::{Accepted, Mapping, Operation, OperationKind, Poll, Vocabulary};
 use crate::mapping::run::{Secrets, Settings};
+use crate::secret::Secret;
 use crate::tls::ClientSettings;
 use crate::value::{FieldId, SettingId, WordId};
 
@@ -199,8 +200,8 @@ pub struct Credential {
     pub settings: Settings,
     /// What is shown with each call, or what logs in.
     pub secrets: Secrets,
-    /// True if calls show what a log-in has given.
-    pub logs_in: bool,
+    /// What a log-in shows, if calls show what one has given: who shows the same has the same session.
+    pub log_in: Option<Secret>,
 }
 
 impl Plan {

@@ -138,7 +138,35 @@ fn m009_a_system_that_could_be_logged_in_to() {
     let environment = [("KEY".to_owned(), "k".to_owned())];
     let (config, _) = config::load_text(&file, Path::new("."), environment.into_iter()).unwrap();
     let (plan, _) = plan::build(&config, &Catalog::shipped()).unwrap();
-    assert!(plan.upstreams[0].own().logs_in);
+    assert!(plan.upstreams[0].own().log_in.is_some());
+}
+
+/// Sessions are shared by what logs in to them: the credential, and the settings that stand in the log-in's messages.
+#[test]
+fn a_consumers_setting_is_another_log_in_where_the_log_in_has_it() {
+    let text = "upstreams:\n  desk:\n    vendor: thalamus\n    url: http://127.0.0.1:1\n    \
+                settings: {touchpoint: web, session_cookie: JSESSIONID, log_in_path: login}\n    \
+                credential: {token: {env: TOKEN}, user: {env: KEY}, password: {env: KEY}}\n\
+                consumers:\n  plain: {key: {env: KEY}}\n  elsewhere:\n    key: {env: OTHER}\n    \
+                settings: {session_cookie: OTHER}\n  same:\n    key: {env: THIRD}\n    \
+                settings: {session_cookie: JSESSIONID}\n\
+                routes:\n  main:\n    client: series\n    upstream: desk\n    consumers: all\n    \
+                ids: {ticket: {file: pairs.csv}}\n";
+    let file = SourceFile::new("latimer.yaml", text);
+    let environment =
+        ["KEY", "OTHER", "THIRD", "TOKEN"].map(|name| (name.to_owned(), name.to_lowercase()));
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("pairs.csv"), "client_id,upstream_id\n").unwrap();
+    let (config, _) = config::load_text(&file, directory.path(), environment.into_iter()).unwrap();
+    let (plan, _) = plan::build(&config, &Catalog::shipped()).unwrap();
+    let route = &plan.routes[0];
+    let log_in = |consumer: &str| {
+        let consumer = plan.consumers.iter().position(|known| &**known == consumer);
+        let credential = route.credential_for(&plan.upstreams[0], consumer);
+        credential.log_in.as_ref().unwrap().expose()
+    };
+    assert_eq!(log_in("plain"), log_in("same"));
+    assert_ne!(log_in("plain"), log_in("elsewhere"));
 }
 
 /// A mapping has one segment of a path for it: that it never fits, or goes out as `%2F`, nobody would find.

@@ -162,7 +162,7 @@ fn judge_reply(
     };
     let head = AnswerHead { status, headers };
     let settings = &credential.settings;
-    if credential.logs_in
+    if credential.log_in.is_some()
         && has_expired(vocabulary, &upstream.mapping, operation, (head, whole), settings, asked)
     {
         let stop = Stop::new(Fault::UpstreamFailed)

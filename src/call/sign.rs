@@ -33,7 +33,7 @@ pub(super) struct Signed<'s> {
 impl<'s> Signed<'s> {
     /// What a call shows that is only explained: nobody logs in for it.
     pub(super) fn explained(services: &Services, credential: &'s Credential) -> Self {
-        let session = credential.logs_in.then(|| {
+        let session = credential.log_in.as_ref().map(|_| {
             let vocabulary = &services.plan.vocabulary;
             let secrets = Secrets::of_nobody(vocabulary).without(vocabulary.secret(PASSWORD));
             Session { secrets: Arc::new(secrets), generation: 0 }
@@ -124,16 +124,14 @@ async fn obtain(
     held: Option<&Session>,
 ) -> Result<Session, Stop> {
     let services = visit.services;
-    let user = services.plan.vocabulary.secret("auth.user");
-    let user = user.and_then(|user| credential.secrets.get(user));
-    let (Some(fleet), Some(user)) = (services.fleet.as_deref(), user) else {
+    let (Some(fleet), Some(log_in)) = (services.fleet.as_deref(), &credential.log_in) else {
         let made = make(visit, credential, held).await;
         return match made {
             Ok(secrets) => Ok(work.succeeded(Arc::new(secrets), Instant::now())),
             Err(stop) => Err(failed(visit, work, stop)),
         };
     };
-    let key = fleet.key(&visit.upstream.1.name, user.expose());
+    let key = fleet.key(&visit.upstream.1.name, log_in);
     loop {
         let mut found = of_fleet(fleet, key, &work).await?;
         if found.is_none() && fleet.lease(key, now()).await.map_err(|error| unavailable(&error))? {

@@ -6,6 +6,7 @@
 use std::fmt;
 
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use zeroize::Zeroizing;
 
 use crate::secret::{Pepper, Secret};
 use crate::store::{SharedSession, Store, StoreError};
@@ -45,9 +46,11 @@ impl Fleet {
         Ok(Self { store, sealer: Sealer::new(pepper), pepper: pepper.clone(), holder })
     }
 
-    /// By what a session is known there: an upstream and who logs in to it.
-    pub fn key(&self, upstream: &str, user: &str) -> [u8; 32] {
-        self.pepper.hash(&format!("session at {upstream}\0{user}")).0
+    /// By what a session is known there: an upstream and what logs in to it, so that nobody has a session for
+    /// which it could not log in.
+    pub fn key(&self, upstream: &str, log_in: &Secret) -> [u8; 32] {
+        let text = Zeroizing::new(format!("session at {upstream}\0{}", log_in.expose()));
+        self.pepper.hash(&text).0
     }
 
     /// The session that was put last, if it can be read.
@@ -140,6 +143,18 @@ impl fmt::Debug for Sealer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::StateConfig;
+
+    /// A fleet's gateways may have different configurations for a while, and consumers different credentials.
+    #[test]
+    fn who_logs_in_otherwise_finds_another_session() {
+        let store = crate::store::open(&StateConfig::Memory).unwrap();
+        let fleet = Fleet::new(store, &Pepper::random().unwrap()).unwrap();
+        let key = |upstream, log_in| fleet.key(upstream, &Secret::new(log_in));
+        assert_eq!(key("desk", "5 jane6 right"), key("desk", "5 jane6 right"));
+        assert_ne!(key("desk", "5 jane6 right"), key("desk", "5 jane6 wrong"));
+        assert_ne!(key("desk", "5 jane6 right"), key("other", "5 jane6 right"));
+    }
 
     #[test]
     fn what_is_sealed_is_read_by_who_has_the_pepper_and_in_its_own_place() {

@@ -1,15 +1,18 @@
 //! By what the gateway is known to its upstreams: one credential for all, or a consumer's own.
 
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
 use rustc_hash::FxHashMap;
 
 use crate::catalog::Catalog;
 use crate::config::{self, Config, Consumer, Setting};
 use crate::diag::{Diagnostic, Location};
-use crate::mapping::model::{LogIn, Mapping, OrElse, Request, Slot, Vocabulary};
+use crate::mapping::model::{LogIn, Mapping, OrElse, Pattern, Request, Slot, Source, Vocabulary};
 use crate::mapping::run::{Secrets, Settings};
 use crate::plan::{Credential, Route, Upstream, callers};
 use crate::secret::Secret;
-use crate::value::SecretId;
+use crate::value::{SecretId, SettingId};
 
 /// An upstream's own credential.
 pub(super) fn own(
@@ -19,8 +22,9 @@ pub(super) fn own(
     settings: Settings,
 ) -> Credential {
     let secrets = secrets_of(vocabulary, credential);
-    let logs_in = logs_in(mapping, &settings, &secrets);
-    Credential { index: 0, consumer: None, settings, secrets, logs_in }
+    let log_in = log_in_of(mapping).filter(|log_in| logs_in(log_in, &settings, &secrets));
+    let log_in = log_in.map(|log_in| shown(vocabulary, log_in, &settings, &secrets));
+    Credential { index: 0, consumer: None, settings, secrets, log_in }
 }
 
 fn secrets_of(vocabulary: &Vocabulary, credential: &config::Credential) -> Secrets {
@@ -43,8 +47,7 @@ fn log_in_of(mapping: &Mapping) -> Option<&LogIn> {
 
 /// True if a log-in can give what is not there: a token that was given by hand goes before. Where a setting says
 /// how to log in, its absence says not to.
-fn logs_in(mapping: &Mapping, settings: &Settings, secrets: &Secrets) -> bool {
-    let Some(log_in) = log_in_of(mapping) else { return false };
+fn logs_in(log_in: &LogIn, settings: &Settings, secrets: &Secrets) -> bool {
     let lacks_token =
         log_in.takes.first().is_some_and(|(secret, _)| secrets.get(*secret).is_none());
     let needed = |slot| match slot {
@@ -53,6 +56,40 @@ fn logs_in(mapping: &Mapping, settings: &Settings, secrets: &Secrets) -> bool {
         _ => true,
     };
     lacks_token && required(&log_in.request).all(|(slot, _)| needed(slot))
+}
+
+/// All that a log-in and its session are made of: the secrets, and those settings that stand in its messages.
+fn shown(
+    vocabulary: &Vocabulary,
+    log_in: &LogIn,
+    settings: &Settings,
+    secrets: &Secrets,
+) -> Secret {
+    let requests = || [&log_in.request].into_iter().chain(&log_in.renew);
+    let named = requests().flat_map(|request| [&request.query, &request.headers, &request.cookies]);
+    let names = named.flatten().map(|named| &named.name);
+    let sources = log_in.takes.iter().flat_map(|(_, sources)| sources);
+    let taken = sources.filter_map(|source| match source {
+        Source::Cookie(name) => Some(name),
+        _ => None,
+    });
+    let holes = names.chain(taken).flat_map(Pattern::holes);
+    let holes = holes.chain(requests().flat_map(Request::holes));
+    let used: BTreeSet<SettingId> = holes
+        .filter_map(|hole| match hole.slot {
+            Slot::Setting(setting) => Some(setting),
+            _ => None,
+        })
+        .collect();
+    let values = used.into_iter().map(|setting| settings.get(setting));
+    let known = (0..).zip(&vocabulary.secrets).map(|(secret, _)| secrets.get(secret));
+    // With their lengths, so that no two lists come out the same.
+    let mut text = String::new();
+    for value in values.chain(known.map(|secret| secret.map(Secret::expose))) {
+        let length = value.map_or(0, |value| value.len() + 1);
+        let _ = write!(text, "{length} {}", value.unwrap_or_default());
+    }
+    Secret::new(text)
 }
 
 /// What a request cannot be written without, and where it stands.
@@ -76,7 +113,7 @@ pub(super) fn lacking(
     credential: &Credential,
     at: &Location,
 ) -> Vec<Diagnostic> {
-    let log_in = log_in_of(mapping).filter(|_| credential.logs_in);
+    let log_in = log_in_of(mapping).filter(|_| credential.log_in.is_some());
     let given = |secret: SecretId| {
         log_in.is_some_and(|log_in| log_in.takes.iter().any(|(taken, _)| *taken == secret))
     };

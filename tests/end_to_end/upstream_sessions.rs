@@ -259,6 +259,29 @@ async fn a_consumer_has_its_own_credential_and_its_own_session() {
     desk.stop().await;
 }
 
+/// One account that is named twice: with Arena a second log-in would end the first one's session, and so on.
+#[tokio::test]
+async fn who_logs_in_alike_has_the_same_session() {
+    let consumers = "consumers:\n  tester: {key: {env: TEST_KEY}}\n  other:\n    key: {env: OTHER_KEY}\n    \
+                     credential: {user: {env: DESK_USER}, password: {env: DESK_PASSWORD}}\n";
+    let desk = Desk::open(Vendor::Arena, PASSWORD, consumers).await;
+    for (number, key) in [(1, KEY), (2, "another-key"), (3, KEY), (4, "another-key")] {
+        assert_eq!(desk.change(number, key).await.status, 200, "{key}");
+    }
+    assert_eq!((desk.log_ins(), desk.changes()), (1, 4), "{:#?}", desk.simulator.log());
+    desk.stop().await;
+
+    // Who only says that it is that account has nothing of the session.
+    let desk =
+        Desk::open(Vendor::Arena, PASSWORD, &consumers.replace("DESK_PASSWORD", "OTHER_KEY")).await;
+    assert_eq!(desk.change(1, KEY).await.status, 200);
+    let answer = desk.change(2, "another-key").await;
+    assert_eq!(answer.header("x-latimer-fault"), Some("upstream_failed"), "{answer:?}");
+    assert_eq!(desk.change(3, KEY).await.status, 200);
+    assert_eq!((desk.log_ins(), desk.changes()), (2, 2), "{:#?}", desk.simulator.log());
+    desk.stop().await;
+}
+
 /// The password is for the log-in alone, also where a vendor would take it with every call.
 #[tokio::test]
 async fn a_session_is_shown_in_place_of_the_password() {
