@@ -142,7 +142,7 @@ impl Keeper {
     /// Its time is over, as far as can be known here.
     fn is_over(&self, held: &Held, now: Instant) -> bool {
         let from = if self.life.slides { held.used } else { held.since };
-        now.duration_since(from) >= self.life.length.saturating_sub(MARGIN)
+        now.duration_since(from) + MARGIN.min(self.life.length / 20) >= self.life.length
     }
 
     /// It is time to see to the next one, while this one holds. One that slides is prolonged by its use.
@@ -160,7 +160,7 @@ impl Keeper {
     }
 }
 
-/// So much before its end a session is taken for over: a call is under way for a while.
+/// So much before its end a session is taken for over, a short one later: a call is under way for a while.
 const MARGIN: Duration = Duration::from_secs(1);
 
 impl State {

@@ -81,6 +81,16 @@ fn a_fixed_session_is_seen_to_before_its_end() {
     assert!(matches!(keeper.next(start + SECOND * 1_900), Next::LogIn(_)), "too late");
 }
 
+/// However short its life is, it is seen to before it is taken for over.
+#[test]
+fn a_short_session_is_used_too() {
+    let (keeper, start) = (keeper(2, false), Instant::now());
+    log_in(&keeper, start);
+    assert_eq!(used(&keeper, start + SECOND * 17 / 10), 1);
+    assert!(matches!(keeper.next(start + SECOND * 185 / 100), Next::Renew(..)));
+    assert!(matches!(keeper.next(start + SECOND * 2), Next::LogIn(_)));
+}
+
 /// Of the fleet's sessions the number is known of the one that is held, and of one that is over.
 #[test]
 fn what_the_fleet_knows_a_session_by_is_kept() {

@@ -96,9 +96,12 @@ impl LogIn {
         for secret in SECRETS {
             let Some((key, place)) = keys.entry(secret) else { continue };
             let places = match &place.kind {
-                Kind::List(items) if !items.is_empty() => items.iter().collect(),
-                Kind::List(_) | Kind::Map(_) | Kind::Scalar(_) => vec![place],
+                Kind::List(items) => items.iter().collect(),
+                Kind::Map(_) | Kind::Scalar(_) => vec![place],
             };
+            if places.is_empty() {
+                findings.error("M001", place.span, "a token has a place at least", TAKE);
+            }
             let places = places.into_iter().filter_map(|place| Take::parse(place, findings));
             takes.push((Named::new(secret, key.span), places.collect()));
         }
@@ -113,6 +116,9 @@ impl LogIn {
     }
 }
 
+/// What a place of a token may be.
+const TAKE: &str = "one of {json: $.path}, {cookie: NAME}, {header: NAME}";
+
 impl Take {
     fn parse(node: &Node, findings: &mut Findings) -> Option<Self> {
         let mut keys = Keys::of(node, "a token's place", findings);
@@ -126,8 +132,7 @@ impl Take {
         match (places.next(), places.next()) {
             (Some(place), None) => Some(place),
             _ => {
-                let label = "one of {json: $.path}, {cookie: NAME}, {header: NAME}";
-                findings.error("M001", span, "a token has one place", label);
+                findings.error("M001", span, "a token has one place", TAKE);
                 None
             }
         }
@@ -137,7 +142,9 @@ impl Take {
 impl Expired {
     fn parse(node: &Node, findings: &mut Findings) -> Self {
         let mut expired = Self::default();
-        for (key, value) in pairs_of(node, "expired", findings) {
+        let pairs = pairs_of(node, "expired", findings);
+        let tells = pairs.iter().any(|(key, _)| key.text != "on");
+        for (key, value) in pairs {
             match key.text.as_str() {
                 "http" => {
                     expired.http = code_of(&value.text, value.span, findings).map(|(code, _)| code);
@@ -153,6 +160,10 @@ impl Expired {
                     findings.unknown("M001", key.span, message, other, known);
                 }
             }
+        }
+        if !tells {
+            let message = "any answer would be that of a session that is over";
+            findings.error("M001", node.span, message, "such as `http: 401`");
         }
         expired
     }
