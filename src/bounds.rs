@@ -163,6 +163,10 @@ pub const UPSTREAM_IDLE_MAX: usize = 256;
 /// Time in which an empty bucket of a limit must be full again: 100 years, which the limiter's clock
 /// counts in nanoseconds of 64 bits many times over.
 pub const LIMIT_FILL_MAX: Duration = Duration::from_secs(36_500 * 86_400);
+/// Callers that one limit counts, each by itself.
+pub const LIMIT_CALLERS_MAX: usize = 1_000_000;
+/// Counts that callers beyond them share, in each of the parts of a limit's table.
+pub const LIMIT_COUNTS_SHARED: usize = 64;
 /// Log lines that wait to be written.
 pub const LOG_BYTES_MAX: usize = 1024 * 1024;
 /// Time for them when the program ends.

@@ -1,0 +1,51 @@
+//! What a call is told of its limits.
+
+use smallvec::SmallVec;
+
+use crate::limit::bucket::Room;
+
+/// What was decided for a call, and how its limits stand after it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// Each limit that the call counts towards.
+    pub standings: SmallVec<[Standing; 2]>,
+    /// Index of the standing that refused, if one did: then none of them was charged.
+    pub refused: Option<usize>,
+}
+
+/// How a limit stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Index of the rule.
+    pub rule: usize,
+    /// What it has room for.
+    pub room: Room,
+}
+
+impl Verdict {
+    /// Decides by what all of them have room for, before any is charged. Of several that refuse it is the one that
+    /// does so longest: who waits for that one will pass.
+    pub fn of(standings: SmallVec<[Standing; 2]>) -> Self {
+        let refusing = standings.iter().enumerate().filter(|(_, one)| one.room.free_after > 0);
+        let refused = refusing.max_by_key(|(index, one)| (one.room.free_after, usize::MAX - index));
+        let refused = refused.map(|(index, _)| index);
+        Self { standings, refused }
+    }
+
+    /// The limit that refused, or the one with the fewest calls left, and of several the one that is whole latest.
+    pub fn tightest(&self) -> Option<&Standing> {
+        match self.refused {
+            Some(index) => self.standings.get(index),
+            None => {
+                let least = |one: &&Standing| (one.room.calls, u64::MAX - one.room.whole_after);
+                self.standings.iter().min_by_key(least)
+            }
+        }
+    }
+
+    /// Whole seconds to wait, rounded up and at least 1; none if the call may pass.
+    pub fn retry_after_seconds(&self) -> Option<u64> {
+        let standing = self.standings.get(self.refused?)?;
+        Some(standing.room.free_after.div_ceil(1_000_000).max(1))
+    }
+}
