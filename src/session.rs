@@ -159,10 +159,9 @@ impl Sessions {
     /// If it may not have been kept.
     pub async fn begin(&self, session: NewSession) -> Result<Arc<Live>, StoreError> {
         self.store.add_session(&session).await?;
-        let NewSession { token, consumer, realm, user, csrf, created, expires, slides_ms } =
-            session;
-        let kept = Session { consumer, realm, user, csrf, created, expires, slides_ms };
-        Ok(self.cache.put(token, Live::new(kept, created), created))
+        let NewSession { token, session } = session;
+        let now = session.created;
+        Ok(self.cache.put(token, Live::new(session, now), now))
     }
 
     /// Ends a session; says whether there was one.

@@ -20,7 +20,7 @@ use crate::mapping::run::{
 use crate::plan::Target;
 use crate::secret::Secret;
 use crate::session::{Attempt, LogIns, hash_token};
-use crate::store::NewSession;
+use crate::store::{self, NewSession};
 use crate::value::{Fault, Record};
 
 /// What a client is given, and told of it.
@@ -228,13 +228,15 @@ impl Desk<'_, '_, '_> {
         let token = of(known_by(route)).ok_or(Stop::new(Fault::UnknownPath))?;
         let session = NewSession {
             token,
-            consumer: services.plan.consumers[consumer].clone(),
-            realm: route.realm.clone(),
-            user: user.to_owned(),
-            csrf: of(services.plan.vocabulary.secret("auth.csrf")),
-            created,
-            expires,
-            slides_ms: terms.life.slides.then(|| life.unsigned_abs()),
+            session: store::Session {
+                consumer: services.plan.consumers[consumer].clone(),
+                realm: route.realm.clone(),
+                user: user.to_owned(),
+                csrf: of(services.plan.vocabulary.secret("auth.csrf")),
+                created,
+                expires,
+                slides_ms: terms.life.slides.then(|| life.unsigned_abs()),
+            },
         };
         log_ins.sessions.begin(session).await.map_err(|error| unavailable(&error))?;
         let names = &services.plan.vocabulary.secrets;

@@ -77,13 +77,15 @@ fn new(number: u32) -> NewSession {
     token[..4].copy_from_slice(&number.to_be_bytes());
     NewSession {
         token,
-        consumer: "acme".to_owned(),
-        realm: "zstack".to_owned(),
-        user: format!("user-{number}"),
-        csrf: None,
-        created: 1,
-        expires: 1_000,
-        slides_ms: None,
+        session: Session {
+            consumer: "acme".to_owned(),
+            realm: "zstack".to_owned(),
+            user: format!("user-{number}"),
+            csrf: None,
+            created: 1,
+            expires: 1_000,
+            slides_ms: None,
+        },
     }
 }
 
