@@ -132,8 +132,7 @@ pub(super) async fn asked(
     let (poll, accepted) = route.accepts(operation).ok_or(Stop::new(Fault::UnknownPath))?;
     learned.operation = Some(target.operation);
     let caller = identity::find_caller(services, route, target, head).await?;
-    learned.consumer = Some(caller.consumer);
-    record.consumer = Some(caller.consumer);
+    admit::know(caller.consumer, learned, record);
     let consumer = &services.plan.consumers[caller.consumer];
     let path = admit::request_head(head, target).path;
     let unknown = || Stop::new(Fault::UnknownJob);

@@ -123,14 +123,7 @@ impl Desk<'_, '_, '_> {
         learned: &mut Learned,
         record: &mut CallRecord,
     ) -> Result<(), Stop> {
-        know(consumer, learned, record);
-        let charged = admit::charge(self.responder.services, self.target.route, consumer);
-        learned.decision = match &charged {
-            Ok(decision) => *decision,
-            Err((_, decision)) => Some(*decision),
-        };
-        record.decision = learned.decision;
-        charged.map(drop).map_err(|(stop, _)| stop)
+        admit::charge(self.responder.services, self.target.route, consumer, learned, record)
     }
 
     async fn log_in(&self, learned: &mut Learned, record: &mut CallRecord) -> Result<Given, Stop> {
@@ -151,7 +144,7 @@ impl Desk<'_, '_, '_> {
         });
         let consumer =
             consumer.ok_or_else(|| log_in_refused(refused("a user of another consumer")))?;
-        know(consumer, learned, record);
+        admit::know(consumer, learned, record);
         self.begin(log_ins, consumer, user).await
     }
 
@@ -295,11 +288,6 @@ impl Desk<'_, '_, '_> {
             Stop::new(Fault::UpstreamFailed).caused(cause).at(Translation::WriteAnswer)
         })
     }
-}
-
-fn know(consumer: usize, learned: &mut Learned, record: &mut CallRecord) {
-    learned.consumer = Some(consumer);
-    record.consumer = Some(consumer);
 }
 
 /// Who is refused a log-in is told so in its vendor's words for that.

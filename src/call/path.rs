@@ -152,7 +152,7 @@ where
         Way::Mapped(targets) => identity::find_caller(services, route, &targets[0], head).await?,
         Way::Unmapped(unmapped) => forward::find_caller(services, route, unmapped, head)?,
     };
-    charge(services, matched.route, caller.consumer, learned, record)?;
+    admit::charge(services, matched.route, caller.consumer, learned, record)?;
     let bounds = &services.plan.bounds;
     // What is not looked into keeps its codings.
     let codings = match &way {
@@ -186,25 +186,6 @@ where
             Box::pin(answer).await.map(Went::Forwarded)
         }
     }
-}
-
-/// Charges the call to its caller. Who that is and what the limit says stand on a refusal, too.
-fn charge(
-    services: &Services,
-    route: usize,
-    caller: usize,
-    learned: &mut Learned,
-    record: &mut CallRecord,
-) -> Result<(), Stop> {
-    learned.consumer = Some(caller);
-    record.consumer = learned.consumer;
-    let (decision, charged) = match admit::charge(services, route, caller) {
-        Ok(decision) => (decision, Ok(())),
-        Err((stop, decision)) => (Some(decision), Err(stop)),
-    };
-    learned.decision = decision;
-    record.decision = decision;
-    charged
 }
 
 /// Goes on when the task is looked at the next time, which is at once.
