@@ -59,7 +59,7 @@ pub(super) fn find_key(
 ) -> Result<Caller, Stop> {
     let presented = presented(services, route, target, head)?;
     let key = presented_key(&services.plan, &presented);
-    let key = key.ok_or(Stop::new(Fault::CredentialsMissing))?;
+    let key = key.ok_or_else(|| Stop::new(Fault::CredentialsMissing))?;
     Ok(Caller { consumer: consumer_of(&services.plan, route, key)?, operation: target.operation })
 }
 
@@ -77,7 +77,7 @@ fn presented<'h>(
 
 /// The consumer whose key was presented; `None` if what was presented may be the token of a session.
 fn key_of(plan: &Plan, route: &Route, presented: &Presented<'_>) -> Result<Option<usize>, Stop> {
-    let key = presented_key(plan, presented).ok_or(Stop::new(Fault::CredentialsMissing))?;
+    let key = presented_key(plan, presented).ok_or_else(|| Stop::new(Fault::CredentialsMissing))?;
     match consumer_of(plan, route, key) {
         Err(stop) if stop.is_unknown_key && has_sessions(plan, route, "auth.token") => Ok(None),
         Err(stop) => Err(stop.stop),
@@ -134,7 +134,7 @@ async fn by_session(
     head: &Parts,
 ) -> Result<usize, Stop> {
     let plan = &services.plan;
-    let log_ins = services.log_ins.as_deref().ok_or(Stop::new(Fault::Unauthenticated))?;
+    let log_ins = services.log_ins.as_deref().ok_or_else(|| Stop::new(Fault::Unauthenticated))?;
     let token = presented_key(plan, presented).unwrap_or("");
     let (live, consumer) = session(services, log_ins, route, token).await?;
     let writes = !head.method.is_safe();

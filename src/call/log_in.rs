@@ -112,7 +112,7 @@ impl Desk<'_, '_, '_> {
     /// The consumer whose key was shown.
     fn by_key(&self) -> Result<usize, Stop> {
         let Responder { services, route, .. } = *self.responder;
-        let key = self.shown("auth.token").ok_or(Stop::new(Fault::CredentialsMissing))?;
+        let key = self.shown("auth.token").ok_or_else(|| Stop::new(Fault::CredentialsMissing))?;
         identity::consumer_of(&services.plan, route, key).map_err(Stop::from)
     }
 
@@ -193,7 +193,7 @@ impl Desk<'_, '_, '_> {
     fn session_token(&self) -> Result<(&LogIns, &str), Stop> {
         let Responder { services, route, .. } = *self.responder;
         let token = known_by(route).and_then(|secret| self.presented.get(secret));
-        let token = token.ok_or(Stop::new(Fault::CredentialsMissing))?;
+        let token = token.ok_or_else(|| Stop::new(Fault::CredentialsMissing))?;
         let log_ins = services.log_ins.as_deref();
         Ok((log_ins.ok_or_else(|| refused("nobody logs in here"))?, token))
     }
@@ -201,7 +201,7 @@ impl Desk<'_, '_, '_> {
     /// Begins a session and keeps it, before its client hears of it.
     async fn begin(&self, log_ins: &LogIns, consumer: usize, user: &str) -> Result<Given, Stop> {
         let Responder { services, route, .. } = *self.responder;
-        let terms = route.client.session.as_ref().ok_or(Stop::new(Fault::UnknownPath))?;
+        let terms = route.client.session.as_ref().ok_or_else(|| Stop::new(Fault::UnknownPath))?;
         // Clients are told whole seconds, and must not be told more than there is.
         let created = now() / 1_000 * 1_000;
         let life = i64::try_from(terms.life.length.as_millis()).unwrap_or(i64::MAX);
@@ -218,7 +218,7 @@ impl Desk<'_, '_, '_> {
             let found = secrets.iter().find(|(secret, _)| Some(*secret) == wanted);
             found.map(|(_, text)| hash_token(text.expose()))
         };
-        let token = of(known_by(route)).ok_or(Stop::new(Fault::UnknownPath))?;
+        let token = of(known_by(route)).ok_or_else(|| Stop::new(Fault::UnknownPath))?;
         let session = NewSession {
             token,
             session: store::Session {
