@@ -6,6 +6,8 @@
 //! is kept before anything is sent, so that a call whose process dies is known to be one that nobody knows the
 //! outcome of.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::header::{CONNECTION, DATE, HOST, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
@@ -49,9 +51,9 @@ pub(super) async fn begin(
 ) -> Result<Response<Full<Bytes>>, Stop> {
     let Responder { services, route, .. } = *responder;
     let id = id_of(responder, operation)?;
-    let store = services.jobs.as_ref().ok_or(Stop::new(Fault::Overloaded))?;
+    let store = services.jobs.as_ref().ok_or_else(|| Stop::new(Fault::Overloaded))?;
     let consumer = learned.consumer.map(|index| services.plan.consumers[index].clone());
-    let consumer = consumer.ok_or(Stop::new(Fault::Unauthenticated))?;
+    let consumer = consumer.ok_or_else(|| Stop::new(Fault::Unauthenticated))?;
     let created = now();
     let time = i64::try_from(route.deadline.as_millis()).unwrap_or(i64::MAX);
     let deadline = created.saturating_add(time);
@@ -93,6 +95,9 @@ pub(super) async fn refused(
     Some(answer(responder, (poll, accepted), id, learned))
 }
 
+/// Times to wait before a store that did not take the outcome of a job is told again.
+const SETTLE_AGAIN: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
+
 /// Keeps what came of a job. It is told a few times, if need be: whoever asks waits for it.
 pub(super) async fn settle(store: &Store, job: &Open, response: &Response<Full<Bytes>>) {
     let ours = [VIA, REQUEST_ID, CONNECTION, DATE];
@@ -107,8 +112,8 @@ pub(super) async fn settle(store: &Store, job: &Open, response: &Response<Full<B
         headers: headers.collect(),
         body: body.map(|body| body.to_bytes().to_vec()).unwrap_or_default(),
     };
-    for wait in [0, 1, 5] {
-        tokio::time::sleep(std::time::Duration::from_secs(wait)).await;
+    let mut waits = SETTLE_AGAIN.into_iter();
+    loop {
         let kept = i64::try_from(bounds::JOB_KEPT.as_millis()).unwrap_or(i64::MAX);
         let expires = now().saturating_add(kept);
         match store.finish_job(&job.consumer, job.id, &answer, expires).await {
@@ -117,6 +122,8 @@ pub(super) async fn settle(store: &Store, job: &Open, response: &Response<Full<B
                 tracing::error!(target: "latimer::state", %error, "what came of a job is not kept");
             }
         }
+        let Some(wait) = waits.next() else { return };
+        tokio::time::sleep(wait).await;
     }
 }
 
@@ -129,7 +136,7 @@ pub(super) async fn asked(
 ) -> Result<Forwarded, Stop> {
     let Responder { services, route, head, .. } = *responder;
     let operation = &route.client.operations[target.operation];
-    let (poll, accepted) = route.accepts(operation).ok_or(Stop::new(Fault::UnknownPath))?;
+    let (poll, accepted) = route.accepts(operation).ok_or_else(|| Stop::new(Fault::UnknownPath))?;
     learned.operation = Some(target.operation);
     let caller = identity::find_caller(services, route, target, head).await?;
     admit::know(caller.consumer, learned, record);
