@@ -1,18 +1,17 @@
 //! What outlives a call: the store, what is kept there, and what keeps it in order.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::app::StartError;
-use crate::bounds;
 use crate::config::{self, Config};
 use crate::credential::shared::Fleet;
 use crate::plan::Plan;
 use crate::session::{Attempts, LogIns, Passwords, Sessions};
 use crate::store::{self, Store};
+use crate::{bounds, clock};
 
 /// What outlives a call, where there is any.
 #[derive(Clone, Debug, Default)]
@@ -97,16 +96,10 @@ pub(super) async fn keep(
         swept = Instant::now();
         if let Some(log_ins) = &log_ins {
             log_ins.attempts.sweep();
-            log_ins.sessions.sweep(now());
+            log_ins.sessions.sweep(clock::now());
         }
-        if let Err(error) = store.sweep(now()).await {
+        if let Err(error) = store.sweep(clock::now()).await {
             tracing::warn!(target: "latimer::state", %error, "what has ended stays for now");
         }
     }
-}
-
-/// Unix milliseconds.
-fn now() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
 }

@@ -13,9 +13,8 @@ use http::header::{CONNECTION, DATE, HOST, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use http_body_util::Full;
 
-use crate::bounds;
 use crate::call::forward::Forwarded;
-use crate::call::identity::{self, now, unavailable};
+use crate::call::identity::{self, unavailable};
 use crate::call::respond::{Learned, OUTCOME, Responder};
 use crate::call::send::REQUEST_ID;
 use crate::call::{CallRecord, Outcome, Stop, admit};
@@ -28,6 +27,7 @@ use crate::mapping::run::{Gateway, RequestParts, WrittenAnswer, write_body_answe
 use crate::plan::Target;
 use crate::store::{AddedJob, Job, JobAnswer, NewJob, Store};
 use crate::value::{Fault, Record};
+use crate::{bounds, clock};
 
 /// What is told at once of a call that goes on.
 pub type Early<'e> = &'e mut (dyn FnMut(Response<Full<Bytes>>) + Send);
@@ -54,8 +54,8 @@ pub(super) async fn begin(
     let store = services.jobs.as_ref().ok_or_else(|| Stop::new(Fault::Overloaded))?;
     let consumer = learned.consumer.map(|index| services.plan.consumers[index].clone());
     let consumer = consumer.ok_or_else(|| Stop::new(Fault::Unauthenticated))?;
-    let created = now();
-    let time = i64::try_from(route.deadline.as_millis()).unwrap_or(i64::MAX);
+    let created = clock::now();
+    let time = clock::milliseconds(route.deadline);
     let deadline = created.saturating_add(time);
     let call = responder.call.bytes();
     let job = NewJob { consumer: consumer.clone(), id, call, created, deadline };
@@ -114,8 +114,7 @@ pub(super) async fn settle(store: &Store, job: &Open, response: &Response<Full<B
     };
     let mut waits = SETTLE_AGAIN.into_iter();
     loop {
-        let kept = i64::try_from(bounds::JOB_KEPT.as_millis()).unwrap_or(i64::MAX);
-        let expires = now().saturating_add(kept);
+        let expires = clock::now().saturating_add(clock::milliseconds(bounds::JOB_KEPT));
         match store.finish_job(&job.consumer, job.id, &answer, expires).await {
             Ok(_) => return,
             Err(error) => {
@@ -145,7 +144,7 @@ pub(super) async fn asked(
     let unknown = || Stop::new(Fault::UnknownJob);
     let id = in_path(&accepted.question.segments, path).ok_or_else(unknown)?;
     let store = services.jobs.as_ref().ok_or_else(unknown)?;
-    let now = now();
+    let now = clock::now();
     let job = store.job(consumer, id, now).await.map_err(|error| unavailable(&error))?;
     match job.ok_or_else(unknown)? {
         Job { answer: Some(answer), .. } => Ok(replayed(answer)),

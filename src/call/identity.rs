@@ -4,12 +4,12 @@
 //! was used lately, and is else asked for in the store.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::request::Parts;
 
 use crate::call::admit::request_head;
 use crate::call::{Services, Stop};
+pub(super) use crate::clock::now;
 use crate::mapping::run::{Presented, read_secrets};
 use crate::plan::{KeyRefused, LogIn, Plan, Route, Target};
 use crate::session::{Attempt, Live, LogIns, Unchecked, hash_token};
@@ -23,12 +23,6 @@ pub(super) struct Caller {
     pub(super) consumer: usize,
     /// Index of the operation in whose places the key was found.
     pub(super) operation: usize,
-}
-
-/// Unix milliseconds.
-pub(super) fn now() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Finds the consumer by the secrets that the client's vendor has places for.

@@ -7,9 +7,8 @@
 use bytes::Bytes;
 use http_body::Body;
 
-use crate::bounds;
 use crate::call::address::client_address;
-use crate::call::identity::{self, known_by, now, refused, unavailable};
+use crate::call::identity::{self, known_by, refused, unavailable};
 use crate::call::respond::{Learned, Responder};
 use crate::call::{CallRecord, Stop, Translation, admit, body};
 use crate::mapping::model::{Operation, OperationKind, Session, Slot};
@@ -22,6 +21,7 @@ use crate::secret::Secret;
 use crate::session::{Attempt, LogIns, hash_token};
 use crate::store::{self, NewSession};
 use crate::value::{Fault, Record};
+use crate::{bounds, clock};
 
 /// What a client is given, and told of it.
 #[derive(Default)]
@@ -203,8 +203,8 @@ impl Desk<'_, '_, '_> {
         let Responder { services, route, .. } = *self.responder;
         let terms = route.client.session.as_ref().ok_or_else(|| Stop::new(Fault::UnknownPath))?;
         // Clients are told whole seconds, and must not be told more than there is.
-        let created = now() / 1_000 * 1_000;
-        let life = i64::try_from(terms.life.length.as_millis()).unwrap_or(i64::MAX);
+        let created = clock::now() / 1_000 * 1_000;
+        let life = clock::milliseconds(terms.life.length);
         let expires = created.saturating_add(life);
         let facts = SessionFacts {
             user: user.to_owned(),
@@ -265,10 +265,9 @@ impl Desk<'_, '_, '_> {
         learned: &Learned,
     ) -> Result<WrittenAnswer, Stop> {
         let head = self.responder.head;
-        let call = self.responder.call.digits();
         let reset = self.responder.reset(learned.decision.as_ref());
         let gateway = Gateway {
-            call: &call,
+            call: &self.responder.digits,
             rate_remaining: self.responder.remaining(learned.decision.as_ref()),
             rate_reset: reset.as_deref(),
             rate_limit: self.responder.rate_limit(),
