@@ -116,7 +116,7 @@ impl Sessions {
     }
 
     /// The session of a token, if it holds, without asking the store; `None` if that has to be asked.
-    pub fn cached(&self, token: &TokenHash, now: i64) -> Option<Arc<Live>> {
+    fn cached(&self, token: &TokenHash, now: i64) -> Option<Arc<Live>> {
         let live = self.cache.get(token)?;
         let fresh = !self.shared || now - live.asked < FRESH_MS;
         (fresh && live.expires() > now).then_some(live)

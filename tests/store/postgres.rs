@@ -224,7 +224,7 @@ fn a_server_that_takes_too_long(at: &PostgresConfig, store: &Store) {
     let error = added.expect_err("the row is locked");
     assert_eq!(error.reason(), Reason::Unavailable, "it was not committed: {error:?}");
     let error = removed.expect_err("the row is locked");
-    assert!(error.is_outcome_unknown(), "it was sent: {error:?}");
+    assert_eq!(error.reason(), Reason::OutcomeUnknown, "it was sent: {error:?}");
     beside.execute("ROLLBACK");
     runtime().block_on(async {
         let found = settled(async || store.session(hash(1), 8000).await.ok()).await;
