@@ -1,31 +1,30 @@
 //! The only place where the parts are put together.
 
+mod shared;
+mod state;
+
 use std::io;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use socket2::{Domain, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{Instant, MissedTickBehavior, timeout};
+use tokio::time::{MissedTickBehavior, timeout};
 
-use crate::call::{Metrics, Observed, Services};
+pub use self::shared::Shared;
+pub use self::state::Outliving;
 use crate::catalog::{self, Catalog};
-use crate::config::{self, Config, Limit, Scheme};
-use crate::credential::Keeper;
-use crate::credential::shared::Fleet;
+use crate::config::{self, Config};
 use crate::diag::Diagnostic;
 use crate::limit::Limiter;
 use crate::plan::{self, Plan};
-use crate::session::{Attempts, LogIns, Passwords, Sessions};
-use crate::store::{self, Store, StoreError};
+use crate::store::StoreError;
 use crate::tls::{self, Offer};
-use crate::upstream::gate::Gate;
-use crate::{admin, bounds, server, systemd, upstream};
+use crate::{admin, bounds, server, systemd};
 
 /// What keeps the program from starting.
 #[derive(Debug)]
@@ -89,7 +88,7 @@ pub fn environment() -> impl Iterator<Item = (String, String)> {
 /// Starts a gateway on a plan.
 ///
 /// # Errors
-/// If an address cannot be listened on, or TLS cannot be spoken with the settings.
+/// If an address cannot be listened on, TLS cannot be spoken with the settings, or the store cannot be opened.
 pub async fn start(config: &Config, plan: Plan) -> Result<Gateway, StartError> {
     start_on(systemd::Sockets::default(), config, plan).await
 }
@@ -97,7 +96,7 @@ pub async fn start(config: &Config, plan: Plan) -> Result<Gateway, StartError> {
 /// Starts a gateway that listens on sockets that were handed over, and on its own where there are none.
 ///
 /// # Errors
-/// If an address cannot be listened on, or TLS cannot be spoken with the settings.
+/// If an address cannot be listened on, TLS cannot be spoken with the settings, or the store cannot be opened.
 pub async fn start_on(
     sockets: systemd::Sockets,
     config: &Config,
@@ -114,9 +113,9 @@ pub async fn start_on(
     let offer = if config.listen_http2 { Offer::Http2AndHttp1 } else { Offer::Http1 };
     let tls = config.listen_tls.as_ref().map(|settings| tls::Server::new(settings, offer));
     let tls = tls.transpose().map_err(StartError::Tls)?;
-    let store = open_store(config, &plan).await?;
-    let log_ins = log_ins(config, &plan, store.as_ref())?;
-    let fleet = fleet(config, &plan, store.as_ref())?;
+    let store = state::open(config, &plan).await?;
+    let log_ins = state::log_ins(config, &plan, store.as_ref())?;
+    let fleet = state::fleet(config, &plan, store.as_ref())?;
     let shared = Shared::new(plan, Outliving { log_ins, store, fleet })?;
     let certificates = tls.iter().map(tls::Server::certificate).chain(shared.certificates());
     let certificates = certificates.collect();
@@ -137,7 +136,7 @@ pub async fn start_on(
     let ready = Arc::new(AtomicBool::new(true));
     let sweeping = tokio::spawn(sweep(Arc::clone(&shared.limiters), stopped.clone()));
     let Outliving { log_ins, store, .. } = shared.outliving.clone();
-    let keeping = store.map(|store| tokio::spawn(keep(store, log_ins, stopped.clone())));
+    let keeping = store.map(|store| tokio::spawn(state::keep(store, log_ins, stopped.clone())));
     let renewing =
         tokio::spawn(tls::watch(certificates, bounds::TLS_RENEW_INTERVAL, stopped.clone()));
     let watching = shared.watch(&stopped);
@@ -233,163 +232,6 @@ impl Gateway {
     }
 }
 
-/// The live things that all workers share.
-#[derive(Debug)]
-pub struct Shared {
-    plan: Arc<Plan>,
-    limiters: Arc<Vec<Option<Limiter>>>,
-    metrics: Arc<Metrics>,
-    /// What connections to upstreams are secured with, by upstream and endpoint.
-    clients: Vec<Vec<Option<tls::Client>>>,
-    /// By upstream.
-    upstreams: Vec<Arc<upstream::Shared>>,
-    /// Calls in flight.
-    gate: Arc<Gate>,
-    /// Sessions at upstreams, by upstream and credential.
-    keepers: Arc<Vec<Vec<Option<Arc<Keeper>>>>>,
-    outliving: Outliving,
-}
-
-/// What outlives a call, where there is any.
-#[derive(Clone, Debug, Default)]
-pub struct Outliving {
-    /// Clients that log in.
-    pub log_ins: Option<Arc<LogIns>>,
-    /// Where it is kept.
-    pub store: Option<Store>,
-    /// Sessions at upstreams that a fleet shares.
-    pub fleet: Option<Arc<Fleet>>,
-}
-
-impl Shared {
-    /// The live things that a plan names, and those of clients that log in, if any do, with what outlives a
-    /// call.
-    ///
-    /// # Errors
-    /// If TLS cannot be spoken with the settings.
-    pub fn new(plan: Plan, outliving: Outliving) -> Result<Self, StartError> {
-        let clients = plan.upstreams.iter().map(clients).collect::<Result<_, _>>();
-        let clients = clients.map_err(StartError::Tls)?;
-        let limiters = plan
-            .routes
-            .iter()
-            .map(|route| match &route.limit {
-                Limit::None => None,
-                Limit::Bucket { rate, burst } => Some(Limiter::new(rate.count, rate.per, *burst)),
-            })
-            .collect();
-        let upstreams = plan.upstreams.iter().map(|planned| {
-            let count = planned.endpoints.len();
-            Arc::new(upstream::Shared::new(count, &planned.resilience))
-        });
-        let upstreams: Vec<_> = upstreams.collect();
-        let gate = Arc::new(Gate::new(plan.bounds.concurrency_max));
-        let metrics = Arc::new(Metrics::new(&plan, observed(&plan, &upstreams, &gate)));
-        let limiters = Arc::new(limiters);
-        let keepers = Arc::new(plan.upstreams.iter().map(Keeper::all).collect());
-        let plan = Arc::new(plan);
-        Ok(Self { plan, limiters, metrics, clients, upstreams, gate, keepers, outliving })
-    }
-
-    /// The certificates that upstreams are shown: one of each, whichever endpoint it is shown to.
-    fn certificates(&self) -> impl Iterator<Item = Arc<tls::Renewable>> {
-        self.clients.iter().filter_map(|clients| clients.iter().flatten().next()?.certificate())
-    }
-
-    /// Asks endpoints whether they are well, where that is wanted.
-    fn watch(&self, stop: &watch::Receiver<bool>) -> JoinSet<()> {
-        let mut watching = JoinSet::new();
-        let upstreams = self.plan.upstreams.iter().zip(&self.clients).zip(&self.upstreams);
-        for ((planned, clients), shared) in upstreams {
-            let Some(rules) = planned.resilience.health.clone() else { continue };
-            let (name, endpoints) = (planned.name.clone(), endpoints(planned, clients).collect());
-            let shared = Arc::clone(shared);
-            watching.spawn(upstream::watch(name, shared, endpoints, rules, stop.clone()));
-        }
-        watching
-    }
-
-    /// What is counted.
-    pub fn metrics(&self) -> &Metrics {
-        &self.metrics
-    }
-
-    /// The services of one worker.
-    pub fn services(&self) -> Services {
-        let upstreams = self
-            .plan
-            .upstreams
-            .iter()
-            .zip(&self.clients)
-            .zip(&self.upstreams)
-            .map(|((planned, clients), shared)| {
-                let endpoints = endpoints(planned, clients);
-                Arc::new(upstream::Upstream::new(Arc::clone(shared), endpoints))
-            })
-            .collect();
-        Services {
-            plan: Arc::clone(&self.plan),
-            upstreams,
-            limiters: Arc::clone(&self.limiters),
-            tally: self.metrics.tally(),
-            gate: Arc::clone(&self.gate),
-            keepers: Arc::clone(&self.keepers),
-            jobs: self.outliving.store.clone(),
-            log_ins: self.outliving.log_ins.clone(),
-            fleet: self.outliving.fleet.clone(),
-        }
-    }
-}
-
-/// What metrics look at while they are written.
-fn observed(plan: &Plan, upstreams: &[Arc<upstream::Shared>], gate: &Arc<Gate>) -> Observed {
-    let upstreams = plan.upstreams.iter().zip(upstreams).map(|(planned, shared)| {
-        let endpoints = planned.endpoints.iter().map(config::Url::host_and_port).collect();
-        (planned.name.clone(), endpoints, Arc::clone(shared))
-    });
-    Observed { gate: Arc::clone(gate), upstreams: upstreams.collect() }
-}
-
-/// What connections to each endpoint of an upstream are secured with: one thing, by other names.
-fn clients(planned: &plan::Upstream) -> Result<Vec<Option<tls::Client>>, tls::Error> {
-    let offer = match planned.http {
-        config::Http::Auto => Offer::Http2AndHttp1,
-        config::Http::One => Offer::Http1,
-        config::Http::Two => Offer::Http2,
-    };
-    let mut first: Option<tls::Client> = None;
-    let mut client = |url: &config::Url| {
-        let Some(settings) = planned.tls.as_ref().filter(|_| url.scheme == Scheme::Https) else {
-            return Ok(None);
-        };
-        let client = match &first {
-            Some(first) => first.for_host(&url.host)?,
-            None => tls::Client::new(settings, &url.host, offer)?,
-        };
-        first.get_or_insert_with(|| client.clone());
-        Ok(Some(client))
-    };
-    planned.endpoints.iter().map(&mut client).collect()
-}
-
-/// What the connections to each endpoint of an upstream are made with.
-fn endpoints(
-    planned: &plan::Upstream,
-    clients: &[Option<tls::Client>],
-) -> impl Iterator<Item = upstream::Settings> {
-    planned.endpoints.iter().zip(clients).map(|(url, tls)| upstream::Settings {
-        host: url.host.clone(),
-        port: url.port,
-        authority: url.authority_text(),
-        tls: tls.clone(),
-        http: planned.http,
-        connect_timeout: planned.connect_timeout,
-        idle_max: bounds::UPSTREAM_IDLE_MAX,
-        idle_timeout: UPSTREAM_IDLE_TIMEOUT,
-        reply_bytes_max: planned.reply_bytes_max,
-    })
-}
-
 /// Gives back what is no longer needed, at intervals and until told to stop: what a call leaves behind
 /// in a limiter would otherwise stay until the next call comes by, if one does.
 async fn sweep(limiters: Arc<Vec<Option<Limiter>>>, mut stop: watch::Receiver<bool>) {
@@ -403,91 +245,6 @@ async fn sweep(limiters: Arc<Vec<Option<Limiter>>>, mut stop: watch::Receiver<bo
         limiters.iter().flatten().for_each(Limiter::sweep);
     }
 }
-
-/// What outlives a call; nothing is opened if nothing does.
-async fn open_store(config: &Config, plan: &Plan) -> Result<Option<Store>, StartError> {
-    if plan.log_ins.is_empty() && !plan.has_jobs() && !is_fleet(config, plan) {
-        return Ok(None);
-    }
-    let state = config.state.value.clone();
-    // It may wait for another gateway that still has the file.
-    let opened = tokio::task::spawn_blocking(move || store::open(&state)).await;
-    let store = opened.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
-    store.map(Some).map_err(StartError::State)
-}
-
-/// True if gateways that share a database have sessions at upstreams to share; without a pepper of the
-/// installation's none could read what another one has put there.
-fn is_fleet(config: &Config, plan: &Plan) -> bool {
-    let shares = matches!(config.state.value, config::StateConfig::Postgres(_));
-    let mut credentials = plan.upstreams.iter().flat_map(|upstream| &upstream.credentials);
-    shares && config.has_pepper && credentials.any(|credential| credential.log_in.is_some())
-}
-
-/// The sessions at upstreams that a fleet shares.
-fn fleet(
-    config: &Config,
-    plan: &Plan,
-    store: Option<&Store>,
-) -> Result<Option<Arc<Fleet>>, StartError> {
-    let Some(store) = store.filter(|_| is_fleet(config, plan)) else { return Ok(None) };
-    let fleet = Fleet::new(store.clone(), &config.pepper).map_err(StartError::Random)?;
-    Ok(Some(Arc::new(fleet)))
-}
-
-/// What clients that log in need; none if there are none.
-fn log_ins(
-    config: &Config,
-    plan: &Plan,
-    store: Option<&Store>,
-) -> Result<Option<Arc<LogIns>>, StartError> {
-    let Some(store) = store.filter(|_| !plan.log_ins.is_empty()) else { return Ok(None) };
-    let shared = matches!(config.state.value, config::StateConfig::Postgres(_));
-    Ok(Some(Arc::new(LogIns {
-        sessions: Sessions::new(store.clone(), shared),
-        attempts: Attempts::default(),
-        passwords: Passwords::new().map_err(StartError::Random)?,
-    })))
-}
-
-/// Tells the store of sessions that were used, and forgets those that have ended, until told to stop.
-async fn keep(store: Store, log_ins: Option<Arc<LogIns>>, mut stop: watch::Receiver<bool>) {
-    let mut ticks = tokio::time::interval(bounds::SESSIONS_FLUSH_INTERVAL);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut swept = Instant::now();
-    let mut stopping = false;
-    while !stopping {
-        tokio::select! {
-            _ = ticks.tick() => {}
-            _ = stop.changed() => stopping = true,
-        }
-        if let Some(log_ins) = &log_ins
-            && let Err(error) = log_ins.sessions.flush().await
-        {
-            tracing::error!(target: "latimer::state", %error, "sessions that were used may end too early");
-        }
-        if swept.elapsed() < bounds::SWEEP_INTERVAL {
-            continue;
-        }
-        swept = Instant::now();
-        if let Some(log_ins) = &log_ins {
-            log_ins.attempts.sweep();
-            log_ins.sessions.sweep(now());
-        }
-        if let Err(error) = store.sweep(now()).await {
-            tracing::warn!(target: "latimer::state", %error, "what has ended stays for now");
-        }
-    }
-}
-
-/// Unix milliseconds.
-fn now() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
-}
-
-/// Shorter than what servers usually keep a connection for, so that it is we who close it.
-const UPSTREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl From<config::LoadError> for StartError {
     fn from(error: config::LoadError) -> Self {
@@ -513,6 +270,8 @@ impl From<catalog::LoadError> for StartError {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn minimal() -> (Config, Plan) {

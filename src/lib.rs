@@ -13,9 +13,10 @@
 //!
 //! Modules in layer order; imports go strictly downward.
 
-// L0: names, bounds, secrets, findings, timers
+// L0: names, bounds, secrets, findings, clock and timers
 pub mod alarm;
 pub mod bounds;
+pub mod clock;
 pub mod diag;
 pub mod ident;
 pub mod secret;

@@ -219,9 +219,7 @@ impl Plan {
     pub fn consumer(&self, key: &str) -> Result<usize, KeyRefused> {
         self.keys.owner(key)
     }
-}
 
-impl Plan {
     /// True if calls are answered before they are over, and what comes of them is kept.
     pub fn has_jobs(&self) -> bool {
         self.routes.iter().any(|route| {

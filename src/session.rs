@@ -116,7 +116,7 @@ impl Sessions {
     }
 
     /// The session of a token, if it holds, without asking the store; `None` if that has to be asked.
-    pub fn cached(&self, token: &TokenHash, now: i64) -> Option<Arc<Live>> {
+    fn cached(&self, token: &TokenHash, now: i64) -> Option<Arc<Live>> {
         let live = self.cache.get(token)?;
         let fresh = !self.shared || now - live.asked < FRESH_MS;
         (fresh && live.expires() > now).then_some(live)
@@ -159,10 +159,9 @@ impl Sessions {
     /// If it may not have been kept.
     pub async fn begin(&self, session: NewSession) -> Result<Arc<Live>, StoreError> {
         self.store.add_session(&session).await?;
-        let NewSession { token, consumer, realm, user, csrf, created, expires, slides_ms } =
-            session;
-        let kept = Session { consumer, realm, user, csrf, created, expires, slides_ms };
-        Ok(self.cache.put(token, Live::new(kept, created), created))
+        let NewSession { token, session } = session;
+        let now = session.created;
+        Ok(self.cache.put(token, Live::new(session, now), now))
     }
 
     /// Ends a session; says whether there was one.

@@ -96,9 +96,10 @@ impl Store {
     ///
     /// # Errors
     /// If it may not have been kept.
-    pub async fn add_session(&self, session: &NewSession) -> Result<(), StoreError> {
+    pub async fn add_session(&self, new: &NewSession) -> Result<(), StoreError> {
+        let session = &new.session;
         self.fits([&session.consumer, &session.realm, &session.user].map(String::as_str))?;
-        self.run(sessions::Add(session.clone())).await
+        self.run(sessions::Add(new.clone())).await
     }
 
     /// The session of a token, if it holds now.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// Modules by layer, the lowest first. A module may use those of its own layer and of lower ones.
 const LAYERS: [&[&str]; 8] = [
-    &["ident", "bounds", "secret", "diag", "alarm"],
+    &["ident", "bounds", "secret", "diag", "clock", "alarm"],
     &["value", "codec", "yaml", "tls"],
     &["mapping", "config"],
     &["catalog", "plan"],

@@ -6,14 +6,15 @@
 //! is kept before anything is sent, so that a call whose process dies is known to be one that nobody knows the
 //! outcome of.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::header::{CONNECTION, DATE, HOST, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use http_body_util::Full;
 
-use crate::bounds;
 use crate::call::forward::Forwarded;
-use crate::call::identity::{self, now, unavailable};
+use crate::call::identity::{self, unavailable};
 use crate::call::respond::{Learned, OUTCOME, Responder};
 use crate::call::send::REQUEST_ID;
 use crate::call::{CallRecord, Outcome, Stop, admit};
@@ -26,6 +27,7 @@ use crate::mapping::run::{Gateway, RequestParts, WrittenAnswer, write_body_answe
 use crate::plan::Target;
 use crate::store::{AddedJob, Job, JobAnswer, NewJob, Store};
 use crate::value::{Fault, Record};
+use crate::{bounds, clock};
 
 /// What is told at once of a call that goes on.
 pub type Early<'e> = &'e mut (dyn FnMut(Response<Full<Bytes>>) + Send);
@@ -49,11 +51,11 @@ pub(super) async fn begin(
 ) -> Result<Response<Full<Bytes>>, Stop> {
     let Responder { services, route, .. } = *responder;
     let id = id_of(responder, operation)?;
-    let store = services.jobs.as_ref().ok_or(Stop::new(Fault::Overloaded))?;
+    let store = services.jobs.as_ref().ok_or_else(|| Stop::new(Fault::Overloaded))?;
     let consumer = learned.consumer.map(|index| services.plan.consumers[index].clone());
-    let consumer = consumer.ok_or(Stop::new(Fault::Unauthenticated))?;
-    let created = now();
-    let time = i64::try_from(route.deadline.as_millis()).unwrap_or(i64::MAX);
+    let consumer = consumer.ok_or_else(|| Stop::new(Fault::Unauthenticated))?;
+    let created = clock::now();
+    let time = clock::milliseconds(route.deadline);
     let deadline = created.saturating_add(time);
     let call = responder.call.bytes();
     let job = NewJob { consumer: consumer.clone(), id, call, created, deadline };
@@ -93,6 +95,9 @@ pub(super) async fn refused(
     Some(answer(responder, (poll, accepted), id, learned))
 }
 
+/// Times to wait before a store that did not take the outcome of a job is told again.
+const SETTLE_AGAIN: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
+
 /// Keeps what came of a job. It is told a few times, if need be: whoever asks waits for it.
 pub(super) async fn settle(store: &Store, job: &Open, response: &Response<Full<Bytes>>) {
     let ours = [VIA, REQUEST_ID, CONNECTION, DATE];
@@ -107,16 +112,17 @@ pub(super) async fn settle(store: &Store, job: &Open, response: &Response<Full<B
         headers: headers.collect(),
         body: body.map(|body| body.to_bytes().to_vec()).unwrap_or_default(),
     };
-    for wait in [0, 1, 5] {
-        tokio::time::sleep(std::time::Duration::from_secs(wait)).await;
-        let kept = i64::try_from(bounds::JOB_KEPT.as_millis()).unwrap_or(i64::MAX);
-        let expires = now().saturating_add(kept);
+    let mut waits = SETTLE_AGAIN.into_iter();
+    loop {
+        let expires = clock::now().saturating_add(clock::milliseconds(bounds::JOB_KEPT));
         match store.finish_job(&job.consumer, job.id, &answer, expires).await {
             Ok(_) => return,
             Err(error) => {
                 tracing::error!(target: "latimer::state", %error, "what came of a job is not kept");
             }
         }
+        let Some(wait) = waits.next() else { return };
+        tokio::time::sleep(wait).await;
     }
 }
 
@@ -129,17 +135,16 @@ pub(super) async fn asked(
 ) -> Result<Forwarded, Stop> {
     let Responder { services, route, head, .. } = *responder;
     let operation = &route.client.operations[target.operation];
-    let (poll, accepted) = route.accepts(operation).ok_or(Stop::new(Fault::UnknownPath))?;
+    let (poll, accepted) = route.accepts(operation).ok_or_else(|| Stop::new(Fault::UnknownPath))?;
     learned.operation = Some(target.operation);
     let caller = identity::find_caller(services, route, target, head).await?;
-    learned.consumer = Some(caller.consumer);
-    record.consumer = Some(caller.consumer);
+    admit::know(caller.consumer, learned, record);
     let consumer = &services.plan.consumers[caller.consumer];
     let path = admit::request_head(head, target).path;
     let unknown = || Stop::new(Fault::UnknownJob);
     let id = in_path(&accepted.question.segments, path).ok_or_else(unknown)?;
     let store = services.jobs.as_ref().ok_or_else(unknown)?;
-    let now = now();
+    let now = clock::now();
     let job = store.job(consumer, id, now).await.map_err(|error| unavailable(&error))?;
     match job.ok_or_else(unknown)? {
         Job { answer: Some(answer), .. } => Ok(replayed(answer)),

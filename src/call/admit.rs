@@ -2,8 +2,8 @@
 
 use http::request::Parts;
 
-use crate::call::{Services, Stop};
-use crate::limit::Decision;
+use crate::call::respond::Learned;
+use crate::call::{CallRecord, Services, Stop};
 use crate::mapping::run::RequestHead;
 use crate::plan::Target;
 use crate::upstream::gate::{Gate, Place};
@@ -29,21 +29,30 @@ pub(super) fn enter(services: &Services) -> Result<Place<&Gate>, Stop> {
     })
 }
 
-/// Charges the consumer's limit.
+/// From here on the call is this consumer's.
+pub(super) fn know(consumer: usize, learned: &mut Learned, record: &mut CallRecord) {
+    learned.consumer = Some(consumer);
+    record.consumer = learned.consumer;
+}
+
+/// Charges the consumer's limit. Who that is and what the limit says stand on a refusal, too.
 pub(super) fn charge(
     services: &Services,
     route: usize,
     consumer: usize,
-) -> Result<Option<Decision>, (Stop, Decision)> {
+    learned: &mut Learned,
+    record: &mut CallRecord,
+) -> Result<(), Stop> {
+    know(consumer, learned, record);
     let Some(limiter) = services.limiters.get(route).and_then(Option::as_ref) else {
-        return Ok(None);
+        return Ok(());
     };
     let decision = limiter.check(u32::try_from(consumer).unwrap_or(u32::MAX));
-    match decision.retry_after_seconds() {
-        None => Ok(Some(decision)),
-        Some(seconds) => {
-            let stop = Stop { retry_after: Some(seconds), ..Stop::new(Fault::RateLimited) };
-            Err((stop, decision))
-        }
+    let wait = decision.retry_after_seconds();
+    learned.decision = Some(decision);
+    record.decision = learned.decision;
+    match wait {
+        None => Ok(()),
+        Some(_) => Err(Stop { retry_after: wait, ..Stop::new(Fault::RateLimited) }),
     }
 }

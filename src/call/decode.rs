@@ -60,7 +60,8 @@ pub(super) fn decode<'a>(
     let chosen = choose_operation(route, targets, head, body);
     // With one operation on the line a body that cannot be read gets its own words; that it is
     // another operation's is known only once it was read.
-    let target = chosen.as_ref().or(targets.first()).ok_or(Stop::new(Fault::InvalidRequest))?;
+    let target =
+        chosen.as_ref().or(targets.first()).ok_or_else(|| Stop::new(Fault::InvalidRequest))?;
     let operation = &route.client.operations[target.operation];
     let read = read_request(
         &plan.vocabulary,

@@ -4,12 +4,12 @@
 //! was used lately, and is else asked for in the store.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::request::Parts;
 
 use crate::call::admit::request_head;
 use crate::call::{Services, Stop};
+pub(super) use crate::clock::now;
 use crate::mapping::run::{Presented, read_secrets};
 use crate::plan::{KeyRefused, LogIn, Plan, Route, Target};
 use crate::session::{Attempt, Live, LogIns, Unchecked, hash_token};
@@ -23,12 +23,6 @@ pub(super) struct Caller {
     pub(super) consumer: usize,
     /// Index of the operation in whose places the key was found.
     pub(super) operation: usize,
-}
-
-/// Unix milliseconds.
-pub(super) fn now() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Finds the consumer by the secrets that the client's vendor has places for.
@@ -59,7 +53,7 @@ pub(super) fn find_key(
 ) -> Result<Caller, Stop> {
     let presented = presented(services, route, target, head)?;
     let key = presented_key(&services.plan, &presented);
-    let key = key.ok_or(Stop::new(Fault::CredentialsMissing))?;
+    let key = key.ok_or_else(|| Stop::new(Fault::CredentialsMissing))?;
     Ok(Caller { consumer: consumer_of(&services.plan, route, key)?, operation: target.operation })
 }
 
@@ -77,7 +71,7 @@ fn presented<'h>(
 
 /// The consumer whose key was presented; `None` if what was presented may be the token of a session.
 fn key_of(plan: &Plan, route: &Route, presented: &Presented<'_>) -> Result<Option<usize>, Stop> {
-    let key = presented_key(plan, presented).ok_or(Stop::new(Fault::CredentialsMissing))?;
+    let key = presented_key(plan, presented).ok_or_else(|| Stop::new(Fault::CredentialsMissing))?;
     match consumer_of(plan, route, key) {
         Err(stop) if stop.is_unknown_key && has_sessions(plan, route, "auth.token") => Ok(None),
         Err(stop) => Err(stop.stop),
@@ -134,7 +128,7 @@ async fn by_session(
     head: &Parts,
 ) -> Result<usize, Stop> {
     let plan = &services.plan;
-    let log_ins = services.log_ins.as_deref().ok_or(Stop::new(Fault::Unauthenticated))?;
+    let log_ins = services.log_ins.as_deref().ok_or_else(|| Stop::new(Fault::Unauthenticated))?;
     let token = presented_key(plan, presented).unwrap_or("");
     let (live, consumer) = session(services, log_ins, route, token).await?;
     let writes = !head.method.is_safe();

@@ -7,9 +7,8 @@
 use bytes::Bytes;
 use http_body::Body;
 
-use crate::bounds;
 use crate::call::address::client_address;
-use crate::call::identity::{self, known_by, now, refused, unavailable};
+use crate::call::identity::{self, known_by, refused, unavailable};
 use crate::call::respond::{Learned, Responder};
 use crate::call::{CallRecord, Stop, Translation, admit, body};
 use crate::mapping::model::{Operation, OperationKind, Session, Slot};
@@ -20,8 +19,9 @@ use crate::mapping::run::{
 use crate::plan::Target;
 use crate::secret::Secret;
 use crate::session::{Attempt, LogIns, hash_token};
-use crate::store::NewSession;
+use crate::store::{self, NewSession};
 use crate::value::{Fault, Record};
+use crate::{bounds, clock};
 
 /// What a client is given, and told of it.
 #[derive(Default)]
@@ -112,7 +112,7 @@ impl Desk<'_, '_, '_> {
     /// The consumer whose key was shown.
     fn by_key(&self) -> Result<usize, Stop> {
         let Responder { services, route, .. } = *self.responder;
-        let key = self.shown("auth.token").ok_or(Stop::new(Fault::CredentialsMissing))?;
+        let key = self.shown("auth.token").ok_or_else(|| Stop::new(Fault::CredentialsMissing))?;
         identity::consumer_of(&services.plan, route, key).map_err(Stop::from)
     }
 
@@ -123,14 +123,7 @@ impl Desk<'_, '_, '_> {
         learned: &mut Learned,
         record: &mut CallRecord,
     ) -> Result<(), Stop> {
-        know(consumer, learned, record);
-        let charged = admit::charge(self.responder.services, self.target.route, consumer);
-        learned.decision = match &charged {
-            Ok(decision) => *decision,
-            Err((_, decision)) => Some(*decision),
-        };
-        record.decision = learned.decision;
-        charged.map(drop).map_err(|(stop, _)| stop)
+        admit::charge(self.responder.services, self.target.route, consumer, learned, record)
     }
 
     async fn log_in(&self, learned: &mut Learned, record: &mut CallRecord) -> Result<Given, Stop> {
@@ -151,7 +144,7 @@ impl Desk<'_, '_, '_> {
         });
         let consumer =
             consumer.ok_or_else(|| log_in_refused(refused("a user of another consumer")))?;
-        know(consumer, learned, record);
+        admit::know(consumer, learned, record);
         self.begin(log_ins, consumer, user).await
     }
 
@@ -200,7 +193,7 @@ impl Desk<'_, '_, '_> {
     fn session_token(&self) -> Result<(&LogIns, &str), Stop> {
         let Responder { services, route, .. } = *self.responder;
         let token = known_by(route).and_then(|secret| self.presented.get(secret));
-        let token = token.ok_or(Stop::new(Fault::CredentialsMissing))?;
+        let token = token.ok_or_else(|| Stop::new(Fault::CredentialsMissing))?;
         let log_ins = services.log_ins.as_deref();
         Ok((log_ins.ok_or_else(|| refused("nobody logs in here"))?, token))
     }
@@ -208,10 +201,10 @@ impl Desk<'_, '_, '_> {
     /// Begins a session and keeps it, before its client hears of it.
     async fn begin(&self, log_ins: &LogIns, consumer: usize, user: &str) -> Result<Given, Stop> {
         let Responder { services, route, .. } = *self.responder;
-        let terms = route.client.session.as_ref().ok_or(Stop::new(Fault::UnknownPath))?;
+        let terms = route.client.session.as_ref().ok_or_else(|| Stop::new(Fault::UnknownPath))?;
         // Clients are told whole seconds, and must not be told more than there is.
-        let created = now() / 1_000 * 1_000;
-        let life = i64::try_from(terms.life.length.as_millis()).unwrap_or(i64::MAX);
+        let created = clock::now() / 1_000 * 1_000;
+        let life = clock::milliseconds(terms.life.length);
         let expires = created.saturating_add(life);
         let facts = SessionFacts {
             user: user.to_owned(),
@@ -225,16 +218,18 @@ impl Desk<'_, '_, '_> {
             let found = secrets.iter().find(|(secret, _)| Some(*secret) == wanted);
             found.map(|(_, text)| hash_token(text.expose()))
         };
-        let token = of(known_by(route)).ok_or(Stop::new(Fault::UnknownPath))?;
+        let token = of(known_by(route)).ok_or_else(|| Stop::new(Fault::UnknownPath))?;
         let session = NewSession {
             token,
-            consumer: services.plan.consumers[consumer].clone(),
-            realm: route.realm.clone(),
-            user: user.to_owned(),
-            csrf: of(services.plan.vocabulary.secret("auth.csrf")),
-            created,
-            expires,
-            slides_ms: terms.life.slides.then(|| life.unsigned_abs()),
+            session: store::Session {
+                consumer: services.plan.consumers[consumer].clone(),
+                realm: route.realm.clone(),
+                user: user.to_owned(),
+                csrf: of(services.plan.vocabulary.secret("auth.csrf")),
+                created,
+                expires,
+                slides_ms: terms.life.slides.then(|| life.unsigned_abs()),
+            },
         };
         log_ins.sessions.begin(session).await.map_err(|error| unavailable(&error))?;
         let names = &services.plan.vocabulary.secrets;
@@ -270,10 +265,9 @@ impl Desk<'_, '_, '_> {
         learned: &Learned,
     ) -> Result<WrittenAnswer, Stop> {
         let head = self.responder.head;
-        let call = self.responder.call.digits();
         let reset = self.responder.reset(learned.decision.as_ref());
         let gateway = Gateway {
-            call: &call,
+            call: &self.responder.digits,
             rate_remaining: self.responder.remaining(learned.decision.as_ref()),
             rate_reset: reset.as_deref(),
             rate_limit: self.responder.rate_limit(),
@@ -293,11 +287,6 @@ impl Desk<'_, '_, '_> {
             Stop::new(Fault::UpstreamFailed).caused(cause).at(Translation::WriteAnswer)
         })
     }
-}
-
-fn know(consumer: usize, learned: &mut Learned, record: &mut CallRecord) {
-    learned.consumer = Some(consumer);
-    record.consumer = Some(consumer);
 }
 
 /// Who is refused a log-in is told so in its vendor's words for that.

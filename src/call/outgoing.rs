@@ -59,11 +59,7 @@ pub(super) fn translate<'r, 'a>(
         let fields = &services.plan.vocabulary.operations[operation.id].request;
         let first = &fields[usize::from(*first)].name;
         let reason = format!("the upstream cannot carry {first}");
-        return Err(own_terms(
-            route,
-            operation,
-            Refusal::member(Fault::InvalidRequest, first, reason),
-        ));
+        return Err(own_terms(operation, Refusal::member(Fault::InvalidRequest, first, reason)));
     }
     Ok(Translated { record, dropped })
 }
@@ -80,16 +76,11 @@ pub(super) fn write<'a>(
 ) -> Result<Outgoing, Stop> {
     let target = &upstream.mapping.operations[pair.upstream];
     let sources = sources(services, (upstream, signed), record, gateway, steps);
-    let mut outgoing = write_request(target, sources).map_err(|refusal| {
-        own_terms(route, operation, upstream_terms(services, operation, refusal))
-    })?;
+    let mut outgoing = write_request(target, sources)
+        .map_err(|refusal| own_terms(operation, upstream_terms(services, operation, refusal)))?;
     if let Some(name) = outgoing.lossy.first().filter(|_| route.lossy_words == Policy::Refuse) {
         let reason = format!("{name} would lose its meaning in the upstream");
-        return Err(own_terms(
-            route,
-            operation,
-            Refusal::member(Fault::InvalidStatus, name, reason),
-        ));
+        return Err(own_terms(operation, Refusal::member(Fault::InvalidStatus, name, reason)));
     }
     outgoing.headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
     Ok(outgoing)
@@ -161,15 +152,13 @@ fn upstream_terms(services: &Services, operation: &Operation, refusal: Refusal) 
 }
 
 /// The refusal by the name that the client gave the member.
-fn own_terms(route: &Route, operation: &Operation, refusal: Refusal) -> Stop {
+fn own_terms(operation: &Operation, refusal: Refusal) -> Stop {
     let request = &operation.request;
     let named = request.places().find(|place| {
         place.content.holes().any(|hole| {
             matches!(hole.slot, Slot::Field(_) | Slot::Part(_)) && hole.name == refusal.field
         })
     });
-    debug_assert!(!route.name.is_empty());
     let field = named.map_or(refusal.field, |place| place.member.clone());
-    let refusal = Refusal { field, ..Refusal::whole(refusal.fault, refusal.reason) };
-    Stop::from(refusal).at(Translation::WriteRequest)
+    Stop::from(Refusal { field, ..refusal }).at(Translation::WriteRequest)
 }

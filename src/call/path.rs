@@ -152,15 +152,7 @@ where
         Way::Mapped(targets) => identity::find_caller(services, route, &targets[0], head).await?,
         Way::Unmapped(unmapped) => forward::find_caller(services, route, unmapped, head)?,
     };
-    learned.consumer = Some(caller.consumer);
-    record.consumer = Some(caller.consumer);
-    let charged = admit::charge(services, matched.route, caller.consumer);
-    learned.decision = match &charged {
-        Ok(decision) => *decision,
-        Err((_, decision)) => Some(*decision),
-    };
-    record.decision = learned.decision;
-    charged.map_err(|(stop, _)| stop)?;
+    admit::charge(services, matched.route, caller.consumer, learned, record)?;
     let bounds = &services.plan.bounds;
     // What is not looked into keeps its codings.
     let codings = match &way {

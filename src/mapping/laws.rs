@@ -12,8 +12,8 @@ use crate::bounds;
 use crate::mapping::model::{Mapping, Operation, OperationKind, OrElse, Slot, Type, Vocabulary};
 use crate::mapping::run::{
     AnswerHead, FaultText, Gateway, ReadOptions, Reading, RequestHead, RequestParts, Secrets,
-    SessionFacts, Settings, Sources, read_answer, read_request, write_answer, write_fault,
-    write_request,
+    SessionFacts, Settings, Sources, WrittenAnswer, read_answer, read_request, write_answer,
+    write_fault, write_request,
 };
 use crate::value::{Fault, Record, Value, WordId};
 
@@ -206,6 +206,18 @@ impl<'a> Trial<'a> {
         self.compare(&record, &again, tables)
     }
 
+    fn read_back<'w>(&self, written: &'w WrittenAnswer, request: &Record<'_>) -> Reading<'w> {
+        read_answer(
+            self.vocabulary,
+            self.mapping,
+            self.operation,
+            AnswerHead { status: written.status, headers: &written.headers },
+            &written.body,
+            &self.settings,
+            request,
+        )
+    }
+
     fn compare(
         &self,
         record: &Record<'_>,
@@ -248,15 +260,7 @@ impl<'a> Trial<'a> {
         let wanted = RequestParts { headers: &nothing, kind: None };
         let written = write_answer(self.operation, sources, wanted)
             .map_err(|refusal| format!("it cannot be written: {}", refusal.reason))?;
-        let reading = read_answer(
-            self.vocabulary,
-            self.mapping,
-            self.operation,
-            AnswerHead { status: written.status, headers: &written.headers },
-            &written.body,
-            &self.settings,
-            &request,
-        );
+        let reading = self.read_back(&written, &request);
         let Reading::Yes { record: again, unreadable: 0 } = reading else {
             return Err(format!("written, it does not read: {reading:?}"));
         };
@@ -290,16 +294,7 @@ impl<'a> Trial<'a> {
         if faults.row_for(fault).is_none() {
             return Err("no row writes it".to_owned());
         }
-        let reading = read_answer(
-            self.vocabulary,
-            self.mapping,
-            self.operation,
-            AnswerHead { status: written.status, headers: &written.headers },
-            &written.body,
-            &self.settings,
-            &record,
-        );
-        match reading {
+        match self.read_back(&written, &record) {
             Reading::Yes { .. } => Err("written, it reads to a yes".to_owned()),
             // A row that is written only need not read.
             Reading::No { .. } | Reading::Nothing(_) => Ok(()),

@@ -12,6 +12,7 @@
 mod answer;
 mod body;
 mod capture;
+mod headers;
 mod negotiate;
 mod read;
 mod reader;
@@ -26,6 +27,7 @@ use std::borrow::Cow;
 use http::HeaderValue;
 
 pub use answer::{AnswerHead, Mismatch, Reading, read_answer, read_public_answer};
+pub use headers::limit_headers;
 pub use negotiate::{Unreadable, acceptable, choose_body, media_type, preferred};
 pub use read::{
     ReadOptions, RequestHead, fits_path, read_credentials, read_request, read_secrets, selects,
@@ -36,7 +38,7 @@ pub use session::{has_expired, read_taken};
 pub use standing::{StandingQuery, read_standing, split_query, standing_headers, write_standing};
 pub use step::{read_location, read_step, write_ask, write_poll, write_step};
 pub use write::{
-    FaultText, Outgoing, RequestParts, WrittenAnswer, fault_places, limit_headers, write_answer,
+    FaultText, Outgoing, RequestParts, WrittenAnswer, fault_places, write_answer,
     write_bare_request, write_body_answer, write_fault, write_request,
 };
 
@@ -154,7 +156,7 @@ impl Secrets {
         let mut secrets: Vec<_> = vocabulary.secrets.iter().map(|_| None).collect();
         for (name, value) in values {
             if let Some(index) = vocabulary.secret(&name) {
-                let header = write::secret_header(&value);
+                let header = headers::secret_header(&value);
                 secrets[usize::from(index)] = Some((value, header));
             }
         }

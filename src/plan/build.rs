@@ -8,7 +8,7 @@ use crate::catalog::Catalog;
 use crate::config::{self, Answers, Config, Consumers, Ids, RawYaml, Setting, Spanned, pairs};
 use crate::diag::{self, Diagnostic};
 use crate::mapping::compile::TableOverride;
-use crate::mapping::model::{Mapping, OperationDef, OperationKind, OrElse, Type};
+use crate::mapping::model::{Mapping, Operation, OperationDef, OperationKind, OrElse, Type};
 use crate::mapping::run::Settings;
 use crate::mapping::syntax::{self, Findings, Named};
 use crate::plan::{
@@ -183,7 +183,7 @@ impl Builder<'_> {
         // With tables of its own an upstream speaks other words, and has another mapping.
         let forwards_reads = route.unmapped.value == config::Unmapped::Forward
             && Arc::ptr_eq(&client, &upstream.mapping);
-        self.routes_lines(route, index, &client, forwards_reads);
+        self.enter_lines(route, index, &client, forwards_reads);
         let keyless = callers::without_a_place_for_the_key(self.catalog, route, &client, &settings);
         self.found.extend(keyless);
         let consumers = match &route.consumers {
@@ -263,8 +263,8 @@ impl Builder<'_> {
             .collect()
     }
 
-    /// M011: two routes for one request.
-    fn routes_lines(
+    /// Enters the lines of the route's clients into the routing. M011: two routes for one request.
+    fn enter_lines(
         &mut self,
         route: &config::Route,
         index: usize,
@@ -274,9 +274,7 @@ impl Builder<'_> {
         let host = route.host.as_ref().map(|host| host.value.as_str());
         let prefix = route.path_prefix.value.as_str();
         self.routing.own(host, prefix, index);
-        let is_mapped = |known: &crate::mapping::model::Operation| {
-            !(forwards_reads && known.kind == OperationKind::Read)
-        };
+        let is_mapped = |known: &Operation| !(forwards_reads && known.kind == OperationKind::Read);
         let direct = route.answers == Answers::Direct;
         let operations = client.operations.iter().enumerate();
         let operations = operations.filter(|(_, known)| is_mapped(known));
@@ -314,7 +312,7 @@ impl Builder<'_> {
     fn pair(
         &mut self,
         route: &config::Route,
-        operation: &crate::mapping::model::Operation,
+        operation: &Operation,
         upstream: &Upstream,
         actor: Option<SettingId>,
     ) -> Option<Pair> {

@@ -3,7 +3,7 @@
 use crate::config::{self, Actor};
 use crate::diag::Diagnostic;
 use crate::mapping::model::{
-    Mapping, Operation, OperationDef, OperationKind, OrElse, Slot, Type, Vocabulary,
+    Hole, Mapping, Operation, OperationDef, OperationKind, OrElse, Slot, Type, Vocabulary,
 };
 use crate::mapping::syntax::Arrow;
 use crate::plan::{Pair, ReadBack, Settles, Upstream};
@@ -145,7 +145,7 @@ pub(super) fn needed<'m>(
     target: &'m Operation,
     field: u8,
     upstream: &Upstream,
-) -> Option<&'m crate::mapping::model::Hole> {
+) -> Option<&'m Hole> {
     target.request.places().filter(|place| place.arrow.writes()).find_map(|place| {
         place.content.holes().find(|hole| {
             hole.slot == Slot::Field(field)

@@ -98,11 +98,6 @@ impl StoreError {
     pub fn reason(&self) -> Reason {
         self.reason
     }
-
-    /// True if the change may have been made all the same.
-    pub fn is_outcome_unknown(&self) -> bool {
-        self.reason == Reason::OutcomeUnknown
-    }
 }
 
 impl fmt::Display for Reason {

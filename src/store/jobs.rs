@@ -3,7 +3,7 @@
 
 use super::connection::{Access, Connection, Operation, Param};
 use super::error::{Fault, Reason};
-use crate::bounds;
+use crate::{bounds, clock};
 
 /// A job that a call begins. Times are Unix milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,7 +97,7 @@ impl Operation for Add {
         if unfinished >= most {
             return Ok(AddedJob::Full);
         }
-        let kept = i64::try_from(bounds::JOB_LOST_KEPT.as_millis()).unwrap_or(i64::MAX);
+        let kept = clock::milliseconds(bounds::JOB_LOST_KEPT);
         let values = [
             whose,
             id,

@@ -6,28 +6,16 @@ use super::connection::{Access, Connection, Operation, Param};
 use super::error::Fault;
 use crate::bounds;
 
-/// A session that a log-in makes. Times are Unix milliseconds.
+/// A session that a log-in makes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewSession {
     /// The hash of its token.
     pub token: [u8; 32],
-    /// The consumer that it speaks for.
-    pub consumer: String,
-    /// What it is good for: a vendor's API, and of several tenants of it one.
-    pub realm: String,
-    /// Who logged in.
-    pub user: String,
-    /// The hash of its CSRF token, where the vendor has one.
-    pub csrf: Option<[u8; 32]>,
-    /// When it was made.
-    pub created: i64,
-    /// When it ends.
-    pub expires: i64,
-    /// By how much each use moves its end, in milliseconds; none if its end is fixed.
-    pub slides_ms: Option<u64>,
+    /// What holds from then on.
+    pub session: Session,
 }
 
-/// A session that holds.
+/// A session that holds. Times are Unix milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
     /// The consumer that it speaks for.
@@ -70,8 +58,8 @@ impl Operation for Add {
     const ACCESS: Access = Access::Transaction;
 
     async fn run(&self, connection: &mut impl Connection) -> Result<(), Fault> {
-        let NewSession { token, consumer, realm, user, csrf, created, expires, slides_ms } =
-            &self.0;
+        let NewSession { token, session } = &self.0;
+        let Session { consumer, realm, user, csrf, created, expires, slides_ms } = session;
         connection.exclude_others(&format!("sessions of {user} at {realm}")).await?;
         let values = [
             Param::Bytes(token),

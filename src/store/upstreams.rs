@@ -5,7 +5,7 @@
 
 use super::connection::{Access, Connection, Operation, Param};
 use super::error::Fault;
-use crate::bounds;
+use crate::{bounds, clock};
 
 /// A session that somebody has put.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,6 +119,5 @@ DELETE FROM upstream_sessions WHERE key IN (
 
 /// The time before which a row must have been out of use to be swept.
 pub(super) fn out_of_use(now: i64) -> i64 {
-    let kept = i64::try_from(bounds::UPSTREAM_SESSION_KEPT.as_millis()).unwrap_or(i64::MAX);
-    now.saturating_sub(kept)
+    now.saturating_sub(clock::milliseconds(bounds::UPSTREAM_SESSION_KEPT))
 }

@@ -10,7 +10,7 @@ mod postgres;
 use std::time::{Duration, Instant};
 
 use latimer::config::StateConfig;
-use latimer::store::{self, NewSession, Store};
+use latimer::store::{self, NewSession, Session, Store};
 use tokio::task::JoinSet;
 
 use postgres::{Server, state};
@@ -29,13 +29,15 @@ fn hash(number: u32) -> [u8; 32] {
 fn session(number: u32) -> NewSession {
     NewSession {
         token: hash(number),
-        consumer: "acme".to_owned(),
-        realm: "zstack".to_owned(),
-        user: format!("user-{}", number % 1000),
-        csrf: None,
-        created: 1000,
-        expires: 2000,
-        slides_ms: None,
+        session: Session {
+            consumer: "acme".to_owned(),
+            realm: "zstack".to_owned(),
+            user: format!("user-{}", number % 1000),
+            csrf: None,
+            created: 1000,
+            expires: 2000,
+            slides_ms: None,
+        },
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::harness::{Answer, Gateway, Home, KEY, PATIENCE, upstream};
-use crate::vendors::{fresh, ticket, told};
+use crate::vendors::{crosswalk, fresh, ticket, told};
 
 const AUTHORIZED: (&str, &str) = ("Authorization", "OAuth test-key-0123456789");
 const JSON: (&str, &str) = ("Content-Type", "application/json;charset=UTF-8");
@@ -32,11 +32,7 @@ impl Desk {
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let simulator = serve(vendor, listener, options).unwrap();
-        let mut pairs = "client_id,upstream_id\n".to_owned();
-        for number in 1..=9 {
-            let (ours, theirs) = (ticket(Vendor::Zstack, number), ticket(vendor, number));
-            pairs.push_str(&format!("{ours},{theirs}\n"));
-        }
+        let pairs = crosswalk(Vendor::Zstack, vendor, 1..=9);
         let text = format!(
             "upstreams:\n{}routes:\n  main:\n    client: zstack\n    upstream: {vendor}\n    \
              consumers: [tester, other]\n    ids: {{ticket: {{file: pairs.csv}}}}\n    async: jobs\n{route}",

@@ -3,17 +3,17 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use latimer::sim::{Account, Options, Simulator, Vendor, serve};
+use latimer::sim::{Simulator, Vendor};
 use serde_json::json;
-use tokio::net::TcpListener;
 
-use crate::harness::{Answer, Gateway, Home, KEY, PATIENCE};
-use crate::vendors::{request, ticket};
+use crate::harness::{
+    ACCOUNT_PASSWORD, ACCOUNT_USER, Answer, Gateway, Home, KEY, PATIENCE, log_ins,
+    simulator_with_account,
+};
+use crate::vendors::{crosswalk, request, ticket};
 
 #[path = "../support/postgres.rs"]
 mod postgres;
-
-const PASSWORD: &str = "the-upstreams-password";
 
 /// How often two gateways find out together: it goes wrong in one of the first five, where it does.
 const ROUNDS: usize = 30;
@@ -27,31 +27,16 @@ struct Fleet {
 
 impl Fleet {
     async fn open() -> Self {
-        let account = Account {
-            user: "latimer@example.com".to_owned(),
-            password: PASSWORD.to_owned(),
-            session: None,
-        };
-        let tickets =
-            (1..=9).map(|number| format!("{}=NOT_STARTED", ticket(Vendor::Arena, number)));
-        let options = Options {
-            account: Some(account),
-            tickets: tickets.map(|seed| seed.parse().unwrap()).collect(),
-            ..Options::default()
-        };
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let arena = serve(Vendor::Arena, listener, options).unwrap();
+        let tickets: Vec<_> =
+            (1..=9).map(|number| (ticket(Vendor::Arena, number), "NOT_STARTED")).collect();
+        let arena = simulator_with_account(Vendor::Arena, &tickets).await;
         let started = tokio::task::spawn_blocking(|| {
             let server = postgres::Server::start();
             let state = server.database();
             (server, state)
         });
         let (server, state) = started.await.unwrap();
-        let mut pairs = "client_id,upstream_id\n".to_owned();
-        for number in 1..=9 {
-            let (ours, theirs) = (ticket(Vendor::Zstack, number), ticket(Vendor::Arena, number));
-            pairs.push_str(&format!("{ours},{theirs}\n"));
-        }
+        let pairs = crosswalk(Vendor::Zstack, Vendor::Arena, 1..=9);
         let text = format!(
             "pepper: {{env: TEST_PEPPER}}\n\
              state: {{url: \"postgres://{}@{}:{}/{}\", password: {{env: STATE_PASSWORD}}}}\n\
@@ -106,7 +91,7 @@ impl Fleet {
     }
 
     fn log_ins(&self) -> usize {
-        self.arena.log().iter().filter(|seen| seen.target.ends_with("/login")).count()
+        log_ins(&self.arena)
     }
 
     async fn stop(self) {
@@ -118,7 +103,7 @@ impl Fleet {
 
 async fn start(home: Arc<Home>, password: String) -> Gateway {
     let mut command = home.command();
-    command.env("DESK_USER", "latimer@example.com").env("DESK_PASSWORD", PASSWORD);
+    command.env("DESK_USER", ACCOUNT_USER).env("DESK_PASSWORD", ACCOUNT_PASSWORD);
     command.env("STATE_PASSWORD", password).env("ADMIN_PASSWORD", "sha512-of-it");
     Gateway::launch(&home, command).await
 }

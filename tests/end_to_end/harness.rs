@@ -9,7 +9,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 
-use latimer::sim::{Options, Simulator, Vendor, serve};
+use latimer::sim::{Account, Options, Simulator, Vendor, serve};
 
 use crate::secrets;
 
@@ -23,6 +23,10 @@ pub(crate) const KEY: &str = "test-key-0123456789";
 
 /// That of the other consumer.
 pub(crate) const OTHER_KEY: &str = "another-key";
+
+/// The gateway's own account at a system that it logs in to.
+pub(crate) const ACCOUNT_USER: &str = "latimer@example.com";
+pub(crate) const ACCOUNT_PASSWORD: &str = "the-upstreams-password";
 
 /// What `pepper: {env: TEST_PEPPER}` finds.
 pub(crate) const PEPPER: &str = "JefeJefeJefeJefeJefeJefeJefeJefe";
@@ -291,11 +295,30 @@ impl Answer {
 
 /// A simulated vendor with tickets of the test's own.
 pub(crate) async fn simulator(vendor: Vendor, tickets: &[(String, &str)]) -> Simulator {
+    simulator_with(vendor, tickets, Options::default()).await
+}
+
+/// The same where the gateway has an account. ZStack makes jobs of changes, as the real one does.
+pub(crate) async fn simulator_with_account(
+    vendor: Vendor,
+    tickets: &[(String, &str)],
+) -> Simulator {
+    let (user, password) = (ACCOUNT_USER.to_owned(), ACCOUNT_PASSWORD.to_owned());
+    let account = Some(Account { user, password, session: None });
+    let asynchronous = vendor == Vendor::Zstack;
+    simulator_with(vendor, tickets, Options { account, asynchronous, ..Options::default() }).await
+}
+
+async fn simulator_with(vendor: Vendor, tickets: &[(String, &str)], options: Options) -> Simulator {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let tickets = tickets.iter().map(|(id, status)| format!("{id}={status}").parse().unwrap());
-    let options =
-        Options { tickets: tickets.collect(), requests_per_second: None, ..Options::default() };
-    serve(vendor, listener, options).unwrap()
+    let tickets = tickets.collect();
+    serve(vendor, listener, Options { tickets, requests_per_second: None, ..options }).unwrap()
+}
+
+/// Log-ins that a simulator has seen, whatever came of them.
+pub(crate) fn log_ins(simulator: &Simulator) -> usize {
+    simulator.log().iter().filter(|seen| seen.target.ends_with("/login")).count()
 }
 
 /// The configuration's lines for an upstream. One bad answer after another is what most tests are about, so

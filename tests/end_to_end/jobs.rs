@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::harness::{Answer, Gateway, KEY, upstream};
 use crate::scripted::{Act, Scripted, message};
-use crate::vendors::{answer, request, sayable, ticket, told};
+use crate::vendors::{answer, crosswalk, request, sayable, ticket, told};
 
 /// What a job that went well answers.
 const DONE: &str =
@@ -72,12 +72,7 @@ fn configuration(
          consumers: [tester]\n    settings: {settings}\n    deadline: {deadline}\n    limit: none\n    read_back: off\n    \
          ids: {{ticket: {{file: ids.csv}}}}\n"
     );
-    let mut pairs = "client_id,upstream_id\n".to_owned();
-    for number in 1..=9 {
-        let (ours, theirs) = (ticket(client, number), ticket(Vendor::Zstack, number));
-        pairs.push_str(&format!("{ours},{theirs}\n"));
-    }
-    (text, vec![("ids.csv".to_owned(), pairs)])
+    (text, vec![("ids.csv".to_owned(), crosswalk(client, Vendor::Zstack, 1..=9))])
 }
 
 /// A change of the client's that ZStack can be told, of the ticket with this number.

@@ -8,8 +8,10 @@ use std::sync::Arc;
 use latimer::sim::{Simulator, Vendor};
 use serde_json::json;
 
-use crate::harness::{Answer, Gateway, Home, KEY, simulator, upstream};
-use crate::vendors::{request, ticket};
+use crate::harness::{
+    ACCOUNT_PASSWORD, ACCOUNT_USER, Answer, Gateway, Home, KEY, simulator, upstream,
+};
+use crate::vendors::{crosswalk, request, ticket};
 
 /// `printf %s password | sha512sum`, which is what ZStack's clients send for it.
 pub(crate) const SHA512: &str = "b109f3bbbc244eb82441917ed06d618b9008dd09b3befd1b5e07394c706a8bb\
@@ -65,12 +67,7 @@ impl Desk {
                  consumers: [tester, other, keyed]\n    match: {{host: {client}.test}}\n    \
                  ids: {{ticket: {{file: {client}.csv}}}}\n    settings: {settings}\n"
             ));
-            let mut pairs = "client_id,upstream_id\n".to_owned();
-            for number in 1..=10 {
-                let (ours, theirs) = (ticket(client, number), ticket(upstream, number));
-                pairs.push_str(&format!("{ours},{theirs}\n"));
-            }
-            files.push((format!("{client}.csv"), pairs));
+            files.push((format!("{client}.csv"), crosswalk(client, upstream, 1..=10)));
         }
         let home = Home::new("127.0.0.1:0", "mappings", &text, &files);
         let gateway = start(&home).await;
@@ -151,7 +148,7 @@ impl Desk {
 async fn start(home: &Arc<Home>) -> Gateway {
     let mut command = home.command();
     command.env("PASSWORD", "password").env("SHA512", SHA512).env("KEYED_KEY", "keyed-key");
-    command.env("DESK_USER", pairs::USER).env("DESK_PASSWORD", pairs::PASSWORD);
+    command.env("DESK_USER", ACCOUNT_USER).env("DESK_PASSWORD", ACCOUNT_PASSWORD);
     Gateway::launch(home, command).await
 }
 

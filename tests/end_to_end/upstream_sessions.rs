@@ -5,21 +5,19 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use latimer::sim::{Account, Fault, FaultSwitch, Options, Simulator, Vendor, serve};
-use tokio::net::TcpListener;
+use latimer::sim::{Fault, FaultSwitch, Simulator, Vendor};
 use tokio::process::Command;
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::harness::{Answer, Gateway, Home, KEY};
-use crate::vendors::{fresh, reading, request, ticket, told};
+use crate::harness::{
+    ACCOUNT_PASSWORD, ACCOUNT_USER, Answer, Gateway, Home, KEY, log_ins, simulator_with_account,
+};
+use crate::vendors::{crosswalk, fresh, reading, request, ticket, told};
 
 /// Vendors that are logged in to.
 const LOGGED_IN_TO: [Vendor; 4] = [Vendor::Arena, Vendor::Akana, Vendor::Thalamus, Vendor::Zstack];
-
-const USER: &str = "latimer@example.com";
-const PASSWORD: &str = "the-upstreams-password";
 
 /// Calls at once, where there are many.
 const CALLS: usize = 1_000;
@@ -40,23 +38,9 @@ struct Desk {
 impl Desk {
     /// A Series client in front of a system that is logged in to with this password.
     async fn open(upstream: Vendor, password: &str, consumers: &str) -> Self {
-        let account =
-            Account { user: USER.to_owned(), password: PASSWORD.to_owned(), session: None };
-        let status = fresh(upstream, "");
-        let tickets = (1..=TICKETS).map(|number| format!("{}={status}", ticket(upstream, number)));
-        let options = Options {
-            account: Some(account),
-            tickets: tickets.map(|seed| seed.parse().unwrap()).collect(),
-            asynchronous: upstream == Vendor::Zstack,
-            ..Options::default()
-        };
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let simulator = serve(upstream, listener, options).unwrap();
-        let mut pairs = "client_id,upstream_id\n".to_owned();
-        for number in 1..=TICKETS {
-            let (ours, theirs) = (ticket(Vendor::Series, number), ticket(upstream, number));
-            pairs.push_str(&format!("{ours},{theirs}\n"));
-        }
+        let tickets: Vec<_> =
+            (1..=TICKETS).map(|number| (ticket(upstream, number), fresh(upstream, ""))).collect();
+        let simulator = simulator_with_account(upstream, &tickets).await;
         let settings = match upstream {
             Vendor::Akana => "{tenant: acmepaymentscorp}",
             Vendor::Thalamus => "{touchpoint: web, session_cookie: JSESSIONID, log_in_path: login}",
@@ -74,10 +58,11 @@ impl Desk {
              ids: {{ticket: {{file: pairs.csv}}}}\n",
             simulator.url()
         );
+        let pairs = crosswalk(Vendor::Series, upstream, 1..=TICKETS);
         let files = [("pairs.csv".to_owned(), pairs)];
         let home = Home::new("127.0.0.1:0", "mappings", &text, &files);
         let mut command = home.command();
-        command.env("DESK_USER", USER).env("DESK_PASSWORD", password);
+        command.env("DESK_USER", ACCOUNT_USER).env("DESK_PASSWORD", password);
         command.env("DESK_TOKEN", upstream.default_token());
         let gateway = Gateway::launch(&home, command).await;
         Self { upstream, simulator, gateway }
@@ -87,10 +72,8 @@ impl Desk {
         change(&self.gateway, number, key).await
     }
 
-    /// Log-ins that the simulator has seen, and what came of them.
     fn log_ins(&self) -> usize {
-        let log = self.simulator.log();
-        log.iter().filter(|seen| seen.target.ends_with("/login")).count()
+        log_ins(&self.simulator)
     }
 
     /// Changes that have been sent to it, refused ones too.
@@ -101,7 +84,7 @@ impl Desk {
 
     async fn stop(self) {
         let log = self.gateway.terminate().await;
-        for secret in [USER, PASSWORD, "LABS-", "TokenID"] {
+        for secret in [ACCOUNT_USER, ACCOUNT_PASSWORD, "LABS-", "TokenID"] {
             assert!(!log.iter().any(|line| line.contains(secret)), "{secret} is logged: {log:#?}");
         }
     }
@@ -120,7 +103,7 @@ async fn change(gateway: &Gateway, number: usize, key: &str) -> Answer {
 async fn all_calls_have_one_session() {
     for upstream in LOGGED_IN_TO {
         assert!(told(upstream, "resolved").is_some());
-        let desk = Arc::new(Desk::open(upstream, PASSWORD, "").await);
+        let desk = Arc::new(Desk::open(upstream, ACCOUNT_PASSWORD, "").await);
         let mut calls = JoinSet::new();
         for number in 1..=10 {
             let desk = Arc::clone(&desk);
@@ -174,7 +157,7 @@ async fn change_all(desk: &Arc<Desk>, numbers: Range<usize>) {
 async fn a_thousand_calls_make_one_log_in() {
     room_for_sockets().await;
     for upstream in LOGGED_IN_TO {
-        let desk = Arc::new(Desk::open(upstream, PASSWORD, "").await);
+        let desk = Arc::new(Desk::open(upstream, ACCOUNT_PASSWORD, "").await);
         change_all(&desk, 1..CALLS + 1).await;
         assert_eq!((desk.log_ins(), desk.changes()), (1, CALLS), "{upstream}");
 
@@ -203,7 +186,7 @@ async fn a_thousand_calls_make_one_log_in() {
 #[tokio::test]
 async fn a_session_that_is_over_is_followed_by_another_one() {
     for upstream in LOGGED_IN_TO {
-        let desk = Desk::open(upstream, PASSWORD, "").await;
+        let desk = Desk::open(upstream, ACCOUNT_PASSWORD, "").await;
         assert_eq!(desk.change(1, KEY).await.status, 200, "{upstream}");
         desk.simulator.end_sessions();
         let answer = desk.change(2, KEY).await;
@@ -247,7 +230,7 @@ async fn a_password_that_is_refused_is_not_tried_with_every_call() {
 async fn a_consumer_has_its_own_credential_and_its_own_session() {
     let consumers = "consumers:\n  tester: {key: {env: TEST_KEY}}\n  other:\n    key: {env: OTHER_KEY}\n    \
                      credential: {token: {env: ARENA_TOKEN}}\n";
-    let desk = Desk::open(Vendor::Arena, PASSWORD, consumers).await;
+    let desk = Desk::open(Vendor::Arena, ACCOUNT_PASSWORD, consumers).await;
     assert_eq!(desk.change(1, "another-key").await.status, 200);
     assert_eq!(desk.log_ins(), 0, "its token was given by hand");
     let seen = desk.simulator.log();
@@ -264,7 +247,7 @@ async fn a_consumer_has_its_own_credential_and_its_own_session() {
 async fn who_logs_in_alike_has_the_same_session() {
     let consumers = "consumers:\n  tester: {key: {env: TEST_KEY}}\n  other:\n    key: {env: OTHER_KEY}\n    \
                      credential: {user: {env: DESK_USER}, password: {env: DESK_PASSWORD}}\n";
-    let desk = Desk::open(Vendor::Arena, PASSWORD, consumers).await;
+    let desk = Desk::open(Vendor::Arena, ACCOUNT_PASSWORD, consumers).await;
     for (number, key) in [(1, KEY), (2, "another-key"), (3, KEY), (4, "another-key")] {
         assert_eq!(desk.change(number, key).await.status, 200, "{key}");
     }
@@ -272,8 +255,12 @@ async fn who_logs_in_alike_has_the_same_session() {
     desk.stop().await;
 
     // Who only says that it is that account has nothing of the session.
-    let desk =
-        Desk::open(Vendor::Arena, PASSWORD, &consumers.replace("DESK_PASSWORD", "OTHER_KEY")).await;
+    let desk = Desk::open(
+        Vendor::Arena,
+        ACCOUNT_PASSWORD,
+        &consumers.replace("DESK_PASSWORD", "OTHER_KEY"),
+    )
+    .await;
     assert_eq!(desk.change(1, KEY).await.status, 200);
     let answer = desk.change(2, "another-key").await;
     assert_eq!(answer.header("x-latimer-fault"), Some("upstream_failed"), "{answer:?}");
@@ -285,11 +272,11 @@ async fn who_logs_in_alike_has_the_same_session() {
 /// The password is for the log-in alone, also where a vendor would take it with every call.
 #[tokio::test]
 async fn a_session_is_shown_in_place_of_the_password() {
-    let desk = Desk::open(Vendor::Thalamus, PASSWORD, "").await;
+    let desk = Desk::open(Vendor::Thalamus, ACCOUNT_PASSWORD, "").await;
     assert_eq!(desk.change(1, KEY).await.status, 200);
     let log = desk.simulator.log();
     let [log_in, change] = &log[..] else { panic!("{log:#?}") };
-    assert!(log_in.body.contains(PASSWORD));
+    assert!(log_in.body.contains(ACCOUNT_PASSWORD));
     let header = |name: &str| change.headers.iter().find(|(known, _)| known == name);
     assert!(header("authorization").is_none(), "{change:#?}");
     assert!(header("cookie").is_some_and(|(_, value)| value.starts_with("JSESSIONID=")));
@@ -304,7 +291,7 @@ async fn a_session_is_shown_in_place_of_the_password() {
 #[tokio::test]
 async fn a_read_is_made_again_where_the_session_is_over() {
     for upstream in LOGGED_IN_TO {
-        let desk = Desk::open(upstream, PASSWORD, "").await;
+        let desk = Desk::open(upstream, ACCOUNT_PASSWORD, "").await;
         let id = ticket(Vendor::Series, 1);
         let reading = reading(Vendor::Series, &id, KEY);
         let headers: Vec<(&str, &str)> =

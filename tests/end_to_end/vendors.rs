@@ -98,6 +98,19 @@ pub(crate) fn ticket(vendor: Vendor, number: usize) -> String {
     }
 }
 
+/// The file of the ids that two systems have for the same tickets.
+pub(crate) fn crosswalk(
+    client: Vendor,
+    upstream: Vendor,
+    numbers: impl IntoIterator<Item = usize>,
+) -> String {
+    let mut pairs = "client_id,upstream_id\n".to_owned();
+    for number in numbers {
+        pairs.push_str(&format!("{},{}\n", ticket(client, number), ticket(upstream, number)));
+    }
+    pairs
+}
+
 /// The status that a fresh ticket has so that the upstream can be told this.
 pub(crate) fn fresh(upstream: Vendor, wire: &str) -> &'static str {
     match upstream {

@@ -5,7 +5,7 @@ use latimer::store::{
     AddedJob, Job, NewJob, NewSession, Reason, Session, SharedSession, Store, Swept,
 };
 
-use crate::{Fresh, all, answer, hash, id, job, runtime, session};
+use crate::{Fresh, all, answer, hash, id, job, runtime, session, session_with};
 
 const DAY: i64 = 24 * 60 * 60 * 1000;
 
@@ -66,23 +66,24 @@ async fn a_session_is_found_until_it_ends(store: &Store) {
 async fn a_session_comes_back_as_it_was(store: &Store) {
     let new = NewSession {
         token: [0xff; 32],
-        consumer: "é'\"; DROP TABLE sessions; --".to_owned(),
-        realm: String::new(),
-        user: "名".repeat(bounds::STATE_NAME_BYTES_MAX / 3),
-        csrf: Some([0; 32]),
-        created: i64::MIN,
-        expires: i64::MAX,
-        slides_ms: Some(1_800_000),
+        session: Session {
+            consumer: "é'\"; DROP TABLE sessions; --".to_owned(),
+            realm: String::new(),
+            user: "名".repeat(bounds::STATE_NAME_BYTES_MAX / 3),
+            csrf: Some([0; 32]),
+            created: i64::MIN,
+            expires: i64::MAX,
+            slides_ms: Some(1_800_000),
+        },
     };
     store.add_session(&new).await.unwrap();
-    let NewSession { token, consumer, realm, user, csrf, created, expires, slides_ms } = new;
-    let wanted = Session { consumer, realm, user, csrf, created, expires, slides_ms };
-    assert_eq!(store.session(token, i64::MAX - 1).await.unwrap(), Some(wanted));
+    let found = store.session(new.token, i64::MAX - 1).await.unwrap();
+    assert_eq!(found, Some(new.session));
 }
 
 async fn a_session_that_is_told_again_is_written_over(store: &Store) {
     store.add_session(&session(1)).await.unwrap();
-    store.add_session(&NewSession { expires: 5000, ..session(1) }).await.unwrap();
+    store.add_session(&session_with(1, |one| one.expires = 5000)).await.unwrap();
     assert_eq!(find(store, 1, 1000).await.unwrap().expires, 5000);
 }
 
@@ -103,14 +104,18 @@ async fn ends_move_later_and_never_earlier(store: &Store) {
 
 async fn of_too_many_sessions_the_oldest_goes(store: &Store) {
     let most = u32::try_from(bounds::SESSIONS_PER_USER_MAX).unwrap();
-    let at = |number: u32| NewSession {
-        created: 1000 + i64::from(number),
-        expires: 9000,
-        ..session(number)
+    let at = |number: u32| {
+        session_with(number, |one| {
+            one.created = 1000 + i64::from(number);
+            one.expires = 9000;
+        })
     };
     // Those of somebody else, and of the same name elsewhere, do not count.
-    store.add_session(&NewSession { user: "other".to_owned(), ..at(10_000) }).await.unwrap();
-    store.add_session(&NewSession { realm: "arena".to_owned(), ..at(10_001) }).await.unwrap();
+    let (mut others, mut elsewhere) = (at(10_000), at(10_001));
+    others.session.user = "other".to_owned();
+    elsewhere.session.realm = "arena".to_owned();
+    store.add_session(&others).await.unwrap();
+    store.add_session(&elsewhere).await.unwrap();
     let sessions: Vec<NewSession> = (1..=most).map(at).collect();
     for added in all(sessions.iter().map(|one| store.add_session(one)).collect()).await {
         added.unwrap();
@@ -121,7 +126,9 @@ async fn of_too_many_sessions_the_oldest_goes(store: &Store) {
     assert!(find(store, 2, 8000).await.is_some());
     assert!(find(store, most + 1, 8000).await.is_some());
     // A clock that is behind makes nobody's log-in void.
-    store.add_session(&NewSession { created: 10, ..at(most + 2) }).await.unwrap();
+    let mut behind = at(most + 2);
+    behind.session.created = 10;
+    store.add_session(&behind).await.unwrap();
     assert!(find(store, most + 2, 8000).await.is_some());
     assert_eq!(find(store, 2, 8000).await, None);
     assert!(find(store, 3, 8000).await.is_some());
@@ -133,13 +140,17 @@ async fn of_too_many_sessions_the_oldest_goes(store: &Store) {
 async fn a_session_that_has_ended_takes_nobodys_place(store: &Store) {
     let most = u32::try_from(bounds::SESSIONS_PER_USER_MAX).unwrap();
     let sessions: Vec<NewSession> =
-        (1..most).map(|number| NewSession { expires: 1500, ..session(number) }).collect();
+        (1..most).map(|number| session_with(number, |one| one.expires = 1500)).collect();
     all(sessions.iter().map(|one| store.add_session(one)).collect()).await;
-    let oldest = NewSession { created: 1, expires: 9000, ..session(5000) };
-    store.add_session(&oldest).await.unwrap();
+    let at = |number, created| {
+        session_with(number, |one| {
+            one.created = created;
+            one.expires = 9000;
+        })
+    };
+    store.add_session(&at(5000, 1)).await.unwrap();
     for number in 6000..6010 {
-        let new = NewSession { created: 1600, expires: 9000, ..session(number) };
-        store.add_session(&new).await.unwrap();
+        store.add_session(&at(number, 1600)).await.unwrap();
     }
     assert!(find(store, 5000, 1700).await.is_some());
 }
@@ -281,7 +292,7 @@ async fn of_many_at_once_one_adds_a_job(store: &Store) {
 
 async fn a_sweep_takes_what_has_ended(store: &Store) {
     store.add_session(&session(1)).await.unwrap();
-    store.add_session(&NewSession { expires: 2001, ..session(2) }).await.unwrap();
+    store.add_session(&session_with(2, |one| one.expires = 2001)).await.unwrap();
     store.add_job(&job(1)).await.unwrap();
     store.finish_job("acme", id(1), &answer(200), 2000).await.unwrap();
     store.add_job(&job(2)).await.unwrap();
@@ -322,9 +333,9 @@ async fn what_cannot_be_kept_is_refused(store: &Store) {
     let long = "x".repeat(bounds::STATE_NAME_BYTES_MAX + 1);
     for name in [long.as_str(), "a\0b"] {
         let wrong = [
-            NewSession { consumer: name.to_owned(), ..session(1) },
-            NewSession { realm: name.to_owned(), ..session(1) },
-            NewSession { user: name.to_owned(), ..session(1) },
+            session_with(1, |one| one.consumer = name.to_owned()),
+            session_with(1, |one| one.realm = name.to_owned()),
+            session_with(1, |one| one.user = name.to_owned()),
         ];
         for wrong in wrong {
             let error = store.add_session(&wrong).await.unwrap_err();

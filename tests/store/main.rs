@@ -15,7 +15,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use latimer::config::StateConfig;
-use latimer::store::{self, JobAnswer, NewJob, NewSession, Store};
+use latimer::store::{self, JobAnswer, NewJob, NewSession, Session, Store};
 
 /// Whatever gives a store with nothing in it, as often as it is asked.
 pub(crate) trait Fresh {
@@ -47,14 +47,23 @@ pub(crate) fn id(number: u32) -> [u8; 16] {
 pub(crate) fn session(number: u32) -> NewSession {
     NewSession {
         token: hash(number),
-        consumer: "acme".to_owned(),
-        realm: "zstack".to_owned(),
-        user: "admin".to_owned(),
-        csrf: None,
-        created: 1000,
-        expires: 2000,
-        slides_ms: None,
+        session: Session {
+            consumer: "acme".to_owned(),
+            realm: "zstack".to_owned(),
+            user: "admin".to_owned(),
+            csrf: None,
+            created: 1000,
+            expires: 2000,
+            slides_ms: None,
+        },
     }
+}
+
+/// The same but for what is changed of it.
+pub(crate) fn session_with(number: u32, change: impl FnOnce(&mut Session)) -> NewSession {
+    let mut new = session(number);
+    change(&mut new.session);
+    new
 }
 
 /// From 1000 to 2000.

@@ -98,10 +98,7 @@ impl Model {
         match call {
             Call::AddSession { token, user, length, slides } => {
                 let new = new_session(*token, *user, now, *length, *slides);
-                let NewSession { consumer, realm, user, csrf, created, expires, slides_ms, .. } =
-                    new;
-                let session = Session { consumer, realm, user, csrf, created, expires, slides_ms };
-                self.sessions.insert(*token, session);
+                self.sessions.insert(*token, new.session);
                 Answer::Done
             }
             Call::FindSession { token } => {
@@ -211,13 +208,15 @@ impl Model {
 fn new_session(token: u32, user: u8, now: i64, length: i64, slides: bool) -> NewSession {
     NewSession {
         token: hash(token),
-        consumer: consumer(user),
-        realm: "zstack".to_owned(),
-        user: format!("user-{user}"),
-        csrf: slides.then_some(hash(token + 100)),
-        created: now,
-        expires: now + length,
-        slides_ms: slides.then_some(length.unsigned_abs()),
+        session: Session {
+            consumer: consumer(user),
+            realm: "zstack".to_owned(),
+            user: format!("user-{user}"),
+            csrf: slides.then_some(hash(token + 100)),
+            created: now,
+            expires: now + length,
+            slides_ms: slides.then_some(length.unsigned_abs()),
+        },
     }
 }
 

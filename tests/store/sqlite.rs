@@ -11,7 +11,9 @@ use latimer::config::StateConfig;
 use latimer::store::{self, Reason, Store, StoreError};
 use rusqlite::Connection;
 
-use crate::{Fresh, answer, behaviours, hash, id, job, model, open, runtime, session};
+use crate::{
+    Fresh, answer, behaviours, hash, id, job, model, open, runtime, session, session_with,
+};
 
 /// A file for each store.
 struct Files(tempfile::TempDir, u32);
@@ -155,7 +157,7 @@ fn damage_is_found() {
     let store = open(&file(&path));
     runtime.block_on(async {
         let sessions: Vec<_> = (0..2000)
-            .map(|number| store::NewSession { user: format!("user-{number}"), ..session(number) })
+            .map(|number| session_with(number, |one| one.user = format!("user-{number}")))
             .collect();
         crate::all(sessions.iter().map(|one| store.add_session(one)).collect()).await;
         store.check().await.unwrap();
@@ -219,7 +221,7 @@ fn write_until_killed(path: &Path) {
             let sessions: Vec<_> = (0..20)
                 .map(|one| {
                     let number = round * 20 + one;
-                    store::NewSession { user: format!("user-{number}"), ..session(number) }
+                    session_with(number, |one| one.user = format!("user-{number}"))
                 })
                 .collect();
             let answers = crate::all(sessions.iter().map(|one| store.add_session(one)).collect());

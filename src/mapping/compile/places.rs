@@ -237,6 +237,16 @@ impl Compiler<'_> {
         pattern
     }
 
+    /// M015: a header whose name is legal.
+    pub(super) fn header_name(&mut self, name: &syntax::Named) -> Option<http::HeaderName> {
+        let header = http::HeaderName::from_bytes(name.text.as_bytes()).ok();
+        if header.is_none() {
+            let message = format!("`{}` is no name of a header", name.text);
+            self.findings.error("M015", name.span, message, "");
+        }
+        header
+    }
+
     /// A header of `limits:`.
     pub(super) fn limit_header(
         &mut self,

@@ -58,14 +58,7 @@ impl Compiler<'_> {
             self.findings.error("M001", poll.span, "`accepted` needs a path to ask at", label);
             return;
         };
-        let refuse = poll.refuse.as_ref().and_then(|name| {
-            let header = http::HeaderName::from_bytes(name.text.as_bytes()).ok();
-            if header.is_none() {
-                let message = format!("`{}` is no name of a header", name.text);
-                self.findings.error("M015", name.span, message, "");
-            }
-            header
-        });
+        let refuse = poll.refuse.as_ref().and_then(|name| self.header_name(name));
         let question = Request {
             method: http::Method::GET,
             pattern: Request::path_pattern(segments),

@@ -62,14 +62,7 @@ impl Compiler<'_> {
             Take::Cookie(name) => {
                 Some(Source::Cookie(self.name_pattern(name, Position::Cookie, "cookie")))
             }
-            Take::Header(name) => match http::HeaderName::from_bytes(name.text.as_bytes()) {
-                Ok(name) => Some(Source::Header(name)),
-                Err(_) => {
-                    let message = format!("`{}` is no name of a header", name.text);
-                    self.findings.error("M015", name.span, message, "");
-                    None
-                }
-            },
+            Take::Header(name) => self.header_name(name).map(Source::Header),
         }
     }
 

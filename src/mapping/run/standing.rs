@@ -7,9 +7,10 @@ use http::HeaderMap;
 
 use crate::codec::form::FormPairs;
 use crate::mapping::model::{Content, Mapping, Named, Operation, OrElse, Slot, Vocabulary};
+use crate::mapping::run::headers::answer_headers;
 use crate::mapping::run::reader::Reader;
 use crate::mapping::run::render::Renderer;
-use crate::mapping::run::write::{answer_headers, write_some};
+use crate::mapping::run::write::write_some;
 use crate::mapping::run::{Refusal, RequestHead, Settings, Sources};
 use crate::value::Record;
 

@@ -95,11 +95,6 @@ impl Template {
         })
     }
 
-    /// True if it has no hole.
-    pub fn is_literal(&self) -> bool {
-        self.holes().next().is_none()
-    }
-
     /// The text of a template without holes.
     pub fn literal(&self) -> Option<&str> {
         match self.parts.as_slice() {

@@ -1,16 +1,11 @@
 //! Sessions on both sides, for all pairs: the client logs in to the gateway in its own way, the gateway logs in to
 //! the system in that one's, and either side is restarted in the middle.
 
-use latimer::sim::{Account, Options, Vendor, serve};
-use tokio::net::TcpListener;
+use latimer::sim::Vendor;
 
 use super::{Desk, SHA512, cookie, start};
-use crate::harness::{KEY, upstream};
+use crate::harness::{KEY, log_ins, simulator_with_account, upstream};
 use crate::vendors::{fresh, sayable, ticket, told};
-
-/// The gateway's own account at the system.
-pub(super) const USER: &str = "latimer@example.com";
-pub(super) const PASSWORD: &str = "the-upstreams-password";
 
 /// What a client shows after its log-in: in the place of its key, and besides.
 struct Shown {
@@ -49,20 +44,12 @@ fn numbers(client: Vendor) -> [usize; 2] {
 }
 
 async fn open(vendor: Vendor) -> Desk {
-    let seeds = Vendor::ALL.iter().flat_map(|client| {
+    let tickets = Vendor::ALL.iter().flat_map(|client| {
         let status = word(*client, vendor).1;
-        numbers(*client).map(|number| format!("{}={status}", ticket(vendor, number)))
+        numbers(*client).map(|number| (ticket(vendor, number), status))
     });
-    let account = Account { user: USER.to_owned(), password: PASSWORD.to_owned(), session: None };
-    let options = Options {
-        account: Some(account),
-        tickets: seeds.map(|seed| seed.parse().unwrap()).collect(),
-        asynchronous: vendor == Vendor::Zstack,
-        requests_per_second: None,
-        ..Options::default()
-    };
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let system = serve(vendor, listener, options).unwrap();
+    let tickets: Vec<_> = tickets.collect();
+    let system = simulator_with_account(vendor, &tickets).await;
     let lines = lines(vendor, &system.url());
     Desk::before(system, &lines, "").await
 }
@@ -115,12 +102,8 @@ async fn every_pair_has_sessions_on_both_sides() {
             change(&desk, client, &shown, numbers(client)[0]).await;
             clients.push((client, shown));
         }
-        let log_ins = |desk: &Desk| {
-            let log = desk.system.log();
-            log.iter().filter(|seen| seen.target.ends_with("/login")).count()
-        };
         let one = usize::from(vendor != Vendor::Series);
-        assert_eq!(log_ins(&desk), one, "{vendor}: one for the clients of all vendors");
+        assert_eq!(log_ins(&desk.system), one, "{vendor}: one for the clients of all vendors");
         // The system forgets its sessions, and the gateway is started anew. Its clients' sessions go on.
         desk.system.end_sessions();
         let Desk { home, gateway, system } = desk;
@@ -130,7 +113,7 @@ async fn every_pair_has_sessions_on_both_sides() {
         for (client, shown) in &clients {
             change(&desk, *client, shown, numbers(*client)[1]).await;
         }
-        assert_eq!(log_ins(&desk), 2 * one, "{vendor}");
+        assert_eq!(log_ins(&desk.system), 2 * one, "{vendor}");
         desk.stop().await;
     }
 }

@@ -1,0 +1,105 @@
+//! What outlives a call: the store, what is kept there, and what keeps it in order.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior};
+
+use crate::app::StartError;
+use crate::config::{self, Config};
+use crate::credential::shared::Fleet;
+use crate::plan::Plan;
+use crate::session::{Attempts, LogIns, Passwords, Sessions};
+use crate::store::{self, Store};
+use crate::{bounds, clock};
+
+/// What outlives a call, where there is any.
+#[derive(Clone, Debug, Default)]
+pub struct Outliving {
+    /// Clients that log in.
+    pub log_ins: Option<Arc<LogIns>>,
+    /// Where it is kept.
+    pub store: Option<Store>,
+    /// Sessions at upstreams that a fleet shares.
+    pub fleet: Option<Arc<Fleet>>,
+}
+
+/// The store; it is not opened if nothing outlives a call.
+pub(super) async fn open(config: &Config, plan: &Plan) -> Result<Option<Store>, StartError> {
+    if plan.log_ins.is_empty() && !plan.has_jobs() && !is_fleet(config, plan) {
+        return Ok(None);
+    }
+    let state = config.state.value.clone();
+    // It may wait for another gateway that still has the file.
+    let opened = tokio::task::spawn_blocking(move || store::open(&state)).await;
+    let store = opened.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+    store.map(Some).map_err(StartError::State)
+}
+
+/// True if gateways that share a database have sessions at upstreams to share; without a pepper of the
+/// installation's none could read what another one has put there.
+fn is_fleet(config: &Config, plan: &Plan) -> bool {
+    let shares = matches!(config.state.value, config::StateConfig::Postgres(_));
+    let mut credentials = plan.upstreams.iter().flat_map(|upstream| &upstream.credentials);
+    shares && config.has_pepper && credentials.any(|credential| credential.log_in.is_some())
+}
+
+/// The sessions at upstreams that a fleet shares.
+pub(super) fn fleet(
+    config: &Config,
+    plan: &Plan,
+    store: Option<&Store>,
+) -> Result<Option<Arc<Fleet>>, StartError> {
+    let Some(store) = store.filter(|_| is_fleet(config, plan)) else { return Ok(None) };
+    let fleet = Fleet::new(store.clone(), &config.pepper).map_err(StartError::Random)?;
+    Ok(Some(Arc::new(fleet)))
+}
+
+/// What clients that log in need; none if there are none.
+pub(super) fn log_ins(
+    config: &Config,
+    plan: &Plan,
+    store: Option<&Store>,
+) -> Result<Option<Arc<LogIns>>, StartError> {
+    let Some(store) = store.filter(|_| !plan.log_ins.is_empty()) else { return Ok(None) };
+    let shared = matches!(config.state.value, config::StateConfig::Postgres(_));
+    Ok(Some(Arc::new(LogIns {
+        sessions: Sessions::new(store.clone(), shared),
+        attempts: Attempts::default(),
+        passwords: Passwords::new().map_err(StartError::Random)?,
+    })))
+}
+
+/// Tells the store of sessions that were used, and forgets those that have ended, until told to stop.
+pub(super) async fn keep(
+    store: Store,
+    log_ins: Option<Arc<LogIns>>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut ticks = tokio::time::interval(bounds::SESSIONS_FLUSH_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut swept = Instant::now();
+    let mut stopping = false;
+    while !stopping {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            _ = stop.changed() => stopping = true,
+        }
+        if let Some(log_ins) = &log_ins
+            && let Err(error) = log_ins.sessions.flush().await
+        {
+            tracing::error!(target: "latimer::state", %error, "sessions that were used may end too early");
+        }
+        if swept.elapsed() < bounds::SWEEP_INTERVAL {
+            continue;
+        }
+        swept = Instant::now();
+        if let Some(log_ins) = &log_ins {
+            log_ins.attempts.sweep();
+            log_ins.sessions.sweep(clock::now());
+        }
+        if let Err(error) = store.sweep(clock::now()).await {
+            tracing::warn!(target: "latimer::state", %error, "what has ended stays for now");
+        }
+    }
+}

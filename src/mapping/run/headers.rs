@@ -1,0 +1,189 @@
+//! Writing header fields and cookies, of requests and of answers.
+
+use http::header::{CONTENT_TYPE, COOKIE, SET_COOKIE};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::mapping::model::{Body, Content, Named, Place, Slot};
+use crate::mapping::run::read::BLANKS;
+use crate::mapping::run::render::{Rendered, Renderer};
+use crate::mapping::run::{Refusal, Sources};
+use crate::secret::Secret;
+use crate::value::Fault;
+
+/// The name with its settings filled in; `None` if one is not set and the place may be absent.
+pub(super) fn name_of(renderer: &Renderer<'_>, named: &Named) -> Result<Option<String>, Refusal> {
+    if let Some(literal) = named.name.as_literal() {
+        return Ok(Some(literal.to_owned()));
+    }
+    if !named.place.content.is_required() && !renderer.has_all(&named.name) {
+        return Ok(None);
+    }
+    match renderer.pattern(&named.name) {
+        Err(_) if !named.place.content.is_required() => Ok(None),
+        name => name,
+    }
+}
+
+/// Writes header fields in place of those of the same name.
+pub(super) fn write_headers<'n>(
+    renderer: &Renderer<'_>,
+    named: impl Iterator<Item = &'n Named>,
+    headers: &mut HeaderMap,
+) -> Result<(), Refusal> {
+    for named in named {
+        let name = match &named.header {
+            Some(name) => name.clone(),
+            None => {
+                let Some(name) = name_of(renderer, named)? else { continue };
+                header_name(&name, &named.place)?
+            }
+        };
+        if let Some(value) = made_header(renderer, &named.place) {
+            headers.insert(name, value.clone());
+            continue;
+        }
+        let Some(value) = renderer.content(&named.place.content)? else { continue };
+        put_header(headers, name, &named.place, &value)?;
+    }
+    Ok(())
+}
+
+/// The value of a place that holds a secret as it is, which was made before the first call.
+fn made_header<'r>(renderer: &Renderer<'r>, place: &Place) -> Option<&'r HeaderValue> {
+    match &place.content {
+        Content::Hole(hole) if hole.codec.is_none() && hole.format.is_none() => match hole.slot {
+            Slot::Secret(secret) => renderer.sources.secrets?.header(secret),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// A secret as a header's value; `None` if it cannot be one, which is then said where it is written.
+pub(super) fn secret_header(secret: &Secret) -> Option<HeaderValue> {
+    let text = secret.expose();
+    if text.starts_with(BLANKS) || text.ends_with(BLANKS) {
+        return None;
+    }
+    let mut header = HeaderValue::from_bytes(text.as_bytes()).ok()?;
+    header.set_sensitive(true);
+    Some(header)
+}
+
+/// An answer's header fields.
+pub(super) fn answer_headers(
+    renderer: &Renderer<'_>,
+    named: &[Named],
+) -> Result<HeaderMap, Refusal> {
+    let mut headers = HeaderMap::with_capacity(named.len() + 6);
+    write_headers(renderer, named.iter().filter(|named| named.place.arrow.writes()), &mut headers)?;
+    Ok(headers)
+}
+
+fn header_name(name: &str, place: &Place) -> Result<HeaderName, Refusal> {
+    HeaderName::from_bytes(name.as_bytes()).map_err(|_| not_in_header("the name", place))
+}
+
+fn not_in_header(what: &str, place: &Place) -> Refusal {
+    let reason = format!("{what} cannot stand in a header");
+    Refusal::member(Fault::InvalidRequest, &place.member, reason)
+}
+
+fn put_header(
+    headers: &mut HeaderMap,
+    name: HeaderName,
+    place: &Place,
+    value: &Rendered<'_>,
+) -> Result<(), Refusal> {
+    // No reader keeps blanks at a value's ends: another value would arrive than the one that is meant.
+    if value.text.starts_with(BLANKS) || value.text.ends_with(BLANKS) {
+        return Err(not_in_header("a value with a blank at its end", place));
+    }
+    let mut header = HeaderValue::from_bytes(value.text.as_bytes())
+        .map_err(|_| not_in_header("the value", place))?;
+    header.set_sensitive(place.secret);
+    headers.insert(name, header);
+    Ok(())
+}
+
+/// Writes a request's cookies: one field for all of them, RFC 6265 section 5.4.
+pub(super) fn write_cookies<'n>(
+    renderer: &Renderer<'_>,
+    cookies: impl Iterator<Item = &'n Named>,
+    headers: &mut HeaderMap,
+) -> Result<(), Refusal> {
+    let mut line = String::new();
+    for named in cookies {
+        let Some((name, value)) = cookie_pair(renderer, named)? else { continue };
+        if !line.is_empty() {
+            line.push_str("; ");
+        }
+        line.push_str(&name);
+        line.push('=');
+        line.push_str(&value);
+    }
+    if line.is_empty() {
+        return Ok(());
+    }
+    let mut value = HeaderValue::from_str(&line)
+        .map_err(|_| Refusal::whole(Fault::InvalidRequest, "a cookie cannot stand in a header"))?;
+    value.set_sensitive(true);
+    headers.insert(COOKIE, value);
+    Ok(())
+}
+
+/// RFC 6265 section 4.1. A client sends them with every path; what logs a client in is for no script.
+pub(super) fn set_cookies(
+    renderer: &Renderer<'_>,
+    cookies: &[Named],
+    headers: &mut HeaderMap,
+) -> Result<(), Refusal> {
+    for named in cookies.iter().filter(|named| named.place.arrow.writes()) {
+        let Some((name, value)) = cookie_pair(renderer, named)? else { continue };
+        let for_scripts = named.place.content.holes().any(|hole| hole.name == "auth.csrf");
+        let rest = if for_scripts { "; Path=/" } else { "; Path=/; HttpOnly" };
+        let mut line = HeaderValue::from_str(&format!("{name}={value}{rest}"))
+            .map_err(|_| not_in_header("the cookie", &named.place))?;
+        line.set_sensitive(true);
+        headers.append(SET_COOKIE, line);
+    }
+    Ok(())
+}
+
+/// Name and value of a cookie; `None` if it may be absent and is.
+fn cookie_pair(
+    renderer: &Renderer<'_>,
+    named: &Named,
+) -> Result<Option<(String, String)>, Refusal> {
+    let Some(name) = name_of(renderer, named)? else { return Ok(None) };
+    let Some(value) = renderer.content(&named.place.content)? else { return Ok(None) };
+    // RFC 6265 section 4.1.1: what would end the value cannot stand in it, and a name is a token, as
+    // a header's is.
+    let legal = HeaderName::from_bytes(name.as_bytes()).is_ok();
+    if !legal || value.text.contains([';', ',', ' ', '\t', '"', '\\']) {
+        let reason = format!("{} cannot stand in a cookie", named.place.member);
+        return Err(Refusal::member(Fault::InvalidRequest, &named.place.member, reason));
+    }
+    Ok(Some((name, value.text.into_owned())))
+}
+
+pub(super) fn put_content_type(body: &Body, headers: &mut HeaderMap) {
+    if let Some(value) = &body.content_type {
+        headers.insert(CONTENT_TYPE, value.clone());
+    }
+}
+
+/// The header fields of `limits:`, which stand on every answer.
+pub fn limit_headers(limits: &[Place], sources: Sources<'_>) -> HeaderMap {
+    let renderer = Renderer::new(sources);
+    let mut headers = HeaderMap::with_capacity(limits.len());
+    for place in limits {
+        // A field that cannot be written is left out: it is a courtesy.
+        if let Ok(Some(value)) = renderer.content(&place.content)
+            && let Ok(name) = header_name(&place.member, place)
+        {
+            let _ = put_header(&mut headers, name, place, &value);
+        }
+    }
+    headers
+}
