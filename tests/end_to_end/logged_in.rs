@@ -12,49 +12,69 @@ use crate::vendors::{Request, reading, request, sayable, ticket, told};
 pub(crate) const LOGGED_IN_TO: [Vendor; 4] =
     [Vendor::Arena, Vendor::Akana, Vendor::Thalamus, Vendor::Zstack];
 
-/// A client of each vendor, by host, in front of one system. Its first ticket has an id for each of them.
+/// Whom the gateway logs in as.
+pub(crate) const USER: &str = "jo@example.com";
+pub(crate) const PASSWORD: &str = "the-upstreams-password";
+
+/// A client of each vendor, by host, in front of a scripted system. Its first ticket has an id for each of them.
 pub(crate) struct Desk {
     pub(crate) vendor: Vendor,
     pub(crate) gateway: Gateway,
     pub(crate) scripted: Scripted,
 }
 
+/// A gateway with clients of each vendor, by host, in front of a system that it logs in to.
+pub(crate) async fn gateway(vendor: Vendor, url: &str, mappings: &Edited) -> Gateway {
+    let settings = match vendor {
+        Vendor::Akana => "{tenant: acmepaymentscorp}",
+        Vendor::Thalamus => "{touchpoint: web, session_cookie: JSESSIONID, log_in_path: login}",
+        _ => "{}",
+    };
+    // Thalamus wants its API's own token beside the operator's session.
+    let token = if vendor == Vendor::Thalamus { "token: {env: DESK_TOKEN}, " } else { "" };
+    let mut text = format!(
+        "upstreams:\n  desk:\n    vendor: {vendor}\n    url: {url}\n    settings: {settings}\n    breaker: off\n    \
+         credential: {{{token}user: {{env: DESK_USER}}, password: {{env: DESK_PASSWORD}}}}\nroutes:\n"
+    );
+    let mut files = Vec::new();
+    for client in Vendor::ALL {
+        let settings = match client {
+            Vendor::Akana => "{tenant: acmepaymentscorp}",
+            Vendor::Thalamus => "{touchpoint: web}",
+            _ => "{}",
+        };
+        text.push_str(&format!(
+            "  {client}:\n    client: {client}\n    upstream: desk\n    consumers: [tester]\n    \
+             match: {{host: {client}.test}}\n    limit: none\n    read_back: off\n    \
+             settings: {settings}\n    ids: {{ticket: {{file: {client}.csv}}}}\n"
+        ));
+        let (ours, theirs) = (ticket(client, 1), ticket(vendor, 1));
+        files.push((format!("{client}.csv"), format!("client_id,upstream_id\n{ours},{theirs}\n")));
+    }
+    let home = Home::new("127.0.0.1:0", mappings.path(), &text, &files);
+    let mut command = home.command();
+    command.env("DESK_USER", USER).env("DESK_PASSWORD", PASSWORD);
+    command.env("DESK_TOKEN", "the-apis-token");
+    Gateway::launch(&home, command).await
+}
+
+/// A read of the ticket by a client of the vendor's.
+pub(crate) async fn read(gateway: &Gateway, client: Vendor) -> Answer {
+    send(gateway, client, &reading(client, &ticket(client, 1), KEY)).await
+}
+
+async fn send(gateway: &Gateway, client: Vendor, request: &Request) -> Answer {
+    let host = format!("{client}.test");
+    let mut headers: Vec<(&str, &str)> =
+        request.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    headers.push(("Host", &host));
+    gateway.call(&request.line, &headers, &request.body).await
+}
+
 impl Desk {
     pub(crate) async fn open(vendor: Vendor, mappings: &Edited) -> Self {
         let scripted = Scripted::start(Act::Reset).await;
-        let settings = match vendor {
-            Vendor::Akana => "{tenant: acmepaymentscorp}",
-            Vendor::Thalamus => "{touchpoint: web, session_cookie: JSESSIONID, log_in_path: login}",
-            _ => "{}",
-        };
-        // Thalamus wants its API's own token beside the operator's session.
-        let token = if vendor == Vendor::Thalamus { "token: {env: DESK_TOKEN}, " } else { "" };
-        let mut text = format!(
-            "upstreams:\n  desk:\n    vendor: {vendor}\n    url: {}\n    settings: {settings}\n    breaker: off\n    \
-             credential: {{{token}user: {{env: DESK_USER}}, password: {{env: DESK_PASSWORD}}}}\nroutes:\n",
-            scripted.url
-        );
-        let mut files = Vec::new();
-        for client in Vendor::ALL {
-            let settings = match client {
-                Vendor::Akana => "{tenant: acmepaymentscorp}",
-                Vendor::Thalamus => "{touchpoint: web}",
-                _ => "{}",
-            };
-            text.push_str(&format!(
-                "  {client}:\n    client: {client}\n    upstream: desk\n    consumers: [tester]\n    \
-                 match: {{host: {client}.test}}\n    limit: none\n    read_back: off\n    \
-                 settings: {settings}\n    ids: {{ticket: {{file: {client}.csv}}}}\n"
-            ));
-            let (ours, theirs) = (ticket(client, 1), ticket(vendor, 1));
-            let pair = format!("client_id,upstream_id\n{ours},{theirs}\n");
-            files.push((format!("{client}.csv"), pair));
-        }
-        let home = Home::new("127.0.0.1:0", mappings.path(), &text, &files);
-        let mut command = home.command();
-        command.env("DESK_USER", "jo@example.com").env("DESK_PASSWORD", "the-upstreams-password");
-        command.env("DESK_TOKEN", "the-apis-token");
-        let gateway = Gateway::launch(&home, command).await;
+        let gateway = gateway(vendor, &scripted.url, mappings).await;
         Self { vendor, gateway, scripted }
     }
 
@@ -62,25 +82,22 @@ impl Desk {
     pub(crate) async fn change(&self, client: Vendor) -> Answer {
         let can_be_told = |(_, word): &&(&str, &str)| told(self.vendor, word).is_some();
         let wire = sayable(client).iter().rev().find(can_be_told).unwrap().0;
-        self.send(client, &request(client, &ticket(client, 1), wire, KEY)).await
+        send(&self.gateway, client, &request(client, &ticket(client, 1), wire, KEY)).await
     }
 
     pub(crate) async fn read(&self, client: Vendor) -> Answer {
-        self.send(client, &reading(client, &ticket(client, 1), KEY)).await
-    }
-
-    async fn send(&self, client: Vendor, request: &Request) -> Answer {
-        let host = format!("{client}.test");
-        let mut headers: Vec<(&str, &str)> =
-            request.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        headers.push(("Host", &host));
-        self.gateway.call(&request.line, &headers, &request.body).await
+        read(&self.gateway, client).await
     }
 
     /// What the system was sent since this was last asked, in short: what it was, and by which session, by the number
     /// that [`given`] has given it.
     pub(crate) fn told(&self) -> Vec<String> {
-        self.scripted.take_seen().iter().map(|seen| in_short(self.vendor, seen)).collect()
+        self.scripted.take_seen().iter().map(|seen| self.in_short(seen)).collect()
+    }
+
+    /// The same of one request.
+    pub(crate) fn in_short(&self, seen: &str) -> String {
+        in_short(self.vendor, seen)
     }
 
     /// What the system answers to a change that it takes: one answer, or for ZStack two.
@@ -106,7 +123,7 @@ impl Desk {
 }
 
 /// The ticket as the system has it.
-fn whole_ticket(vendor: Vendor) -> String {
+pub(crate) fn whole_ticket(vendor: Vendor) -> String {
     let id = ticket(vendor, 1);
     match vendor {
         Vendor::Arena => format!(
@@ -188,11 +205,11 @@ fn in_short(vendor: Vendor, seen: &str) -> String {
     let shown = shown(vendor, seen);
     match target {
         "/login" | "/api/login" | "/api/v4/login" | "/v1/accounts/login" => {
-            assert!(seen.contains("the-upstreams-password"), "{seen}");
+            assert!(seen.contains(PASSWORD), "{seen}");
             assert_eq!(shown, None, "a log-in shows no session: {seen}");
             return "log in".to_owned();
         }
-        _ => assert!(!seen.contains("the-upstreams-password"), "{seen}"),
+        _ => assert!(!seen.contains(PASSWORD), "{seen}"),
     }
     let shown = shown.unwrap_or_else(|| panic!("no session is shown: {seen}"));
     let number = (1..99).find(|number| token(vendor, *number) == shown);

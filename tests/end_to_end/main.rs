@@ -48,6 +48,7 @@ mod signals;
 mod sixth;
 mod tables;
 mod upstream_ends;
+mod upstream_lives;
 mod upstream_log_ins;
 mod upstream_sessions;
 mod upstreams;
