@@ -64,7 +64,7 @@ async fn open(vendor: Vendor) -> Desk {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let system = serve(vendor, listener, options).unwrap();
     let lines = lines(vendor, &system.url());
-    Desk::before(system, &lines, "").await
+    Desk::before(system, &lines, ("mappings", "")).await
 }
 
 async fn log_in(desk: &Desk, client: Vendor) -> Shown {
