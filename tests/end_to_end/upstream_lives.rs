@@ -89,13 +89,18 @@ struct Timed {
     began: Instant,
 }
 
-/// How long sessions live there, as the system and the mapping have it.
+/// How long sessions live there, as the mapping has it.
 const LIFE: Duration = Duration::from_secs(4);
+/// In the system they live a little shorter, so that one that is used to the last is refused.
+const SHORTER: Duration = Duration::from_millis(3_800);
 
 impl Timed {
     async fn open(vendor: Vendor, life: &str) -> Self {
-        let account =
-            Account { user: USER.to_owned(), password: PASSWORD.to_owned(), session: Some(LIFE) };
+        let account = Account {
+            user: USER.to_owned(),
+            password: PASSWORD.to_owned(),
+            session: Some(SHORTER),
+        };
         let seed = format!("{}={}", ticket(vendor, 1), fresh(vendor, ""));
         let options = Options {
             account: Some(account),
@@ -110,11 +115,11 @@ impl Timed {
         Self { system, gateway, began: Instant::now() }
     }
 
-    /// Reads several times a second until so much time has passed.
+    /// Reads many times a second until so much time has passed.
     async fn in_use(&self, time: Duration) {
         while self.began.elapsed() < time {
             self.read().await;
-            sleep(Duration::from_millis(200)).await;
+            sleep(Duration::from_millis(50)).await;
         }
     }
 
