@@ -46,6 +46,7 @@ mod secrets;
 mod secured;
 mod signals;
 mod sixth;
+mod swept;
 mod tables;
 mod upstream_ends;
 mod upstream_lives;
