@@ -13,8 +13,9 @@ use latimer::sim::{Options, Simulator, Vendor, serve};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::edited::Edited;
 use crate::harness::{Answer, Gateway, KEY, upstream};
-use crate::scripted::{Act, Scripted, message};
+use crate::scripted::{Act, Scripted, field, message};
 use crate::vendors::{answer, crosswalk, request, sayable, ticket, told};
 
 /// What a job that went well answers.
@@ -23,7 +24,7 @@ const DONE: &str =
 const EXPIRED: &str = "the job has been expired";
 
 /// The shipped mappings, but with jobs that are asked after every 50 ms.
-struct Impatient(tempfile::TempDir);
+struct Impatient(Edited);
 
 impl Impatient {
     fn new() -> Self {
@@ -40,24 +41,13 @@ impl Impatient {
 
     /// The same, but with ZStack's jobs as another vendor might have them.
     fn edited(from: &str, to: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let shipped = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("mappings");
-        for file in std::fs::read_dir(shipped).unwrap() {
-            let file = file.unwrap().path();
-            let mut text = std::fs::read_to_string(&file).unwrap();
-            if file.ends_with("zstack.yaml") {
-                assert!(text.contains("every: 1s") && text.contains(from));
-                text = text.replace("every: 1s", "every: 50ms").replacen(from, to, 1);
-            }
-            std::fs::write(folder.path().join(file.file_name().unwrap()), text).unwrap();
-        }
-        Self(folder)
+        Self(Edited::new(&[("zstack", "every: 1s", "every: 50ms"), ("zstack", from, to)]))
     }
 
     /// A client of the vendor in front of a ZStack at this address.
     async fn gateway(&self, client: Vendor, url: &str, deadline: &str) -> Gateway {
         let (text, files) = configuration(client, &upstream(Vendor::Zstack, url), deadline);
-        Gateway::start_with(self.0.path().to_str().unwrap(), &text, &files).await
+        Gateway::start_with(self.0.path(), &text, &files).await
     }
 }
 
@@ -102,14 +92,6 @@ const UNKNOWN: (Option<&str>, Option<&str>) = (Some("unknown"), Some("outcome_un
 
 fn no(fault: &str) -> (Option<&str>, Option<&str>) {
     (Some("no"), Some(fault))
-}
-
-fn field<'m>(message: &'m str, name: &str) -> Option<&'m str> {
-    let lines = message.split("\r\n\r\n").next()?.lines();
-    lines
-        .filter_map(|line| line.split_once(": "))
-        .find(|(found, _)| found.eq_ignore_ascii_case(name))
-        .map(|(_, value)| value)
 }
 
 /// The 202 with a location at this address.
@@ -328,7 +310,7 @@ async fn a_jobs_answer_is_read_like_any_other() {
     let scripted = Scripted::start(Act::Reset).await;
     let small = format!("{}    reply_bytes_max: 1KiB\n", upstream(Vendor::Zstack, &scripted.url));
     let (text, files) = configuration(Vendor::Series, &small, "1s");
-    let folder = impatient.0.path().to_str().unwrap();
+    let folder = impatient.0.path();
     let gateway = Gateway::start_with(folder, &text, &files).await;
     let long = format!(r#"{{"inventory":{{"name":"{}"}}}}"#, "x".repeat(2_000));
     let coded = {
@@ -385,7 +367,7 @@ async fn a_job_is_asked_after_though_its_client_goes_away() {
     let (text, files) =
         configuration(Vendor::Series, &upstream(Vendor::Zstack, &scripted.url), "10s");
     let text = format!("log: {{format: json, access: full}}\n{text}");
-    let folder = impatient.0.path().to_str().unwrap();
+    let folder = impatient.0.path();
     let gateway = Gateway::start_with(folder, &text, &files).await;
     let request = request(Vendor::Series, &ticket(Vendor::Series, 1), "resolved", KEY);
     let mut message = format!("{} HTTP/1.1\r\nHost: gateway.test\r\n", request.line);

@@ -1,5 +1,6 @@
 //! Clients that log in to the gateway, each in the way of its own vendor's API.
 
+mod lives;
 mod pairs;
 mod sessions;
 
@@ -41,15 +42,20 @@ struct Desk {
 
 impl Desk {
     async fn open(more: &str) -> Self {
+        Self::open_with("mappings", more).await
+    }
+
+    /// The same with mappings of another folder.
+    async fn open_with(mappings: &str, more: &str) -> Self {
         let tickets: Vec<_> =
             (1..=9).map(|number| (ticket(Vendor::Thalamus, number), "open")).collect();
         let thalamus = simulator(Vendor::Thalamus, &tickets).await;
         let lines = upstream(Vendor::Thalamus, &thalamus.url());
-        Self::before(thalamus, &lines, more).await
+        Self::before(thalamus, &lines, (mappings, more)).await
     }
 
     /// In front of that system, whose section of the configuration has these lines.
-    async fn before(system: Simulator, lines: &str, more: &str) -> Self {
+    async fn before(system: Simulator, lines: &str, (mappings, more): (&str, &str)) -> Self {
         let mut text = format!("{more}{}upstreams:\n{lines}routes:\n", consumers());
         let upstream = system.vendor();
         let mut files = Vec::new();
@@ -69,7 +75,7 @@ impl Desk {
             ));
             files.push((format!("{client}.csv"), crosswalk(client, upstream, 1..=10)));
         }
-        let home = Home::new("127.0.0.1:0", "mappings", &text, &files);
+        let home = Home::new("127.0.0.1:0", mappings, &text, &files);
         let gateway = start(&home).await;
         Self { home, gateway, system }
     }

@@ -127,6 +127,15 @@ async fn read_request(stream: &mut TcpStream) -> String {
     }
 }
 
+/// The value of a header field of a request.
+pub(crate) fn field<'m>(message: &'m str, name: &str) -> Option<&'m str> {
+    let lines = message.split("\r\n\r\n").next()?.lines();
+    lines
+        .filter_map(|line| line.split_once(": "))
+        .find(|(found, _)| found.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value)
+}
+
 /// An answer with one header field or none, after which the connection ends.
 pub(crate) fn message(status: &str, media_type: &str, body: &str) -> Act {
     let typed = match media_type {

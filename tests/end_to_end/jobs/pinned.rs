@@ -97,7 +97,7 @@ async fn a_job_is_asked_for_where_it_is() {
         &format!("urls: [{}, {}]\n    balance: failover\n", first.url, second.url),
     );
     let (text, files) = configuration(Vendor::Series, &both, "5s");
-    let folder = impatient.0.path().to_str().unwrap();
+    let folder = impatient.0.path();
     let gateway = Gateway::start_with(folder, &text, &files).await;
     first.act(accepted(&format!("{}/v1/api-jobs/1f", second.url)));
     second.act(Act::InTurn(vec![Act::Reset, running(), done()]));

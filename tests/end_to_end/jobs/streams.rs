@@ -59,7 +59,7 @@ async fn streams_are_asked_after_like_any_other_call() {
         let seen = peer(listener, script).await;
         let streams = format!("{}    http: 2\n", upstream(Vendor::Zstack, &url));
         let (text, files) = configuration(Vendor::Series, &streams, "5s");
-        let folder = impatient.0.path().to_str().unwrap();
+        let folder = impatient.0.path();
         let gateway = Gateway::start_with(folder, &text, &files).await;
         let got = resolve(&gateway).await;
         assert_eq!(outcome(&got), wanted, "{what}: {got:?}");

@@ -51,7 +51,7 @@ async fn open(vendor: Vendor) -> Desk {
     let tickets: Vec<_> = tickets.collect();
     let system = simulator_with_account(vendor, &tickets).await;
     let lines = lines(vendor, &system.url());
-    Desk::before(system, &lines, "").await
+    Desk::before(system, &lines, ("mappings", "")).await
 }
 
 async fn log_in(desk: &Desk, client: Vendor) -> Shown {
