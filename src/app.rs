@@ -20,7 +20,7 @@ pub use self::state::Outliving;
 use crate::catalog::{self, Catalog};
 use crate::config::{self, Config};
 use crate::diag::Diagnostic;
-use crate::limit::Limiter;
+use crate::limit::Limits;
 use crate::plan::{self, Plan};
 use crate::store::StoreError;
 use crate::tls::{self, Offer};
@@ -134,7 +134,7 @@ pub async fn start_on(
     let server = server.map_err(failed(listen))?;
     let pulse = server.pulse();
     let ready = Arc::new(AtomicBool::new(true));
-    let sweeping = tokio::spawn(sweep(Arc::clone(&shared.limiters), stopped.clone()));
+    let sweeping = tokio::spawn(sweep(Arc::clone(&shared.limits), stopped.clone()));
     let Outliving { log_ins, store, .. } = shared.outliving.clone();
     let keeping = store.map(|store| tokio::spawn(state::keep(store, log_ins, stopped.clone())));
     let renewing =
@@ -234,7 +234,7 @@ impl Gateway {
 
 /// Gives back what is no longer needed, at intervals and until told to stop: what a call leaves behind
 /// in a limiter would otherwise stay until the next call comes by, if one does.
-async fn sweep(limiters: Arc<Vec<Option<Limiter>>>, mut stop: watch::Receiver<bool>) {
+async fn sweep(limits: Arc<Limits>, mut stop: watch::Receiver<bool>) {
     let mut ticks = tokio::time::interval(bounds::SWEEP_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -242,7 +242,7 @@ async fn sweep(limiters: Arc<Vec<Option<Limiter>>>, mut stop: watch::Receiver<bo
             _ = ticks.tick() => {}
             _ = stop.changed() => return,
         }
-        limiters.iter().flatten().for_each(Limiter::sweep);
+        limits.sweep();
     }
 }
 
@@ -273,6 +273,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::limit;
 
     fn minimal() -> (Config, Plan) {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/minimal.yaml");
@@ -285,18 +286,21 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn full_buckets_are_swept_until_the_gateway_stops() {
         // Full again after a microsecond of the limiter's own clock, which is never paused.
-        let limiter = Limiter::new(1_000_000, Duration::from_secs(1), 1);
-        let limiters = Arc::new(vec![None, Some(limiter)]);
+        let (_, mut plan) = minimal();
+        let rate = config::Rate { count: 1_000_000, per: Duration::from_secs(1) };
+        plan.routes[0].limit = config::Limit::Bucket { rate, burst: 1 };
+        let limits = Arc::new(Limits::new(&plan));
         let (stop, stopped) = watch::channel(false);
-        let sweeping = tokio::spawn(sweep(Arc::clone(&limiters), stopped));
+        let sweeping = tokio::spawn(sweep(Arc::clone(&limits), stopped));
         tokio::time::sleep(bounds::SWEEP_INTERVAL / 2).await;
-        let limiter = limiters[1].as_ref().unwrap();
-        for key in 0..1_000 {
-            limiter.check(key);
+        let (key, address) = (limit::Subject(0), || std::net::IpAddr::V4([192, 0, 2, 1].into()));
+        for consumer in 0..1_000 {
+            let caller = limit::Caller { consumer, key, address: &address };
+            limits.charge(&plan, 0, &caller).unwrap();
         }
-        assert_eq!(limiter.keys(), 1_000);
+        assert_eq!(limits.callers(), 1_000);
         tokio::time::sleep(bounds::SWEEP_INTERVAL * 2).await;
-        assert_eq!(limiter.keys(), 0);
+        assert_eq!(limits.callers(), 0);
         stop.send(true).unwrap();
         sweeping.await.unwrap();
     }

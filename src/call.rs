@@ -35,6 +35,7 @@ mod respond;
 mod route;
 mod send;
 mod sign;
+mod told;
 mod trace;
 
 use std::borrow::Cow;
@@ -51,7 +52,7 @@ pub use trace::TraceId;
 
 use crate::credential::Keeper;
 use crate::credential::shared::Fleet;
-use crate::limit::Limiter;
+use crate::limit::Limits;
 use crate::mapping::run::Refusal;
 use crate::plan::Plan;
 use crate::session::LogIns;
@@ -67,8 +68,8 @@ pub struct Services {
     pub plan: Arc<Plan>,
     /// Connections, by upstream.
     pub upstreams: Vec<Arc<upstream::Upstream>>,
-    /// Limiters, by route.
-    pub limiters: Arc<Vec<Option<Limiter>>>,
+    /// How much may be called.
+    pub limits: Arc<Limits>,
     /// What is counted of this worker's calls.
     pub tally: Tally,
     /// Calls in flight.

@@ -54,6 +54,7 @@ mod environment;
 mod form;
 mod forwarding;
 mod gateway;
+mod limits;
 mod merge;
 pub mod pairs;
 mod pepper;
@@ -76,9 +77,10 @@ use section::Reader;
 pub use consumer::{Consumer, Key, Login};
 pub use form::{Cidr, Rate, Scheme, Url};
 pub use gateway::{Access, Admin, Bounds, Log, LogFormat};
+pub use limits::{Limit, LimitForm, LimitScope, Limits, NamedLimit, RATE};
 pub use pepper::{PepperPlace, pepper_place};
 pub use resilience::{Balance, Breaker, Health, Resilience, RetryBudget};
-pub use route::{Actor, Answers, Consumers, Ids, Limit, Messages, Policy, RATE, Route, Unmapped};
+pub use route::{Actor, Answers, Consumers, Ids, Messages, Policy, Route, Unmapped};
 pub use settings::Setting;
 pub use state::{PostgresConfig, StateConfig};
 pub use tree::Spanned;
@@ -111,6 +113,8 @@ pub struct Config {
     pub has_pepper: bool,
     /// Who may call, in the file's order.
     pub consumers: Vec<Consumer>,
+    /// What is counted, over all routes.
+    pub limits: Limits,
     /// What is answered, in the file's order.
     pub routes: Vec<Route>,
     /// Threads that serve.
@@ -223,6 +227,7 @@ fn checked(reader: &mut Reader<'_>, merged: &tree::Item) -> Option<Config> {
         consumers: consumer::read(reader, root, &pepper),
         pepper,
         has_pepper: root.get("pepper").is_some(),
+        limits: limits::read(reader, root),
         routes: route::read(reader, root),
         workers: gateway::workers(reader, root),
         drain: gateway::drain(reader, root),

@@ -7,6 +7,7 @@
 //! What a call may learn of its limits is in the [`Verdict`]; how a vendor tells its client is the mapping's business.
 
 pub mod bucket;
+mod limits;
 pub mod memory;
 pub mod quota;
 mod rule;
@@ -14,7 +15,9 @@ mod single;
 mod verdict;
 
 pub use bucket::{Pace, Room};
+pub use limits::{Caller, Limits, UNAUTHENTICATED};
+pub use memory::Memory;
 pub use quota::{Quota, Span};
 pub use rule::{Charge, Form, Now, Rule, Scope, Subject};
 pub use single::{Decision, Limiter};
-pub use verdict::{Standing, Verdict};
+pub use verdict::{Charged, Refuser, Standing, Verdict};

@@ -10,6 +10,7 @@ mod callers;
 mod credentials;
 mod identity;
 mod keys;
+mod limits;
 mod logins;
 mod routing;
 
@@ -20,6 +21,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 pub use build::{Problem, build};
 pub use keys::{KeyRefused, Keys};
+pub use limits::{CountedLimit, OWN};
 pub use logins::{LogIn, LogIns};
 pub use routing::{Found, Routing, Target};
 
@@ -31,7 +33,7 @@ use crate::diag::Diagnostic;
 use crate::mapping::check::unverified;
 use crate::mapping::model::{Accepted, Mapping, Operation, OperationKind, Poll, Vocabulary};
 use crate::mapping::run::{Secrets, Settings};
-use crate::secret::Secret;
+use crate::secret::{KeyHash, Secret};
 use crate::tls::ClientSettings;
 use crate::value::{FieldId, SettingId, WordId};
 
@@ -56,6 +58,10 @@ pub struct Plan {
     pub log_ins: LogIns,
     /// Whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<Cidr>,
+    /// Limits that are counted together with others.
+    pub limits: Vec<CountedLimit>,
+    /// Calls from one address without a key that is good.
+    pub unauthenticated: Limit,
     keys: Keys,
 }
 
@@ -76,8 +82,10 @@ pub struct Route {
     pub credentials: FxHashMap<usize, usize>,
     /// Its consumers; `None` for all.
     pub consumers: Option<FxHashSet<usize>>,
-    /// The limit per consumer.
+    /// The limit per consumer, if it is the only one; what is counted together with others is in `limits`.
     pub limit: Limit,
+    /// Indexes of the limits that its calls count towards, in ascending order.
+    pub limits: Vec<usize>,
     /// How ids are translated; `None` if both systems have the same.
     pub ids: Option<Arc<Pairs>>,
     /// Time for one call.
@@ -212,11 +220,11 @@ impl Plan {
         clients.chain(upstreams).flat_map(|mapping| unverified(mapping)).collect()
     }
 
-    /// The consumer whose key that is.
+    /// The consumer whose key that is, and the key's hash.
     ///
     /// # Errors
     /// If nobody has it, or it has expired.
-    pub fn consumer(&self, key: &str) -> Result<usize, KeyRefused> {
+    pub fn consumer(&self, key: &str) -> Result<(usize, KeyHash), KeyRefused> {
         self.keys.owner(key)
     }
 

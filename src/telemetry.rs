@@ -103,6 +103,7 @@ fn log_access(plan: &Plan, record: &CallRecord) {
     let upstream = route.and_then(|route| plan.upstreams.get(route.upstream));
     let endpoint = record.spent.endpoint.and_then(|index| upstream?.endpoints.get(index));
     let endpoint = endpoint.map(Url::host_and_port);
+    let refuser = record.decision.and_then(Result::err);
     let trace = record.trace.as_ref().map_or(&NOTHING as &dyn Display, |trace| trace);
     tracing::info!(
         target: "latimer::access",
@@ -118,6 +119,7 @@ fn log_access(plan: &Plan, record: &CallRecord) {
         upstream_ms = milliseconds(record.spent.time),
         endpoint = endpoint.as_deref().unwrap_or(NOTHING),
         tries = record.spent.tries,
+        limit = refuser.map_or(NOTHING, |refuser| refuser.name(plan)),
         bytes_in = record.bytes_in,
         bytes_out = record.bytes_out,
         trace = %trace,

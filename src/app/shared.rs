@@ -8,9 +8,9 @@ use tokio::task::JoinSet;
 
 use crate::app::{Outliving, StartError};
 use crate::call::{Metrics, Observed, Services};
-use crate::config::{self, Limit, Scheme};
+use crate::config::{self, Scheme};
 use crate::credential::Keeper;
-use crate::limit::Limiter;
+use crate::limit::Limits;
 use crate::plan::{self, Plan};
 use crate::tls::{self, Offer};
 use crate::upstream::gate::Gate;
@@ -23,7 +23,7 @@ const UPSTREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct Shared {
     plan: Arc<Plan>,
-    pub(super) limiters: Arc<Vec<Option<Limiter>>>,
+    pub(super) limits: Arc<Limits>,
     pub(super) metrics: Arc<Metrics>,
     /// What connections to upstreams are secured with, by upstream and endpoint.
     clients: Vec<Vec<Option<tls::Client>>>,
@@ -45,14 +45,6 @@ impl Shared {
     pub fn new(plan: Plan, outliving: Outliving) -> Result<Self, StartError> {
         let clients = plan.upstreams.iter().map(clients).collect::<Result<_, _>>();
         let clients = clients.map_err(StartError::Tls)?;
-        let limiters = plan
-            .routes
-            .iter()
-            .map(|route| match &route.limit {
-                Limit::None => None,
-                Limit::Bucket { rate, burst } => Some(Limiter::new(rate.count, rate.per, *burst)),
-            })
-            .collect();
         let upstreams = plan.upstreams.iter().map(|planned| {
             let count = planned.endpoints.len();
             Arc::new(upstream::Shared::new(count, &planned.resilience))
@@ -60,10 +52,10 @@ impl Shared {
         let upstreams: Vec<_> = upstreams.collect();
         let gate = Arc::new(Gate::new(plan.bounds.concurrency_max));
         let metrics = Arc::new(Metrics::new(&plan, observed(&plan, &upstreams, &gate)));
-        let limiters = Arc::new(limiters);
+        let limits = Arc::new(Limits::new(&plan));
         let keepers = Arc::new(plan.upstreams.iter().map(Keeper::all).collect());
         let plan = Arc::new(plan);
-        Ok(Self { plan, limiters, metrics, clients, upstreams, gate, keepers, outliving })
+        Ok(Self { plan, limits, metrics, clients, upstreams, gate, keepers, outliving })
     }
 
     /// The certificates that upstreams are shown: one of each, whichever endpoint it is shown to.
@@ -105,7 +97,7 @@ impl Shared {
         Services {
             plan: Arc::clone(&self.plan),
             upstreams,
-            limiters: Arc::clone(&self.limiters),
+            limits: Arc::clone(&self.limits),
             tally: self.metrics.tally(),
             gate: Arc::clone(&self.gate),
             keepers: Arc::clone(&self.keepers),

@@ -138,8 +138,8 @@ pub(super) async fn asked(
     let (poll, accepted) = route.accepts(operation).ok_or_else(|| Stop::new(Fault::UnknownPath))?;
     learned.operation = Some(target.operation);
     let caller = identity::find_caller(services, route, target, head).await?;
-    admit::know(caller.consumer, learned, record);
-    let consumer = &services.plan.consumers[caller.consumer];
+    admit::know(caller.known.consumer, learned, record);
+    let consumer = &services.plan.consumers[caller.known.consumer];
     let path = admit::request_head(head, target).path;
     let unknown = || Stop::new(Fault::UnknownJob);
     let id = in_path(&accepted.question.segments, path).ok_or_else(unknown)?;

@@ -1,9 +1,14 @@
-//! Whether a call may go on: a place among those in flight, and its consumer's limit.
+//! Whether a call may go on: a place among those in flight, and its limits.
+
+use std::net::{IpAddr, Ipv4Addr};
 
 use http::request::Parts;
 
-use crate::call::respond::Learned;
+use crate::call::address::client_address;
+use crate::call::identity::Known;
+use crate::call::respond::{Learned, Responder};
 use crate::call::{CallRecord, Services, Stop};
+use crate::limit::{Caller, Charged};
 use crate::mapping::run::RequestHead;
 use crate::plan::Target;
 use crate::upstream::gate::{Gate, Place};
@@ -35,24 +40,72 @@ pub(super) fn know(consumer: usize, learned: &mut Learned, record: &mut CallReco
     record.consumer = learned.consumer;
 }
 
-/// Charges the consumer's limit. Who that is and what the limit says stand on a refusal, too.
-pub(super) fn charge(
-    services: &Services,
-    route: usize,
-    consumer: usize,
+/// Where a call comes from.
+pub(super) fn address(services: &Services, head: &Parts, record: &CallRecord) -> IpAddr {
+    let peer = record.peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    client_address(peer, &head.headers, &services.plan.trusted_proxies)
+}
+
+/// Lets nobody in from where too many calls came that showed no key that is good: theirs are not looked at.
+pub(super) fn check_address(
+    responder: &Responder<'_>,
     learned: &mut Learned,
     record: &mut CallRecord,
 ) -> Result<(), Stop> {
-    know(consumer, learned, record);
-    let Some(limiter) = services.limiters.get(route).and_then(Option::as_ref) else {
-        return Ok(());
+    let Responder { services, head, .. } = *responder;
+    let seconds = services.limits.is_shut(|| address(services, head, record));
+    seconds.map_or(Ok(()), |seconds| refuse_if(Charged::Shut(seconds), learned, record))
+}
+
+/// Counts a call that showed no key that is good.
+pub(super) fn note_refusal(responder: &Responder<'_>, stop: &Stop, record: &CallRecord) {
+    if matches!(
+        stop.fault,
+        Fault::Unauthenticated | Fault::CredentialsMissing | Fault::LogInRefused
+    ) {
+        let Responder { services, head, .. } = *responder;
+        services.limits.note_unauthenticated(address(services, head, record));
+    }
+}
+
+/// Charges all limits of a call, or none. Who it is from and what they say stand on a refusal, too.
+pub(super) fn charge(
+    responder: &Responder<'_>,
+    route: usize,
+    known: &Known,
+    learned: &mut Learned,
+    record: &mut CallRecord,
+) -> Result<(), Stop> {
+    let Responder { services, head, .. } = *responder;
+    know(known.consumer, learned, record);
+    let charged = {
+        let address = || address(services, head, record);
+        let caller = Caller { consumer: known.consumer, key: known.key, address: &address };
+        services.limits.charge(&services.plan, route, &caller)
     };
-    let decision = limiter.check(u32::try_from(consumer).unwrap_or(u32::MAX));
-    let wait = decision.retry_after_seconds();
-    learned.decision = Some(decision);
-    record.decision = learned.decision;
-    match wait {
+    charged.map_or(Ok(()), |charged| refuse_if(charged, learned, record))
+}
+
+/// How the limits of somebody stand whose call is not charged.
+pub(super) fn look(
+    responder: &Responder<'_>,
+    route: usize,
+    known: &Known,
+    learned: &mut Learned,
+    record: &CallRecord,
+) {
+    let Responder { services, head, .. } = *responder;
+    let address = || address(services, head, record);
+    let caller = Caller { consumer: known.consumer, key: known.key, address: &address };
+    learned.charged = services.limits.look(&services.plan, route, &caller);
+}
+
+fn refuse_if(charged: Charged, learned: &mut Learned, record: &mut CallRecord) -> Result<(), Stop> {
+    let (refuser, retry_after) = (charged.refuser(), charged.retry_after_seconds());
+    record.decision = Some(refuser.map_or(Ok(()), Err));
+    learned.charged = Some(charged);
+    match refuser {
         None => Ok(()),
-        Some(_) => Err(Stop { retry_after: wait, ..Stop::new(Fault::RateLimited) }),
+        Some(_) => Err(Stop { retry_after, ..Stop::new(Fault::RateLimited) }),
     }
 }

@@ -135,9 +135,9 @@ impl Explainer<'_> {
             Way::Mapped(targets) => identity::find_key(services, route, &targets[0], head)?,
             Way::Unmapped(unmapped) => forward::find_caller(services, route, unmapped, head)?,
         };
-        learned.consumer = Some(caller.consumer);
+        learned.consumer = Some(caller.known.consumer);
         self.consumer = learned.consumer;
-        let consumer = &services.plan.consumers[caller.consumer];
+        let consumer = &services.plan.consumers[caller.known.consumer];
         self.show("key", vec![Line::new("consumer", consumer, "")]);
         let targets = match way {
             Way::Mapped(targets) => targets,

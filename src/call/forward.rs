@@ -63,16 +63,16 @@ pub(super) fn find_caller(
     head: &Parts,
 ) -> Result<Caller, Stop> {
     let plan = &services.plan;
-    let known = known_query(services, route, head);
-    let request_head = unmapped.head(head, &known);
+    let query = known_query(services, route, head);
+    let request_head = unmapped.head(head, &query);
     for (operation, mapped) in route.client.operations.iter().enumerate() {
         let request = &mapped.request;
         let settings = &route.settings;
         match read_secrets(&plan.vocabulary, &route.client, request, &request_head, settings) {
             Ok(presented) => {
                 let Some(key) = identity::presented_key(plan, &presented) else { continue };
-                let consumer = identity::consumer_of(plan, route, key)?;
-                return Ok(Caller { consumer, operation });
+                let known = identity::consumer_of(plan, route, key)?;
+                return Ok(Caller { known, operation });
             }
             Err(refusal) if refusal.fault == Fault::CredentialsMissing => {}
             Err(refusal) => return Err(refusal.into()),
@@ -98,7 +98,7 @@ pub(super) fn write(
 ) -> Result<Outgoing, Stop> {
     let (vocabulary, client) = (&services.plan.vocabulary, &route.client);
     let upstream = &services.plan.upstreams[route.upstream];
-    let settings = route.settings_for(Some(caller.consumer));
+    let settings = route.settings_for(Some(caller.known.consumer));
     let known = known_query(services, route, head);
     let operation = &client.operations[caller.operation];
     // Where a client may say it, its own word goes before the upstream's setting, as in a mapped call.
@@ -174,7 +174,7 @@ pub(super) async fn forward(
     let departure = &responder.departure;
     let spent = &mut record.spent;
     let mut visit = Visit { services, upstream, call, head, departure, deadline, spent };
-    let credential = route.credential_for(upstream.1, Some(caller.consumer));
+    let credential = route.credential_for(upstream.1, Some(caller.known.consumer));
     let signed = sign(&mut visit, credential).await?;
     let request = write(services, route, (unmapped, caller), &signed, head, body)?;
     let sent = visit.send(request, deadline).await;
@@ -261,7 +261,7 @@ fn is_our_credential(
     let operation = counterpart(route, upstream, caller)?;
     let (vocabulary, mapping) = (&services.plan.vocabulary, &upstream.mapping);
     let answer = AnswerHead { status: head.status.as_u16(), headers: &head.headers };
-    let settings = &route.credential_for(upstream, Some(caller.consumer)).settings;
+    let settings = &route.credential_for(upstream, Some(caller.known.consumer)).settings;
     let nothing = Record::new();
     let reading = read_answer(vocabulary, mapping, operation, answer, body, settings, &nothing);
     Ok(matches!(

@@ -10,17 +10,27 @@ use http::request::Parts;
 use crate::call::admit::request_head;
 use crate::call::{Services, Stop};
 pub(super) use crate::clock::now;
+use crate::limit::Subject;
 use crate::mapping::run::{Presented, read_secrets};
 use crate::plan::{KeyRefused, LogIn, Plan, Route, Target};
 use crate::session::{Attempt, Live, LogIns, Unchecked, hash_token};
 use crate::store::StoreError;
 use crate::value::{Fault, SecretId};
 
+/// Whose call it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Known {
+    /// The consumer.
+    pub(super) consumer: usize,
+    /// The key, or who logged in, as limits count them.
+    pub(super) key: Subject,
+}
+
 /// Who asks.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Caller {
-    /// The consumer.
-    pub(super) consumer: usize,
+    /// Whose call it is.
+    pub(super) known: Known,
     /// Index of the operation in whose places the key was found.
     pub(super) operation: usize,
 }
@@ -33,15 +43,15 @@ pub(super) async fn find_caller(
     head: &Parts,
 ) -> Result<Caller, Stop> {
     let presented = presented(services, route, target, head)?;
-    let consumer = match key_of(&services.plan, route, &presented)? {
-        Some(consumer) => consumer,
+    let known = match key_of(&services.plan, route, &presented)? {
+        Some(known) => known,
         // Most calls come with a key and need no room for this.
         None => Box::pin(by_session(services, route, &presented, head)).await?,
     };
     if let Some(log_ins) = operators(services, route) {
-        Box::pin(operator(services, log_ins, route, &presented, consumer)).await?;
+        Box::pin(operator(services, log_ins, route, &presented, known.consumer)).await?;
     }
-    Ok(Caller { consumer, operation: target.operation })
+    Ok(Caller { known, operation: target.operation })
 }
 
 /// The same by the key alone, for `explain`, which asks no store.
@@ -54,7 +64,7 @@ pub(super) fn find_key(
     let presented = presented(services, route, target, head)?;
     let key = presented_key(&services.plan, &presented);
     let key = key.ok_or_else(|| Stop::new(Fault::CredentialsMissing))?;
-    Ok(Caller { consumer: consumer_of(&services.plan, route, key)?, operation: target.operation })
+    Ok(Caller { known: consumer_of(&services.plan, route, key)?, operation: target.operation })
 }
 
 /// The secrets in the head.
@@ -70,12 +80,12 @@ fn presented<'h>(
 }
 
 /// The consumer whose key was presented; `None` if what was presented may be the token of a session.
-fn key_of(plan: &Plan, route: &Route, presented: &Presented<'_>) -> Result<Option<usize>, Stop> {
+fn key_of(plan: &Plan, route: &Route, presented: &Presented<'_>) -> Result<Option<Known>, Stop> {
     let key = presented_key(plan, presented).ok_or_else(|| Stop::new(Fault::CredentialsMissing))?;
     match consumer_of(plan, route, key) {
         Err(stop) if stop.is_unknown_key && has_sessions(plan, route, "auth.token") => Ok(None),
         Err(stop) => Err(stop.stop),
-        Ok(consumer) => Ok(Some(consumer)),
+        Ok(known) => Ok(Some(known)),
     }
 }
 
@@ -97,13 +107,15 @@ impl From<KeyStop> for Stop {
 }
 
 /// The consumer with that key, if it may use the route.
-pub(super) fn consumer_of(plan: &Plan, route: &Route, key: &str) -> Result<usize, KeyStop> {
+pub(super) fn consumer_of(plan: &Plan, route: &Route, key: &str) -> Result<Known, KeyStop> {
     let refused = |cause: &'static str, is_unknown_key| KeyStop {
         stop: Stop::new(Fault::Unauthenticated).caused(cause),
         is_unknown_key,
     };
     match plan.consumer(key) {
-        Ok(consumer) if route.admits(consumer) => Ok(consumer),
+        Ok((consumer, hash)) if route.admits(consumer) => {
+            Ok(Known { consumer, key: Subject::hash(&hash.0) })
+        }
         // A key that is good elsewhere is told nothing that a wrong key is not told.
         Ok(_) => Err(refused("not a consumer of this route", false)),
         Err(KeyRefused::Unknown) => Err(refused("no consumer has this key", true)),
@@ -126,22 +138,22 @@ async fn by_session(
     route: &Route,
     presented: &Presented<'_>,
     head: &Parts,
-) -> Result<usize, Stop> {
+) -> Result<Known, Stop> {
     let plan = &services.plan;
     let log_ins = services.log_ins.as_deref().ok_or_else(|| Stop::new(Fault::Unauthenticated))?;
     let token = presented_key(plan, presented).unwrap_or("");
-    let (live, consumer) = session(services, log_ins, route, token).await?;
+    let (live, known) = session(services, log_ins, route, token).await?;
     let writes = !head.method.is_safe();
     match live.csrf {
         Some(csrf) if writes => {
             let shown = plan.vocabulary.secret("auth.csrf").and_then(|id| presented.get(id));
             match shown {
-                Some(shown) if hash_token(shown) == csrf => Ok(consumer),
+                Some(shown) if hash_token(shown) == csrf => Ok(known),
                 Some(_) => Err(refused("another CSRF token than the session's")),
                 None => Err(refused("a write without the session's CSRF token")),
             }
         }
-        Some(_) | None => Ok(consumer),
+        Some(_) | None => Ok(known),
     }
 }
 
@@ -151,7 +163,7 @@ pub(super) async fn session(
     log_ins: &LogIns,
     route: &Route,
     token: &str,
-) -> Result<(Arc<Live>, usize), Stop> {
+) -> Result<(Arc<Live>, Known), Stop> {
     let plan = &services.plan;
     let (hash, now) = (hash_token(token), now());
     let found = log_ins.sessions.find(&hash, now).await.map_err(|error| unavailable(&error))?;
@@ -167,7 +179,9 @@ pub(super) async fn session(
         return Err(refused("not a consumer of this route"));
     }
     log_ins.sessions.used(&hash, &live, now);
-    Ok((live, consumer))
+    // A session is as good as another one of the same user.
+    let key = Subject::named(&live.user);
+    Ok((live, Known { consumer, key }))
 }
 
 /// Where a session stands beside the key: the route's vendor asks for an operator as well.
@@ -190,7 +204,7 @@ async fn operator(
     }
     let shown = |name| plan.vocabulary.secret(name).and_then(|secret| presented.get(secret));
     let owner = match (shown("auth.session"), shown("auth.user"), shown("auth.password")) {
-        (Some(token), _, _) => session(services, log_ins, route, token).await?.1,
+        (Some(token), _, _) => session(services, log_ins, route, token).await?.1.consumer,
         (None, Some(user), Some(password)) => {
             let now = now();
             let log_in = plan.log_ins.find(user);

@@ -8,9 +8,11 @@ use bytes::Bytes;
 use http_body::Body;
 
 use crate::call::address::client_address;
+use crate::call::identity::Known;
 use crate::call::identity::{self, known_by, refused, unavailable};
 use crate::call::respond::{Learned, Responder};
 use crate::call::{CallRecord, Stop, Translation, admit, body};
+use crate::limit::Subject;
 use crate::mapping::model::{Operation, OperationKind, Session, Slot};
 use crate::mapping::run::{
     Gateway, Presented, ReadOptions, RequestParts, Secrets, SessionFacts, Sources, WrittenAnswer,
@@ -110,7 +112,7 @@ impl Desk<'_, '_, '_> {
     }
 
     /// The consumer whose key was shown.
-    fn by_key(&self) -> Result<usize, Stop> {
+    fn by_key(&self) -> Result<Known, Stop> {
         let Responder { services, route, .. } = *self.responder;
         let key = self.shown("auth.token").ok_or_else(|| Stop::new(Fault::CredentialsMissing))?;
         identity::consumer_of(&services.plan, route, key).map_err(Stop::from)
@@ -119,11 +121,11 @@ impl Desk<'_, '_, '_> {
     /// Charges a call of a known consumer.
     fn charge(
         &self,
-        consumer: usize,
+        known: &Known,
         learned: &mut Learned,
         record: &mut CallRecord,
     ) -> Result<(), Stop> {
-        admit::charge(self.responder.services, self.target.route, consumer, learned, record)
+        admit::charge(self.responder, self.target.route, known, learned, record)
     }
 
     async fn log_in(&self, learned: &mut Learned, record: &mut CallRecord) -> Result<Given, Stop> {
@@ -140,19 +142,22 @@ impl Desk<'_, '_, '_> {
         let log_in = services.plan.log_ins.find(user);
         identity::check_password(log_ins, log_in, user, password).await.map_err(log_in_refused)?;
         let consumer = log_in.map(|log_in| log_in.consumer).filter(|consumer| {
-            route.admits(*consumer) && holder.is_none_or(|holder| holder == *consumer)
+            route.admits(*consumer) && holder.is_none_or(|holder| holder.consumer == *consumer)
         });
         let consumer =
             consumer.ok_or_else(|| log_in_refused(refused("a user of another consumer")))?;
         admit::know(consumer, learned, record);
+        // A log-in counts towards no limit; its answer tells how they stand.
+        let known = Known { consumer, key: Subject::named(user) };
+        admit::look(self.responder, self.target.route, &known, learned, record);
         self.begin(log_ins, consumer, user).await
     }
 
     /// A key that holds is shown to whoever has it; it begins no session.
     fn check_key(&self, learned: &mut Learned, record: &mut CallRecord) -> Result<Given, Stop> {
-        let consumer = self.by_key().map_err(log_in_refused)?;
-        self.charge(consumer, learned, record)?;
-        let user = self.responder.services.plan.consumers[consumer].clone();
+        let known = self.by_key().map_err(log_in_refused)?;
+        self.charge(&known, learned, record)?;
+        let user = self.responder.services.plan.consumers[known.consumer].clone();
         let facts = SessionFacts { account: account(&user), user, ..SessionFacts::default() };
         Ok(Given { facts, ..Given::default() })
     }
@@ -162,23 +167,23 @@ impl Desk<'_, '_, '_> {
     async fn renew(&self, learned: &mut Learned, record: &mut CallRecord) -> Result<Given, Stop> {
         let (log_ins, token) = self.session_token()?;
         let Responder { services, route, .. } = *self.responder;
-        let (live, consumer) = identity::session(services, log_ins, route, token).await?;
-        self.charge(consumer, learned, record)?;
-        self.begin(log_ins, consumer, &live.user).await
+        let (live, known) = identity::session(services, log_ins, route, token).await?;
+        self.charge(&known, learned, record)?;
+        self.begin(log_ins, known.consumer, &live.user).await
     }
 
     async fn log_out(&self, learned: &mut Learned, record: &mut CallRecord) -> Result<Given, Stop> {
         let Responder { services, route, .. } = *self.responder;
         // Who came with a key has no session to end, and need not know that.
-        if let Ok(consumer) = self.by_key()
+        if let Ok(known) = self.by_key()
             && self.known_by_token()
         {
-            self.charge(consumer, learned, record)?;
+            self.charge(&known, learned, record)?;
             return Ok(Given::default());
         }
         let (log_ins, token) = self.session_token()?;
-        let (_, consumer) = identity::session(services, log_ins, route, token).await?;
-        self.charge(consumer, learned, record)?;
+        let (_, known) = identity::session(services, log_ins, route, token).await?;
+        self.charge(&known, learned, record)?;
         let ended = log_ins.sessions.end(&hash_token(token)).await;
         ended.map_err(|error| unavailable(&error))?;
         Ok(Given::default())
@@ -265,12 +270,14 @@ impl Desk<'_, '_, '_> {
         learned: &Learned,
     ) -> Result<WrittenAnswer, Stop> {
         let head = self.responder.head;
-        let reset = self.responder.reset(learned.decision.as_ref());
+        let told = self.responder.told(learned);
+        let reset = told.and_then(|told| told.reset());
         let gateway = Gateway {
             call: &self.responder.digits,
-            rate_remaining: self.responder.remaining(learned.decision.as_ref()),
+            rate_remaining: told.map(|told| told.remaining),
             rate_reset: reset.as_deref(),
-            rate_limit: self.responder.rate_limit(),
+            rate_limit: told.map(|told| told.calls),
+            limit: told.map(|told| told.tightest),
             session: Some(&given.facts),
             ..Gateway::default()
         };

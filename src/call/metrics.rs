@@ -102,8 +102,11 @@ impl Tally {
         }
         shard.add(cells.bytes_in, record.bytes_in);
         shard.add(cells.bytes_out, record.bytes_out);
-        if let Some(decision) = &record.decision {
+        if let Some(decision) = record.decision {
             shard.add(cells.decision(decision), 1);
+            if let Some(cell) = decision.err().and_then(|refuser| cells.refusal(refuser)) {
+                shard.add(cell, 1);
+            }
         }
         if let Some(translation) = record.translation {
             shard.add(cells.translation(translation), 1);

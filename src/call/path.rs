@@ -136,23 +136,22 @@ where
     let way = matched.way.map_err(|stop| *stop)?;
     let _place = admit::enter(services)?;
     learn_way(&way, learned, record);
+    admit::check_address(responder, learned, record)?;
     if let Way::Mapped([target, ..]) = way {
         let operation = &route.client.operations[target.operation];
-        if operation.kind.is_ours() {
-            let answer = log_in::answer(responder, target, incoming, learned, record);
-            return Box::pin(answer).await.map(Went::Translated);
-        }
-        if target.asks {
-            let answer = accepted::asked(responder, target, learned, record);
-            return Box::pin(answer).await.map(Went::Forwarded);
+        if operation.kind.is_ours() || target.asks {
+            let answer =
+                Box::pin(answered_here(responder, target, incoming, learned, record)).await;
+            return answer.inspect_err(|stop| admit::note_refusal(responder, stop, record));
         }
         refuse_hook(operation, head)?;
     }
     let caller = match &way {
-        Way::Mapped(targets) => identity::find_caller(services, route, &targets[0], head).await?,
-        Way::Unmapped(unmapped) => forward::find_caller(services, route, unmapped, head)?,
+        Way::Mapped(targets) => identity::find_caller(services, route, &targets[0], head).await,
+        Way::Unmapped(unmapped) => forward::find_caller(services, route, unmapped, head),
     };
-    admit::charge(services, matched.route, caller.consumer, learned, record)?;
+    let caller = caller.inspect_err(|stop| admit::note_refusal(responder, stop, record))?;
+    admit::charge(responder, matched.route, &caller.known, learned, record)?;
     let bounds = &services.plan.bounds;
     // What is not looked into keeps its codings.
     let codings = match &way {
@@ -186,6 +185,25 @@ where
             Box::pin(answer).await.map(Went::Forwarded)
         }
     }
+}
+
+/// What the gateway answers without an upstream: sessions of its clients, and what came of their calls.
+async fn answered_here<B>(
+    responder: &Responder<'_>,
+    target: &Target,
+    incoming: B,
+    learned: &mut Learned,
+    record: &mut CallRecord,
+) -> Result<Went, Stop>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: std::fmt::Display,
+{
+    if target.asks {
+        return accepted::asked(responder, target, learned, record).await.map(Went::Forwarded);
+    }
+    let answer = log_in::answer(responder, target, incoming, learned, record).await;
+    answer.map(Went::Translated)
 }
 
 /// Goes on when the task is looked at the next time, which is at once.

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use crate::call::Outcome;
 use crate::call::trace::TraceId;
 use crate::ident::CallId;
-use crate::limit::Decision;
+use crate::limit::Refuser;
 use crate::upstream::{Departure, Spent};
 use crate::value::{Fault, FieldId};
 
@@ -40,8 +40,8 @@ pub struct CallRecord {
     pub operation: Option<usize>,
     /// What its path is to the client's mapping.
     pub line: Option<CallLine>,
-    /// What the limiter said, if it was asked.
-    pub decision: Option<Decision>,
+    /// What its limits said, if they were asked: the one that refused, or that none did.
+    pub decision: Option<Result<(), Refuser>>,
     /// The status code that the client got.
     pub status: u16,
     /// Whether it took effect.

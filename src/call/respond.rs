@@ -1,7 +1,6 @@
 //! What the client sees: the one place where answers and faults become HTTP.
 
 use std::borrow::Cow;
-use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONNECTION, CONTENT_TYPE, RETRY_AFTER, VIA};
@@ -12,12 +11,13 @@ use http_body_util::Full;
 use crate::bounds;
 use crate::call::accepted::Open;
 use crate::call::send::{REQUEST_ID, VIA_LATIMER};
+use crate::call::told::Told;
 use crate::call::{DroppedFields, Outcome, ReadBack, Services, Stop};
 use crate::codec::coding;
-use crate::config::{Limit, Messages};
+use crate::config::Messages;
 use crate::ident::{CallDigits, CallId};
-use crate::limit::Decision;
-use crate::mapping::model::{BodyKind, FaultMap};
+use crate::limit::Charged;
+use crate::mapping::model::{BodyKind, FaultMap, GatewayField, Hole, Slot};
 use crate::mapping::run::{
     FaultText, Gateway, RequestParts, Settings, Sources, WrittenAnswer, limit_headers, write_fault,
 };
@@ -30,6 +30,7 @@ const FAULT: HeaderName = HeaderName::from_static("x-latimer-fault");
 const DROPPED: HeaderName = HeaderName::from_static("x-latimer-dropped");
 const PARTIAL: HeaderName = HeaderName::from_static("x-latimer-partial");
 const READ: HeaderName = HeaderName::from_static("x-latimer-read");
+const LIMIT: HeaderName = HeaderName::from_static("x-latimer-limit");
 
 /// What every answer of a call is written from.
 pub(super) struct Responder<'a> {
@@ -51,8 +52,8 @@ pub(super) struct Learned {
     pub(super) consumer: Option<usize>,
     /// Index of the operation in the client's mapping.
     pub(super) operation: Option<usize>,
-    /// What the limiter said.
-    pub(super) decision: Option<Decision>,
+    /// What its limits said.
+    pub(super) charged: Option<Charged>,
     /// The job that the call is, once it was begun.
     pub(super) job: Option<Open>,
     /// Fields that the upstream could not carry.
@@ -141,6 +142,9 @@ impl Responder<'_> {
         if let Some(seconds) = stop.retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
+        if let Some(refuser) = learned.charged.as_ref().and_then(Charged::refuser) {
+            put(headers, LIMIT, refuser.name(&self.services.plan));
+        }
         if stop.unread_coding {
             // RFC 9110 section 15.5.16.
             headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(coding::ACCEPTED));
@@ -168,7 +172,8 @@ impl Responder<'_> {
         let path = printable_path(self.head.uri.path());
         // The clock and the calendar are asked only where somebody is told.
         let tells = !self.route.client.limits.is_empty();
-        let reset = tells.then(|| self.reset(learned.decision.as_ref())).flatten();
+        let told = tells.then(|| self.told(learned)).flatten();
+        let reset = told.and_then(|told| told.reset());
         let gateway = Gateway {
             path: &path,
             call: &self.digits,
@@ -176,9 +181,10 @@ impl Responder<'_> {
             field: &stop.field,
             reason: &stop.reason,
             retry_after: stop.retry_after,
-            rate_remaining: self.remaining(learned.decision.as_ref()),
+            rate_remaining: told.map(|told| told.remaining),
             rate_reset: reset.as_deref(),
-            rate_limit: self.rate_limit(),
+            rate_limit: told.map(|told| told.calls),
+            limit: told.map(|told| told.tightest),
             job: None,
             session: None,
             http: 0,
@@ -226,15 +232,7 @@ impl Responder<'_> {
         let headers = response.headers_mut();
         *headers = answer.headers;
         if !self.route.client.limits.is_empty() {
-            let reset = self.reset(learned.decision.as_ref());
-            let gateway = Gateway {
-                rate_remaining: self.remaining(learned.decision.as_ref()),
-                rate_reset: reset.as_deref(),
-                ..Gateway::default()
-            };
-            let record = Record::new();
-            let sources = self.sources(&record, &gateway, learned);
-            headers.extend(limit_headers(&self.route.client.limits, sources));
+            self.tell_limits(learned, headers);
         }
         headers.insert(VIA, HeaderValue::from_static(VIA_LATIMER));
         put(headers, REQUEST_ID, &self.digits);
@@ -242,42 +240,28 @@ impl Responder<'_> {
         response
     }
 
-    /// Calls that are left; before the consumer is known, as many as it could have.
-    pub(super) fn remaining(&self, decision: Option<&Decision>) -> Option<u64> {
-        match (&self.route.limit, decision) {
-            (Limit::None, _) => None,
-            (Limit::Bucket { burst, .. }, None) => Some(u64::from(*burst)),
-            (Limit::Bucket { .. }, Some(Decision::Admitted { remaining, .. })) => {
-                Some(u64::from(*remaining))
-            }
-            (Limit::Bucket { .. }, Some(Decision::Refused { .. })) => Some(0),
-        }
+    /// What the client is told of its limits; none if it has none.
+    pub(super) fn told(&self, learned: &Learned) -> Option<Told<'_>> {
+        Told::of(self.services, self.route, learned.charged.as_ref())
     }
 
-    /// Calls that there may be at most.
-    pub(super) fn rate_limit(&self) -> Option<u64> {
-        match &self.route.limit {
-            Limit::None => None,
-            Limit::Bucket { burst, .. } => Some(u64::from(*burst)),
-        }
-    }
-
-    /// When the limit is whole again.
-    pub(super) fn reset(&self, decision: Option<&Decision>) -> Option<String> {
-        if matches!(self.route.limit, Limit::None) {
-            return None;
-        }
-        let wait = match decision {
-            None => std::time::Duration::from_secs(1),
-            Some(
-                Decision::Admitted { reset_after, .. } | Decision::Refused { reset_after, .. },
-            ) => *reset_after,
+    /// The header fields that stand on every answer.
+    fn tell_limits(&self, learned: &Learned, headers: &mut HeaderMap) {
+        let Some(told) = self.told(learned) else { return };
+        let limits = &self.route.client.limits;
+        // The calendar is asked only where somebody is told a date.
+        let is_reset = |hole: &Hole| hole.slot == Slot::Gateway(GatewayField::RateReset);
+        let tells_reset = limits.iter().any(|named| named.place.content.holes().any(is_reset));
+        let reset = if tells_reset { told.reset() } else { None };
+        let gateway = Gateway {
+            rate_remaining: Some(told.remaining),
+            rate_reset: reset.as_deref(),
+            rate_limit: Some(told.calls),
+            limit: Some(told.tightest),
+            ..Gateway::default()
         };
-        let at = SystemTime::now() + wait;
-        // Rounded up, so that nobody comes a fraction of a second too early.
-        let seconds = at.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs() + 1;
-        let at = jiff::Timestamp::from_second(i64::try_from(seconds).ok()?).ok()?;
-        Some(at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+        let record = Record::new();
+        limit_headers(limits, self.sources(&record, &gateway, learned), headers);
     }
 }
 

@@ -117,6 +117,11 @@ pub(super) fn moment(text: &str) -> Result<Duration, Malformed> {
 
 /// `25/s`, `100/m`, `1000/h` or `5000/day`.
 pub(super) fn rate(text: &str) -> Result<Rate, Malformed> {
+    rate_to(COUNT_MAX, text)
+}
+
+/// The same with another maximum.
+pub(super) fn rate_to(most: u32, text: &str) -> Result<Rate, Malformed> {
     let malformed = || {
         Malformed::new(
             format!("{} is not a rate", quote(text)),
@@ -126,8 +131,8 @@ pub(super) fn rate(text: &str) -> Result<Rate, Malformed> {
     let (digits, unit) = text.split_once('/').ok_or_else(malformed)?;
     let (_, seconds) = RATE_UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(malformed)?;
     whole(digits).ok_or_else(malformed)?;
-    let count = count(digits).map_err(|_| {
-        let hint = format!("write `1/{unit}` to `{COUNT_MAX}/{unit}`");
+    let count = count_to(most)(digits).map_err(|_| {
+        let hint = format!("write `1/{unit}` to `{most}/{unit}`");
         Malformed::new(format!("{} is out of range", quote(text)), hint)
     })?;
     Ok(Rate { count, per: Duration::from_secs(*seconds) })

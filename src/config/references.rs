@@ -15,6 +15,7 @@ use crate::diag::{self, Diagnostic};
 /// Reports names without a meaning; and if nothing else is wrong, parts without a use.
 pub(super) fn check(reader: &mut Reader<'_>, root: &Section<'_>, routes: &[Route]) {
     let (upstreams, consumers) = (names(root, "upstreams"), names(root, "consumers"));
+    let limits = limits(root);
     let there: FxHashSet<&str> = consumers.iter().map(|name| name.value.as_str()).collect();
     for route in entries(root, "routes") {
         // A file without upstreams is reported as such.
@@ -36,10 +37,14 @@ pub(super) fn check(reader: &mut Reader<'_>, root: &Section<'_>, routes: &[Route
                 .filter(unknown)
                 .for_each(|item| known(reader, "consumer", item, &consumers));
         }
+        if let Some(Item { kind: Kind::List(items), .. }) = route.get("limits") {
+            items.iter().for_each(|item| known(reader, "limit", item, &limits));
+        }
     }
     // A part may seem unused only because a name that leads to it is wrong.
     if !diag::has_errors(&reader.findings) {
         unused_upstreams(reader, &upstreams, routes);
+        unused_limits(reader, &limits, routes);
         unused_consumers(reader, root, &consumers, routes);
     }
 }
@@ -79,6 +84,24 @@ fn unused_upstreams(reader: &mut Reader<'_>, names: &[&Spanned<String>], routes:
     for name in names {
         if !routes.iter().any(|route| route.upstream.value == name.value) {
             unused(reader, "upstream", name, "no route leads to it");
+        }
+    }
+}
+
+/// The names under `limits.named`.
+fn limits<'t>(root: &Section<'t>) -> Vec<&'t Spanned<String>> {
+    let named = entries(root, "limits").iter().find(|entry| entry.name.value == "named");
+    match named.map(|entry| &entry.item.kind) {
+        Some(Kind::Map(entries)) => entries.iter().map(|entry| &entry.name).collect(),
+        Some(Kind::List(_) | Kind::Text(_) | Kind::Nothing) | None => Vec::new(),
+    }
+}
+
+fn unused_limits(reader: &mut Reader<'_>, names: &[&Spanned<String>], routes: &[Route]) {
+    let used = routes.iter().flat_map(|route| &route.limits);
+    for name in names {
+        if !used.clone().any(|used| used.value == name.value) {
+            unused(reader, "limit", name, "no route names it under `limits`");
         }
     }
 }

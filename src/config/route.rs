@@ -5,16 +5,14 @@ use std::time::Duration;
 
 use rustc_hash::FxHashSet;
 
-use super::form::{self, Malformed, Rate, net, quote};
+use super::form::{self, Malformed, net, quote};
 use super::gateway::TIMEOUT;
+use super::limits::{self, Limit};
 use super::section::{Reader, Section};
 use super::settings::{self, Setting};
 use super::tree::{Entry, Item, Kind, Spanned};
 use super::{codes, schema, upstream};
 use crate::bounds;
-
-/// The rate of a route that says none; its burst is the same number.
-pub const RATE: Rate = Rate { count: 25, per: Duration::from_secs(1) };
 
 /// A client's vendor and a place, and what happens to the calls that come there.
 #[derive(Clone, Debug)]
@@ -34,6 +32,8 @@ pub struct Route {
     pub path_prefix: Spanned<String>,
     /// How much each consumer may call.
     pub limit: Limit,
+    /// Limits by name that its calls count towards besides.
+    pub limits: Vec<Spanned<String>>,
     /// How ticket ids are carried over.
     pub ids: Ids,
     /// Time for one call, all in all.
@@ -67,20 +67,6 @@ pub enum Consumers {
     All,
     /// These, by name.
     Named(Vec<Spanned<String>>),
-}
-
-/// How much each consumer of a route may call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Limit {
-    /// As much as it likes.
-    None,
-    /// At most `burst + rate × t` in any time t.
-    Bucket {
-        /// What comes back over time.
-        rate: Rate,
-        /// What may be used at once.
-        burst: u32,
-    },
 }
 
 /// How ticket ids are carried over.
@@ -160,7 +146,8 @@ fn one(reader: &mut Reader<'_>, entry: &Entry) -> Option<Route> {
         .and_then(|item| reader.parsed(item, "upstream", form::text));
     let consumers = consumers(reader, section);
     let (host, path_prefix) = place(reader, section);
-    let limit = limit(reader, section);
+    let limits = limits::of_route(reader, section);
+    let limit = limits::limit(reader, section, !limits.is_empty());
     let ids = ids(reader, section);
     let deadline = reader.duration(section, "deadline", TIMEOUT, bounds::DEADLINE);
     let settings = settings::read(reader, section);
@@ -185,6 +172,7 @@ fn one(reader: &mut Reader<'_>, entry: &Entry) -> Option<Route> {
         host,
         path_prefix,
         limit,
+        limits,
         ids: ids?,
         deadline,
         settings,
@@ -237,38 +225,6 @@ fn place(
     let host = reader.leaf(&place, "host", net::route_host);
     let prefix = reader.leaf(&place, "path_prefix", net::path_prefix);
     (host, prefix.unwrap_or_else(everywhere))
-}
-
-fn limit(reader: &mut Reader<'_>, section: &Section<'_>) -> Limit {
-    let default = Limit::Bucket { rate: RATE, burst: RATE.count };
-    let Some(item) = section.get("limit") else { return default };
-    if let Kind::Text(text) = &item.kind {
-        if text == "none" {
-            return Limit::None;
-        }
-        let message = format!("`limit`: {} is neither `none` nor a limit", quote(text));
-        reader.error(codes::FORM, &item.at, message, "write `{rate: 25/s, burst: 25}` or `none`");
-        return default;
-    }
-    let Some(limit) = reader.subsection(section, "limit", schema::LIMIT) else { return default };
-    let rate = reader.leaf(&limit, "rate", form::rate).map_or(RATE, |rate| rate.value);
-    let parse = |text: &str| form::count(text).and_then(|burst| fills(text, burst, rate));
-    let burst = reader.leaf(&limit, "burst", parse).map_or(rate.count, |burst| burst.value);
-    Limit::Bucket { rate, burst }
-}
-
-/// A burst that comes back within [`bounds::LIMIT_FILL_MAX`] at its rate.
-fn fills(text: &str, burst: u32, rate: Rate) -> Result<u32, Malformed> {
-    let longest = bounds::LIMIT_FILL_MAX.as_secs();
-    let most = longest * u64::from(rate.count) / rate.per.as_secs();
-    if u64::from(burst) <= most {
-        return Ok(burst);
-    }
-    let years = longest / (365 * 86_400);
-    Err(Malformed::new(
-        format!("{} at `{rate}` would take more than {years} years to come back", quote(text)),
-        format!("write 1 to {most}, or a higher rate"),
-    ))
 }
 
 fn ids(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Ids> {

@@ -85,7 +85,7 @@ pub(super) const ROOT: &[Field] = &[
     Field::leaf("drain"),
     Field::now("log", Shape::Map(LOG)),
     Field::now("state", Shape::LeafOrMap(STATE)),
-    Field::later("limits", Shape::Map(LIMITS)),
+    Field::now("limits", Shape::Map(LIMITS)),
     Field::later("journal", Shape::Later(Form::Words(JOURNAL))),
 ];
 
@@ -213,6 +213,7 @@ pub(super) const ROUTE: &[Field] = &[
     Field::now("consumers", Shape::LeafOrList),
     Field::now("match", Shape::Map(MATCH)),
     Field::now("limit", Shape::LeafOrMap(LIMIT)),
+    Field::now("limits", Shape::List),
     Field::now("ids", Shape::Map(IDS)),
     Field::leaf("deadline"),
     Field::now("settings", Shape::Settings),
@@ -251,8 +252,21 @@ const SYSTEMS: &[Field] = &[
 /// The keys of `log`.
 pub(super) const LOG: &[Field] = &[Field::leaf("format"), Field::leaf("access")];
 
-const LIMITS: &[Field] =
-    &[Field::now("store", Shape::Later(Form::Starts(&["memory", "redis://"])))];
+/// The keys of `limits`.
+pub(super) const LIMITS: &[Field] = &[
+    Field::now("named", Shape::Named("limit", NAMED_LIMIT)),
+    Field::now("unauthenticated", Shape::LeafOrMap(LIMIT)),
+    Field::later("store", Shape::Later(Form::Starts(&["memory", "redis://"]))),
+];
+
+/// The keys of a limit that routes name.
+pub(super) const NAMED_LIMIT: &[Field] = &[
+    Field::leaf("per"),
+    Field::leaf("rate"),
+    Field::leaf("burst"),
+    Field::leaf("quota"),
+    Field::leaf("resets"),
+];
 
 const JOURNAL: &[&str] = &["off", "sampled", "full"];
 

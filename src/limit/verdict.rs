@@ -3,6 +3,9 @@
 use smallvec::SmallVec;
 
 use crate::limit::bucket::Room;
+use crate::limit::limits::UNAUTHENTICATED;
+use crate::limit::single::Decision;
+use crate::plan::{OWN, Plan};
 
 /// What was decided for a call, and how its limits stand after it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -11,6 +14,62 @@ pub struct Verdict {
     pub standings: SmallVec<[Standing; 2]>,
     /// Index of the standing that refused, if one did: then none of them was charged.
     pub refused: Option<usize>,
+}
+
+/// What came of charging a call.
+#[derive(Clone, Debug)]
+pub enum Charged {
+    /// By its route's only limit.
+    Alone(Decision),
+    /// By all limits that its route names.
+    Together(Box<Verdict>),
+    /// It was not looked at: too many calls from where it comes show no key that is good. For so many seconds.
+    Shut(u64),
+}
+
+/// Which limit refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refuser {
+    /// The route's only one.
+    Own,
+    /// The one with this index in the plan.
+    Named(usize),
+    /// That for calls without a key that is good.
+    Unauthenticated,
+}
+
+impl Charged {
+    /// The limit that refused; none if the call may pass.
+    pub fn refuser(&self) -> Option<Refuser> {
+        match self {
+            Self::Alone(Decision::Admitted { .. }) => None,
+            Self::Alone(Decision::Refused { .. }) => Some(Refuser::Own),
+            Self::Together(verdict) => {
+                Some(Refuser::Named(verdict.standings.get(verdict.refused?)?.rule))
+            }
+            Self::Shut(_) => Some(Refuser::Unauthenticated),
+        }
+    }
+
+    /// Whole seconds to wait, rounded up and at least 1; none if the call may pass.
+    pub fn retry_after_seconds(&self) -> Option<u64> {
+        match self {
+            Self::Alone(decision) => decision.retry_after_seconds(),
+            Self::Together(verdict) => verdict.retry_after_seconds(),
+            Self::Shut(seconds) => Some(*seconds),
+        }
+    }
+}
+
+impl Refuser {
+    /// What it is called.
+    pub fn name(self, plan: &Plan) -> &str {
+        match self {
+            Self::Own => OWN,
+            Self::Named(index) => plan.limits.get(index).map_or(OWN, |limit| &limit.name),
+            Self::Unauthenticated => UNAUTHENTICATED,
+        }
+    }
 }
 
 /// How a limit stands.

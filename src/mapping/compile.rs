@@ -24,7 +24,7 @@ pub use vocabulary::compile_vocabulary;
 
 use crate::diag::{Diagnostic, Location, SourceFile, Span, has_errors};
 use crate::mapping::model::{
-    FaultMap, Format, Mapping, Operation, OperationDef, Place, Setting, Table, Vocabulary,
+    FaultMap, Format, Mapping, Operation, OperationDef, Setting, Table, Vocabulary,
 };
 use crate::mapping::syntax::{self, Findings, Named};
 
@@ -277,20 +277,20 @@ impl Compiler<'_> {
         }
     }
 
-    /// `limits:` as header places of every answer.
-    fn limits(&mut self, limits: Option<&syntax::Limits>) -> Vec<Place> {
+    /// `limits:` as header fields of every answer.
+    fn limits(&mut self, limits: Option<&syntax::Limits>) -> Vec<crate::mapping::model::Named> {
         let Some(limits) = limits else { return Vec::new() };
+        self.scope = Scope::default();
+        self.set_message(Message::Answer);
+        let headers = self.named_places(&limits.headers, Position::Header, "header");
         let both = [
             (&limits.remaining, crate::mapping::model::GatewayField::RateRemaining),
             (&limits.reset, crate::mapping::model::GatewayField::RateReset),
         ];
-        let places: Vec<Option<Place>> = both
-            .into_iter()
-            .map(|(limit, field)| {
-                let (header, codec) = limit.as_ref()?;
-                self.limit_header(header, codec.as_ref(), field)
-            })
-            .collect();
-        places.into_iter().flatten().collect()
+        let own = both.into_iter().filter_map(|(limit, field)| {
+            let (header, codec) = limit.as_ref()?;
+            self.limit_header(header, codec.as_ref(), field)
+        });
+        own.chain(headers).collect()
     }
 }

@@ -54,7 +54,7 @@ pub struct Mapping {
     /// Faults of calls before their operation is known.
     pub faults: Arc<FaultMap>,
     /// How an upstream tells its limits, and a client learns of ours.
-    pub limits: Vec<Place>,
+    pub limits: Vec<Named>,
     /// Sessions, if the vendor has them.
     pub session: Option<Session>,
     /// What no page attests: a place and what stands there.

@@ -79,8 +79,25 @@ pub struct Gateway<'a> {
     pub job: Option<(&'a str, u64)>,
     /// Calls that there may be at most.
     pub rate_limit: Option<u64>,
+    /// The limit that says most to the client.
+    pub limit: Option<LimitFacts<'a>>,
     /// The session that the call is about.
     pub session: Option<&'a SessionFacts>,
+}
+
+/// What is told of a limit.
+#[derive(Clone, Copy, Debug)]
+pub struct LimitFacts<'a> {
+    /// What it is called.
+    pub name: &'a str,
+    /// Calls that it takes.
+    pub calls: u64,
+    /// In how many seconds.
+    pub window: u64,
+    /// Calls that are left.
+    pub remaining: u64,
+    /// Seconds until there are more, or all of them again.
+    pub seconds: u64,
 }
 
 /// What is told of a session to whom it belongs.
@@ -228,6 +245,11 @@ impl Gateway<'_> {
             GatewayField::JobLocation => filled(self.job?.0),
             GatewayField::JobTimeout => Some(Cow::Owned(self.job?.1.to_string())),
             GatewayField::RateLimit => self.rate_limit.map(|limit| Cow::Owned(limit.to_string())),
+            GatewayField::LimitName => Some(Cow::Borrowed(self.limit?.name)),
+            GatewayField::LimitCalls => Some(Cow::Owned(self.limit?.calls.to_string())),
+            GatewayField::LimitWindow => Some(Cow::Owned(self.limit?.window.to_string())),
+            GatewayField::LimitRemaining => Some(Cow::Owned(self.limit?.remaining.to_string())),
+            GatewayField::LimitSeconds => Some(Cow::Owned(self.limit?.seconds.to_string())),
             GatewayField::SessionUser => filled(&self.session?.user),
             GatewayField::SessionAccount => filled(&self.session?.account),
             GatewayField::SessionCreated => filled(&self.session?.created),

@@ -12,7 +12,7 @@ use crate::mapping::model::{Mapping, Operation, OperationDef, OperationKind, OrE
 use crate::mapping::run::Settings;
 use crate::mapping::syntax::{self, Findings, Named};
 use crate::plan::{
-    Keys, LogIns, Pair, Plan, Route, Routing, Upstream, callers, credentials, identity,
+    Keys, LogIns, Pair, Plan, Route, Routing, Upstream, callers, credentials, identity, limits,
 };
 use crate::value::SettingId;
 
@@ -50,6 +50,10 @@ pub fn build(config: &Config, catalog: &Catalog) -> Result<(Plan, Problem), Prob
         return Err(found);
     }
     let mut upstreams: Vec<Upstream> = upstreams.into_iter().flatten().collect();
+    let (limits, by_route) = limits::of(config);
+    for (route, limits) in routes.iter_mut().zip(by_route) {
+        route.limits = limits;
+    }
     found.extend(credentials::assign(config, catalog, &mut routes, &mut upstreams));
     diag::sort(&mut found);
     if diag::has_errors(&found) {
@@ -67,6 +71,8 @@ pub fn build(config: &Config, catalog: &Catalog) -> Result<(Plan, Problem), Prob
         routing,
         log_ins: LogIns::of(config),
         trusted_proxies: config.trusted_proxies.clone(),
+        limits,
+        unauthenticated: config.limits.unauthenticated,
         keys: Keys::of(config),
     };
     Ok((plan, found))
@@ -224,7 +230,8 @@ impl Builder<'_> {
             upstream: upstream_index,
             credentials: FxHashMap::default(),
             consumers,
-            limit: route.limit,
+            limit: if route.limits.is_empty() { route.limit } else { config::Limit::None },
+            limits: Vec::new(),
             ids,
             deadline: route.deadline,
             dropped_fields: route.dropped_fields,

@@ -44,13 +44,17 @@ impl Keys {
         Self { pepper: config.pepper.clone(), owners: owners.collect() }
     }
 
-    /// Whose key that is.
-    pub(super) fn owner(&self, key: &str) -> Result<usize, KeyRefused> {
-        let owner = self.owners.get(&self.pepper.hash(key)).ok_or(KeyRefused::Unknown)?;
+    /// Whose key that is, and its hash.
+    pub(super) fn owner(&self, key: &str) -> Result<(usize, KeyHash), KeyRefused> {
+        let hash = self.pepper.hash(key);
+        let owner = self.owners.get(&hash).ok_or(KeyRefused::Unknown)?;
         // Most keys have no end, and need no look at the clock.
         let over = |end: Duration| {
             SystemTime::now().duration_since(UNIX_EPOCH).is_ok_and(|now| end <= now)
         };
-        if owner.expires.is_some_and(over) { Err(KeyRefused::Expired) } else { Ok(owner.consumer) }
+        if owner.expires.is_some_and(over) {
+            return Err(KeyRefused::Expired);
+        }
+        Ok((owner.consumer, hash))
     }
 }

@@ -15,7 +15,6 @@ use latimer::app::{self, Shared};
 use latimer::call::{CallLine, CallRecord, Outcome, Services};
 use latimer::config::{Access, Log, LogFormat};
 use latimer::ident::CallId;
-use latimer::limit::Decision;
 use latimer::telemetry;
 
 static SHARED: LazyLock<Shared> = LazyLock::new(|| {
@@ -44,7 +43,7 @@ fn record() -> CallRecord {
     record.consumer = Some(0);
     record.operation = Some(0);
     record.line = Some(CallLine::Operation(0));
-    record.decision = Some(Decision::Admitted { remaining: 7, reset_after: Duration::ZERO });
+    record.decision = Some(Ok(()));
     record.status = 200;
     record.outcome = Outcome::Yes;
     record.dropped =

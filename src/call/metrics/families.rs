@@ -72,6 +72,11 @@ pub(super) static LIMIT_DECISIONS: Family = family(
     "latimer_limit_decisions",
     "Calls that the route's limit admitted and refused",
 );
+pub(super) static LIMIT_REFUSALS: Family = family(
+    Kind::Counter,
+    "latimer_limit_refusals",
+    "Calls that were refused, by the limit that did",
+);
 pub(super) static TRANSLATION_FAULTS: Family = family(
     Kind::Counter,
     "latimer_translation_faults",

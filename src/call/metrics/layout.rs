@@ -7,7 +7,8 @@ use crate::call::metrics::families::{self, Family, Kind};
 use crate::call::metrics::shard::HISTOGRAM_CELLS;
 use crate::call::respond::outcome_of;
 use crate::call::{CallRecord, Outcome, ReadBack, Translation};
-use crate::limit::Decision;
+use crate::config::Limit;
+use crate::limit::Refuser;
 use crate::plan::{Plan, Route};
 use crate::value::{Fault, FieldId};
 
@@ -61,6 +62,8 @@ pub(super) struct RouteCells {
     pub(super) bytes_in: usize,
     pub(super) bytes_out: usize,
     decisions: [usize; 2],
+    /// By limit; there are a few at most.
+    refusals: Vec<(Refuser, usize)>,
     translations: [usize; 4],
     pub(super) unreadable: usize,
     read_backs: [usize; 2],
@@ -82,11 +85,13 @@ impl RouteCells {
         self.requests + operation.unwrap_or(self.operations) * ENDINGS + ending(record)
     }
 
-    pub(super) fn decision(&self, decision: &Decision) -> usize {
-        match decision {
-            Decision::Admitted { .. } => self.decisions[0],
-            Decision::Refused { .. } => self.decisions[1],
-        }
+    pub(super) fn decision(&self, decision: Result<(), Refuser>) -> usize {
+        self.decisions[usize::from(decision.is_err())]
+    }
+
+    /// The cell of the limit that refused.
+    pub(super) fn refusal(&self, refuser: Refuser) -> Option<usize> {
+        self.refusals.iter().find(|(known, _)| *known == refuser).map(|(_, cell)| *cell)
     }
 
     pub(super) fn read_back(&self, read_back: &ReadBack) -> usize {
@@ -193,12 +198,27 @@ impl Making {
             bytes_in: self.cell(&families::REQUEST_BODY, of_route()),
             bytes_out: self.cell(&families::RESPONSE_BODY, of_route()),
             decisions: DECISIONS.map(|name| decision(self, name)),
+            refusals: self.refusals(plan, route),
             translations: Translation::ALL.map(|one| translation(self, one)),
             unreadable: self
                 .cell(&families::UNREADABLE, vec![("mapping", upstream.mapping.vendor.clone())]),
             read_backs: READ_BACKS.map(|result| read_back(self, result)),
             dropped: self.dropped(plan, route),
         }
+    }
+
+    /// A cell for each limit that may refuse a call of the route.
+    fn refusals(&mut self, plan: &Plan, route: &Route) -> Vec<(Refuser, usize)> {
+        let own = (route.limit != Limit::None).then_some(Refuser::Own);
+        let guard = (plan.unauthenticated != Limit::None).then_some(Refuser::Unauthenticated);
+        let named = route.limits.iter().map(|index| Refuser::Named(*index));
+        let refusers = own.into_iter().chain(named).chain(guard);
+        let cells = refusers.map(|refuser| {
+            let limit = refuser.name(plan).to_owned();
+            let labels = vec![("route", route.name.clone()), ("limit", limit)];
+            (refuser, self.cell(&families::LIMIT_REFUSALS, labels))
+        });
+        cells.collect()
     }
 
     /// Operations that drop a field of one name share its cell.

@@ -253,7 +253,7 @@ impl Compiler<'_> {
         header: &syntax::Named,
         codec: Option<&syntax::Named>,
         field: GatewayField,
-    ) -> Option<Place> {
+    ) -> Option<Named> {
         if let Some(illegal) = header.text.chars().find(|letter| !is_token(*letter)) {
             let message = format!("`{illegal}` cannot stand in a header's name");
             self.findings.error("M015", header.span, message, "");
@@ -292,7 +292,11 @@ impl Compiler<'_> {
             at: at.clone(),
         };
         let label = format!("header {}", header.text);
-        Some(Place::new(label, header.text.clone(), Arrow::Both, Content::Hole(hole), at))
+        let content = Content::Hole(hole);
+        let place = Place::new(label, header.text.clone(), Arrow::Both, content, at.clone());
+        let name = Pattern::literal(&header.text, at);
+        let header = http::HeaderName::from_bytes(header.text.as_bytes()).ok();
+        Some(Named { name, header, place })
     }
 
     /// The segments of a path; every hole stays within its segment.

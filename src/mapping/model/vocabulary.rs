@@ -148,6 +148,16 @@ gateway_fields! {
     JobTimeout = "job.timeout": Type::Int,
     /// Calls that there may be at most.
     RateLimit = "rate.limit": Type::Int,
+    /// What the limit is called that says most to a client: the one that refused, or that is closest to it.
+    LimitName = "limit.name": Type::Text,
+    /// Calls that it takes.
+    LimitCalls = "limit.calls": Type::Int,
+    /// In how many seconds.
+    LimitWindow = "limit.window": Type::Int,
+    /// Calls that are left of them.
+    LimitRemaining = "limit.remaining": Type::Int,
+    /// Seconds until there are more, or all of them again.
+    LimitSeconds = "limit.seconds": Type::Int,
     /// Who logged in.
     SessionUser = "session.user": Type::Text,
     /// Who logged in, as 32 hexadecimal digits that stay the same.
@@ -182,7 +192,12 @@ impl GatewayField {
             | Self::RetryAfter
             | Self::JobLocation
             | Self::JobTimeout
-            | Self::RateLimit => false,
+            | Self::RateLimit
+            | Self::LimitName
+            | Self::LimitCalls
+            | Self::LimitWindow
+            | Self::LimitRemaining
+            | Self::LimitSeconds => false,
         }
     }
 }

@@ -173,17 +173,11 @@ pub(super) fn put_content_type(body: &Body, headers: &mut HeaderMap) {
     }
 }
 
-/// The header fields of `limits:`, which stand on every answer.
-pub fn limit_headers(limits: &[Place], sources: Sources<'_>) -> HeaderMap {
+/// Writes the header fields of `limits:`, which stand on every answer.
+pub fn limit_headers(limits: &[Named], sources: Sources<'_>, headers: &mut HeaderMap) {
     let renderer = Renderer::new(sources);
-    let mut headers = HeaderMap::with_capacity(limits.len());
-    for place in limits {
+    for named in limits {
         // A field that cannot be written is left out: it is a courtesy.
-        if let Ok(Some(value)) = renderer.content(&place.content)
-            && let Ok(name) = header_name(&place.member, place)
-        {
-            let _ = put_header(&mut headers, name, place, &value);
-        }
+        let _ = write_headers(&renderer, std::iter::once(named), headers);
     }
-    headers
 }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use crate::diag::{Diagnostic, SourceFile, Span};
 use crate::mapping::syntax::answer::pairs_of;
 use crate::mapping::syntax::keys::{entries_of, texts_of};
+use crate::mapping::syntax::message::take_places;
 use crate::mapping::syntax::{
     Arrowed, Example, Faults, Findings, Keys, Named, PlaceValue, Poll, Request, Session, Step,
-    Success, parse_arrow_list, tree,
+    Success, Template, parse_arrow_list, tree,
 };
 use crate::yaml::{self, Kind, Node};
 
@@ -102,6 +103,8 @@ pub struct Limits {
     pub remaining: Option<(Named, Option<Named>)>,
     /// Header and codec of the reset time.
     pub reset: Option<(Named, Option<Named>)>,
+    /// `headers:`, header fields of every answer.
+    pub headers: Vec<(Template, PlaceValue)>,
 }
 
 impl File {
@@ -337,8 +340,9 @@ impl Limits {
         let mut keys = Keys::of(node, "`limits`", findings);
         let remaining = keys.take("remaining").and_then(|node| header_of(node, findings));
         let reset = keys.take("reset").and_then(|node| header_of(node, findings));
+        let headers = take_places(&mut keys, "headers", findings);
         keys.finish(findings);
-        Self { remaining, reset }
+        Self { remaining, reset, headers }
     }
 }
 

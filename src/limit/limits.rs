@@ -1,0 +1,217 @@
+//! The limits of a plan, and whose calls they count.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use smallvec::SmallVec;
+
+use crate::config::{Limit, LimitForm, LimitScope};
+use crate::limit::{
+    Charge, Charged, Form, Limiter, Memory, Now, Pace, Quota, Room, Rule, Scope, Span, Standing,
+    Subject, Verdict,
+};
+use crate::plan::{CountedLimit, Plan, Route};
+
+/// The name under which clients are told that too many calls without a key came from where they are.
+pub const UNAUTHENTICATED: &str = "unauthenticated";
+
+/// All limits of a plan.
+#[derive(Debug)]
+pub struct Limits {
+    /// By route, of those that have one limit.
+    alone: Vec<Option<Limiter>>,
+    counts: Memory,
+    guard: Option<Guard>,
+    consumers: Vec<Subject>,
+    routes: Vec<Subject>,
+    upstreams: Vec<Subject>,
+    clock: Clock,
+}
+
+/// Whose call it is.
+#[derive(Clone, Copy)]
+pub struct Caller<'c> {
+    /// Index of the consumer.
+    pub consumer: usize,
+    /// The key that was shown, or who logged in.
+    pub key: Subject,
+    /// Tells where it comes from, which few limits want to know.
+    pub address: &'c dyn Fn() -> IpAddr,
+}
+
+/// Counts calls of which nobody knows whose they are, by where they come from.
+#[derive(Debug)]
+struct Guard {
+    counts: Memory,
+    /// False as long as nobody was counted since the last look, so that most calls are asked nothing.
+    is_used: AtomicBool,
+}
+
+/// Tells the time in both of its forms.
+#[derive(Debug)]
+struct Clock(Instant);
+
+impl Limits {
+    /// Those of a plan, with nothing counted.
+    pub fn new(plan: &Plan) -> Self {
+        let rules: Vec<Rule> = plan.limits.iter().map(rule).collect();
+        let subjects = |names: &mut dyn Iterator<Item = &str>| names.map(Subject::named).collect();
+        Self {
+            alone: plan.routes.iter().map(|route| alone(&route.limit)).collect(),
+            counts: Memory::new(rules.into()),
+            guard: Guard::new(&plan.unauthenticated),
+            consumers: subjects(&mut plan.consumers.iter().map(String::as_str)),
+            routes: subjects(&mut plan.routes.iter().map(|route| route.name.as_str())),
+            upstreams: subjects(&mut plan.upstreams.iter().map(|upstream| upstream.name.as_str())),
+            clock: Clock(Instant::now()),
+        }
+    }
+
+    /// The rules, which standings name by their index.
+    pub fn rules(&self) -> &Arc<[Rule]> {
+        self.counts.rules()
+    }
+
+    /// Charges a call; none if its route has no limit. Of several limits all are checked before any is charged.
+    pub fn charge(&self, plan: &Plan, route: usize, caller: &Caller<'_>) -> Option<Charged> {
+        let planned = &plan.routes[route];
+        if planned.limits.is_empty() {
+            let consumer = u32::try_from(caller.consumer).unwrap_or(u32::MAX);
+            return Some(Charged::Alone(self.alone[route].as_ref()?.check(consumer)));
+        }
+        let charges = self.charges(planned, route, caller);
+        Some(Charged::Together(Box::new(self.counts.charge(&charges, self.clock.now()))))
+    }
+
+    /// How the limits stand that would be charged, where that can be told.
+    pub fn look(&self, plan: &Plan, route: usize, caller: &Caller<'_>) -> Option<Charged> {
+        let charges = self.charges(&plan.routes[route], route, caller);
+        let now = self.clock.now();
+        let look = |charge: &Charge| {
+            let room = self.counts.look(*charge, now);
+            Standing { rule: charge.rule, room }
+        };
+        let verdict = Verdict { standings: charges.iter().map(look).collect(), refused: None };
+        (!charges.is_empty()).then(|| Charged::Together(Box::new(verdict)))
+    }
+
+    fn charges(&self, planned: &Route, route: usize, caller: &Caller<'_>) -> SmallVec<[Charge; 4]> {
+        let subject = |rule: usize| match self.rules()[rule].scope {
+            Scope::Consumer => self.consumers[caller.consumer],
+            Scope::Key => caller.key,
+            Scope::Route => self.routes[route],
+            Scope::Upstream => self.upstreams[planned.upstream],
+            Scope::Address => Subject::address((caller.address)()),
+        };
+        planned.limits.iter().map(|rule| Charge { rule: *rule, subject: subject(*rule) }).collect()
+    }
+
+    /// How limits stand for somebody of whom nothing is counted.
+    pub fn untouched(&self, rules: &[usize]) -> Verdict {
+        let now = self.clock.now();
+        let untouched = |rule: &usize| {
+            let whole_after = match &self.rules()[*rule].form {
+                Form::Quota(Quota { span: span @ Span::Day { .. }, .. }) => {
+                    span.window(now.wall).end.saturating_sub(now.wall)
+                }
+                Form::Quota(_) | Form::Rate { .. } => 1_000_000,
+            };
+            let room = Room { calls: self.rules()[*rule].calls(), whole_after, free_after: 0 };
+            Standing { rule: *rule, room }
+        };
+        Verdict { standings: rules.iter().map(untouched).collect(), refused: None }
+    }
+
+    /// How long nobody from there is let in, in whole seconds, because too many calls from there showed no key that is
+    /// good; none if the call may go on.
+    pub fn is_shut(&self, address: impl FnOnce() -> IpAddr) -> Option<u64> {
+        let guard = self.guard.as_ref().filter(|guard| guard.is_used.load(Ordering::Relaxed))?;
+        let room = guard.counts.look(guard_charge(address()), self.clock.now());
+        (room.free_after > 0).then(|| room.free_after.div_ceil(1_000_000).max(1))
+    }
+
+    /// Counts a call without a key that is good.
+    pub fn note_unauthenticated(&self, address: IpAddr) {
+        if let Some(guard) = &self.guard {
+            guard.is_used.store(true, Ordering::Relaxed);
+            guard.counts.charge(&[guard_charge(address)], self.clock.now());
+        }
+    }
+
+    /// Callers of whom something is counted, each limit by itself.
+    pub fn callers(&self) -> usize {
+        let alone = self.alone.iter().flatten().map(Limiter::keys);
+        let together = (0..self.rules().len()).map(|rule| self.counts.callers(rule));
+        let guarded = self.guard.iter().map(|guard| guard.counts.callers(0));
+        alone.chain(together).chain(guarded).sum()
+    }
+
+    /// Forgets what counts no more.
+    pub fn sweep(&self) {
+        let now = self.clock.now();
+        self.alone.iter().flatten().for_each(Limiter::sweep);
+        self.counts.sweep(now);
+        if let Some(guard) = &self.guard {
+            guard.counts.sweep(now);
+            // Whoever is counted just now sets it again with the next call.
+            guard.is_used.store(guard.counts.callers(0) > 0, Ordering::Relaxed);
+        }
+    }
+}
+
+fn alone(limit: &Limit) -> Option<Limiter> {
+    match limit {
+        Limit::None => None,
+        Limit::Bucket { rate, burst } => Some(Limiter::new(rate.count, rate.per, *burst)),
+    }
+}
+
+fn guard_charge(address: IpAddr) -> Charge {
+    Charge { rule: 0, subject: Subject::address(address) }
+}
+
+impl Guard {
+    fn new(limit: &Limit) -> Option<Self> {
+        let Limit::Bucket { rate, burst } = limit else { return None };
+        let form = Form::Rate { pace: Pace::new(rate.count, rate.per, *burst), per: rate.per };
+        let rule = Rule { name: UNAUTHENTICATED.into(), scope: Scope::Address, form };
+        Some(Self { counts: Memory::new([rule].into()), is_used: AtomicBool::new(false) })
+    }
+}
+
+fn rule(limit: &CountedLimit) -> Rule {
+    let scope = match limit.scope {
+        LimitScope::Consumer => Scope::Consumer,
+        LimitScope::Key => Scope::Key,
+        LimitScope::Route => Scope::Route,
+        LimitScope::Upstream => Scope::Upstream,
+        LimitScope::Address => Scope::Address,
+    };
+    let form = match &limit.form {
+        LimitForm::Rate { rate, burst } => {
+            Form::Rate { pace: Pace::new(rate.count, rate.per, *burst), per: rate.per }
+        }
+        LimitForm::Daily { calls, begins, zone } => {
+            let span = Span::Day { begins: *begins, zone: zone.clone() };
+            Form::Quota(Quota { calls: u64::from(*calls), span })
+        }
+        LimitForm::Sliding { calls, length } => {
+            let span = Span::Sliding(micros(*length));
+            Form::Quota(Quota { calls: u64::from(*calls), span })
+        }
+    };
+    Rule { name: limit.key.as_str().into(), scope, form }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+impl Clock {
+    fn now(&self) -> Now {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Now { steady: micros(self.0.elapsed()), wall: micros(wall) }
+    }
+}
