@@ -59,6 +59,11 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// Bytes that nobody can guess, or what they hash to, as they are written.
+pub fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 impl fmt::Display for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[secret]")

@@ -19,7 +19,7 @@ use crate::mapping::run::{
     read_credentials, render_pattern, write_answer,
 };
 use crate::plan::Target;
-use crate::secret::Secret;
+use crate::secret::{Secret, hexadecimal};
 use crate::session::{Attempt, LogIns, hash_token};
 use crate::store::{self, NewSession};
 use crate::value::{Fault, Record};
@@ -307,7 +307,7 @@ fn log_in_refused(stop: Stop) -> Stop {
 /// A name as 32 hexadecimal digits that stay the same.
 fn account(name: &str) -> String {
     let hash = hash_token(&format!("account {name}"));
-    hash[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    hexadecimal(&hash[..16])
 }
 
 fn random() -> Result<String, Stop> {
@@ -315,7 +315,7 @@ fn random() -> Result<String, Stop> {
     getrandom::fill(&mut bytes).map_err(|error| {
         Stop::new(Fault::Overloaded).caused(format!("no random numbers: {error}"))
     })?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hexadecimal(&bytes))
 }
 
 /// `YYYY-MM-DDTHH:MM:SSZ`

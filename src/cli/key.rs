@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::cli::{COULD_NOT_TELL, ask, print, tell};
 use crate::config::{self, PepperPlace};
-use crate::secret::{PEPPER_CHARS_MIN, Pepper, Secret, hash_password};
+use crate::secret::{PEPPER_CHARS_MIN, Pepper, Secret, hash_password, hexadecimal};
 use crate::{app, bounds};
 
 /// Make or hash a consumer's key, or hash a password
@@ -75,10 +75,6 @@ fn random() -> Result<Secret, String> {
 
 fn no_random(error: getrandom::Error) -> String {
     format!("the operating system gives no random numbers: {error}")
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn new(pepper: &PepperArgs) -> Result<(), String> {

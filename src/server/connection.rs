@@ -107,7 +107,7 @@ async fn serve_stream<S>(
     S: Stream + Send + 'static,
 {
     let limits = &shared.services.plan.bounds;
-    let calling = Calling::from(peer);
+    let calling = Calling::new(peer);
     let mut paced =
         Paced::new(stream, calling.clone(), limits.header_timeout, limits.idle_timeout, deadline);
     let mut stop = shared.stop.subscribe();

@@ -294,7 +294,7 @@ impl Service<Request<Incoming>> for Streams {
         let activity = Arc::clone(&self.activity);
         let call = activity.begin();
         // Each of the calls at a time has a rim of its own, as the only call of a connection has.
-        let rim = Rim { shared: Arc::clone(&self.shared), calling: Calling::from(self.peer) };
+        let rim = Rim { shared: Arc::clone(&self.shared), calling: Calling::new(self.peer) };
         let answering = rim.call(request);
         // One that is dropped before its answer was reset as well.
         let unanswered = Answer { body: Full::default(), taken: false, activity };

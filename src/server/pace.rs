@@ -114,8 +114,8 @@ enum Stage {
 }
 
 impl Calling {
-    /// Of a connection from there.
-    pub(super) fn from(peer: Option<IpAddr>) -> Self {
+    /// Of a connection from there, which no call has come on yet.
+    pub(super) fn new(peer: Option<IpAddr>) -> Self {
         Self(Arc::new(Told {
             calls: AtomicU64::default(),
             rests: AtomicBool::default(),
@@ -436,7 +436,7 @@ mod tests {
 
     fn pair() -> (DuplexStream, Paced<DuplexStream>, Calling) {
         let (client, server) = duplex(1024);
-        let calling = Calling::from(None);
+        let calling = Calling::new(None);
         (
             client,
             Paced::new(server, calling.clone(), HEADER, IDLE, Instant::now() + HEADER),
@@ -474,7 +474,7 @@ mod tests {
         let (_client, server) = duplex(1024);
         let deadline = Instant::now() + HEADER;
         tokio::time::sleep(Duration::from_secs(7)).await;
-        let mut paced = Paced::new(server, Calling::from(None), HEADER, IDLE, deadline);
+        let mut paced = Paced::new(server, Calling::new(None), HEADER, IDLE, deadline);
         let (seconds, end) = read(&mut paced).await;
         assert_eq!((seconds, end.unwrap()), (3, 0));
     }

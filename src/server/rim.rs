@@ -267,7 +267,7 @@ mod tests {
             *response.status_mut() = StatusCode::from_u16(waiting.await.unwrap()).unwrap();
             Ok(response)
         });
-        let calling = Calling::from(None);
+        let calling = Calling::new(None);
         let mut answering = Answering { running: Some(running), calling, left };
         let polled = Pin::new(&mut answering).poll(&mut Context::from_waker(Waker::noop()));
         assert!(polled.is_pending());
@@ -293,7 +293,7 @@ mod tests {
     #[tokio::test]
     async fn an_answered_call_is_not_handed_on() {
         let (left, mut taken) = Left::channel();
-        let calling = Calling::from(None);
+        let calling = Calling::new(None);
         calling.departure().leave();
         let running: Running = Box::pin(async { Ok(bare(StatusCode::OK)) });
         let answering = Answering { running: Some(running), calling, left };

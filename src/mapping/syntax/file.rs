@@ -10,7 +10,7 @@ use crate::mapping::syntax::{
     Arrowed, Example, Faults, Findings, Keys, Named, PlaceValue, Poll, Request, Session, Step,
     Success, Template, parse_arrow_list, tree,
 };
-use crate::yaml::{self, Kind, Node};
+use crate::yaml::{Kind, Node};
 
 /// The `mapping:` number that this program reads.
 const VERSION: &str = "1";
@@ -110,13 +110,7 @@ pub struct Limits {
 impl File {
     /// Reads a mapping file. `None` if it cannot be read as one at all; findings say why.
     pub fn parse(source: &Arc<SourceFile>, findings: &mut Findings) -> Option<Self> {
-        let root = match yaml::load(source, "M000", yaml::Most::MAPPING) {
-            Ok(root) => root,
-            Err(list) => {
-                findings.list.extend(list);
-                return None;
-            }
-        };
+        let root = findings.load(source)?;
         let mut keys = Keys::of(&root, "a mapping", findings);
         if !version_fits(&mut keys, findings) {
             return None;

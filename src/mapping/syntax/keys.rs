@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::diag::{Diagnostic, Location, SourceFile, Span};
 use crate::mapping::syntax::Named;
-use crate::yaml::{Kind, Node, Scalar};
+use crate::yaml::{self, Kind, Node, Scalar};
 
 /// Collects findings about one file.
 #[derive(Debug)]
@@ -19,6 +19,11 @@ impl Findings {
     /// An empty list for a file.
     pub fn new(file: &Arc<SourceFile>) -> Self {
         Self { file: Arc::clone(file), list: Vec::new() }
+    }
+
+    /// Reads a file as YAML. M000: what is none, or more than a mapping may be.
+    pub(super) fn load(&mut self, source: &Arc<SourceFile>) -> Option<Node> {
+        yaml::load(source, "M000", yaml::Most::MAPPING).map_err(|list| self.list.extend(list)).ok()
     }
 
     /// A place in the file.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::diag::SourceFile;
 use crate::mapping::syntax::keys::{text_of, texts_of};
 use crate::mapping::syntax::{Findings, Keys, Named, Template};
-use crate::yaml::{self, Node};
+use crate::yaml::Node;
 
 /// The vocabulary file.
 #[derive(Debug)]
@@ -58,13 +58,7 @@ pub struct FieldDecl {
 impl VocabularyFile {
     /// Reads the vocabulary. `None` if it cannot be read as one at all; findings say why.
     pub fn parse(source: &Arc<SourceFile>, findings: &mut Findings) -> Option<Self> {
-        let root = match yaml::load(source, "M000", yaml::Most::MAPPING) {
-            Ok(root) => root,
-            Err(list) => {
-                findings.list.extend(list);
-                return None;
-            }
-        };
+        let root = findings.load(source)?;
         let mut keys = Keys::of(&root, "the vocabulary", findings);
         let span = keys.span;
         match keys.text("vocabulary", findings) {
