@@ -3,7 +3,7 @@
 use latimer::sim::Vendor;
 
 use crate::harness::{Answer, Gateway, Home, KEY};
-use crate::scripted::{Act, Scripted, message};
+use crate::scripted::{Act, Scripted, answer, field, message};
 use crate::vendors::ticket;
 
 /// A Series client in front of a scripted system that is logged in to.
@@ -71,12 +71,12 @@ async fn an_akana_user_with_pending_tasks_is_not_logged_in() {
             .into_bytes(),
         )
     };
-    for answer in [
+    for said in [
         log_in(r#"{"pendingTasks":["2fa.required"]}"#, cookies),
         log_in(r#"{"pendingTasks":["2fa.required"]}"#, ""),
         log_in(r#"{"userName":"jo","pendingTasks":[]}"#, ""),
     ] {
-        let scripted = Scripted::start(answer).await;
+        let scripted = Scripted::start(said).await;
         let gateway = start(Vendor::Akana, &scripted).await;
         for _ in 0..3 {
             let got = change(&gateway).await;
@@ -97,4 +97,42 @@ async fn an_akana_user_with_pending_tasks_is_not_logged_in() {
     let got = change(&gateway).await;
     assert_eq!(got.header("x-latimer-outcome"), Some("yes"), "{got:?}");
     gateway.stop().await;
+}
+
+/// FACTS §4: the token is long, coded as in a URL, and tells its end inside; it is shown as it came. Without a CSRF
+/// cookie the platform has that protection off, and no header is due.
+#[tokio::test]
+async fn akanas_token_is_shown_as_it_came() {
+    let token = format!(
+        "TokenID%3D8ed70a13-8469-11e8-b37a-b155e4eabeb8%2Cclaimed_id%3Durn%3Aatmosphere%3Auser%3A{}\
+         %2CissueTime%3D1531251800000%2CexpirationTime%3D1531253600000%2CAttributesIncluded%3Dfalse\
+         %2CUserName%3Djo%40example.com%2Csig%3D{}%3D%3D",
+        "a".repeat(120),
+        "Zm9v".repeat(43)
+    );
+    assert!(token.len() > 400);
+    for csrf in [None, Some("TokenID%3D8ed70a13%2CexpirationTime%3D1531253600000%2Csig%3DZm9v%2F")]
+    {
+        let mut cookies = format!(
+            "Content-Type: application/json\r\n\
+             Set-Cookie: AtmoAuthToken_acmepaymentscorp={token}; Path=/; Secure; HttpOnly\r\n"
+        );
+        if let Some(csrf) = csrf {
+            cookies
+                .push_str(&format!("Set-Cookie: Csrf-Token_acmepaymentscorp={csrf}; Path=/\r\n"));
+        }
+        let scripted = Scripted::start(Act::InTurn(vec![
+            answer("200 OK", &cookies, r#"{"userName":"jo","loginState":"OK"}"#),
+            message("200 OK", "text/plain", "RESOLVED"),
+        ]))
+        .await;
+        let gateway = start(Vendor::Akana, &scripted).await;
+        let got = change(&gateway).await;
+        assert_eq!(got.header("x-latimer-outcome"), Some("yes"), "{got:?}");
+        let seen = scripted.take_seen();
+        let shown = format!("AtmoAuthToken_acmepaymentscorp={token}");
+        assert_eq!(field(&seen[1], "cookie"), Some(shown.as_str()), "{seen:#?}");
+        assert_eq!(field(&seen[1], "x-csrf-token_acmepaymentscorp"), csrf, "{seen:#?}");
+        gateway.stop().await;
+    }
 }
