@@ -200,6 +200,8 @@ async fn arenas_pyrena() {
         ("POST /v1/tickets/statuschanges", unknown.as_str(), 400),
         ("POST /v1/tickets/statuschanges", "{", 400),
         ("GET /v1/tickets/ABCDEFGHIJKLMNOP9999", "{}", 400),
+        // A number is no id.
+        ("GET /v1/tickets/DEF-000004", "{}", 400),
         ("GET /v1/items", "{}", 404),
         ("DELETE /v1/tickets/statuschanges", "{}", 405),
         ("PUT /v1/logout", "{}", 200),
