@@ -1,5 +1,7 @@
 //! Two gateways on one PostgreSQL: what one of them knows, the other one does.
 
+mod renewal;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

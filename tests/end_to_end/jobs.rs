@@ -3,6 +3,7 @@
 //! 202 with a location, 202 `{}` while a job runs, 200 with the result, 503 with the error, and 404 in plain
 //! text for a job that it does not know. Whatever happens, there is one PUT.
 
+mod forms;
 mod lost;
 mod pinned;
 mod streams;

@@ -1,5 +1,6 @@
 //! Clients that log in to the gateway, each in the way of its own vendor's API.
 
+mod clients;
 mod lives;
 mod pairs;
 mod sessions;

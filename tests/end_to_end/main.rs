@@ -9,6 +9,7 @@ mod actors;
 mod asynchronous;
 mod authority;
 mod coded;
+mod comments;
 mod connections;
 mod deadlines;
 mod edited;

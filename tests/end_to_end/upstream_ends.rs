@@ -170,6 +170,27 @@ async fn a_job_that_comes_once_more_has_an_id_of_its_own() {
     desk.gateway.terminate().await;
 }
 
+/// FACTS §1.5: an error may say which other one has caused it, and that one may be of another session, such as one
+/// between two parts of the system.
+#[tokio::test]
+async fn what_an_error_was_caused_by_is_no_end_of_our_session() {
+    let desk = open(Vendor::Zstack, &mappings()).await;
+    let inner = json!({"code": "ID.1001", "globalErrorCode": "ORG_ZSTACK_IDENTITY_10020"});
+    for causes in [json!({"cause": inner}), json!({"causes": [inner, inner]})] {
+        let mut error = json!({"code": "SYS.1005", "description": "Failed to change state"});
+        error.as_object_mut().unwrap().extend(causes.as_object().unwrap().clone());
+        let failed = json!({ "error": error }).to_string();
+        let failed = message("503 Service Unavailable", "", &failed);
+        for (place, said, steps) in refusals(&desk, &failed) {
+            desk.scripted.act(Act::InTurn([said, vec![given(Vendor::Zstack, 2)]].concat()));
+            let got = desk.change(Vendor::Series).await;
+            assert_eq!(got.header("x-latimer-fault"), Some("conflict"), "{place}: {got:?}");
+            assert_eq!(desk.told(), tried(steps, 1), "{place}");
+        }
+    }
+    desk.gateway.terminate().await;
+}
+
 /// A system that takes no session at all is asked twice, and not for ever. LANGUAGE §8: what it says of our
 /// credential is not the client's business, who is told in the words of the client's own vendor that it failed.
 #[tokio::test]

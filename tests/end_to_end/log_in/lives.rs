@@ -8,16 +8,17 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{Desk, SHA512, cookie, start};
 use crate::edited::Edited;
-use crate::harness::Answer;
+use crate::harness::{Answer, KEY};
 
 const LIFE: Duration = Duration::from_secs(3);
 
-/// Arena's clients, ZStack's and Akana's, whose sessions live for three seconds.
+/// Clients whose sessions live for three seconds.
 async fn open() -> (Desk, Edited) {
     let mappings = Edited::new(&[
         ("arena", "lives: 90m sliding", "lives: 3s sliding"),
         ("zstack", "lives: 2h fixed", "lives: 3s fixed"),
         ("akana", "lives: 30m fixed", "lives: 3s fixed"),
+        ("thalamus", "lives: 30m sliding", "lives: 3s sliding"),
     ]);
     let desk = Desk::open_with(mappings.path(), "").await;
     (desk, mappings)
@@ -200,5 +201,61 @@ async fn an_akana_session_ends_at_its_time_unless_it_is_renewed() {
     for over in [first, second] {
         is_over_for_akana(&over.change(&desk).await);
     }
+    desk.stop().await;
+}
+
+/// No page says how long an operator's session lives, nor how it ends; the refusal is that of a wrong token.
+#[tokio::test]
+async fn a_thalamus_operators_session_lives_as_long_as_it_is_used() {
+    let (desk, _mappings) = open().await;
+    let thalamus = Vendor::Thalamus;
+    let answer = desk.log_in(thalamus, "jo@example.com", "password").await;
+    let (session, _) = cookie(&answer, "JSESSIONID");
+    let shown = format!("JSESSIONID={session}");
+    let operator = [("Cookie", shown.as_str())];
+    let began = Instant::now();
+    while began.elapsed() < LIFE + Duration::from_secs(1) {
+        let changed = desk.change(thalamus, KEY, &operator).await;
+        assert_eq!(changed.status, 201, "after {:?}: {changed:?}", began.elapsed());
+        sleep(Duration::from_millis(400)).await;
+    }
+    sleep(LIFE).await;
+    let is_over = |answer: &Answer| {
+        assert_eq!(answer.status, 400, "{answer:?}");
+        assert_eq!(answer.json()["errors"]["token"], "InvalidToken", "{answer:?}");
+        is_refused(answer);
+    };
+    is_over(&desk.change(thalamus, KEY, &operator).await);
+    let desk = desk.restarted().await;
+    is_over(&desk.change(thalamus, KEY, &operator).await);
+    desk.stop().await;
+}
+
+/// Whoever has heard a token may show it once its owner has logged out, and in another of its places.
+#[tokio::test]
+async fn a_session_that_was_logged_out_of_is_over_for_good() {
+    let desk = Desk::open("").await;
+    let arena = arena_session(&desk).await;
+    let (zstack, _) = zstack_session(&desk).await;
+    let json = ("Content-Type", "application/json");
+    let shown = [("arena_session_id", arena.as_str()), json];
+    let out = desk.call(Vendor::Arena, "PUT /v1/logout", &shown, "").await;
+    assert_eq!(out.status, 200, "{out:?}");
+    let authorization = format!("OAuth {zstack}");
+    let line = format!("DELETE /v1/accounts/sessions/{zstack}");
+    let out = desk.call(Vendor::Zstack, &line, &[("Authorization", &authorization)], "").await;
+    assert_eq!(out.status, 200, "{out:?}");
+    let as_cookie = format!("arena_session_id={}", arena.replace('|', "%7C"));
+    let body = format!(r#"{{"ticket":{{"guid":"{}"}},"status":"COMPLETE"}}"#, "A".repeat(20));
+    let mut desk = desk;
+    for _ in 0..2 {
+        is_over_for_arena(&desk.change(Vendor::Arena, &arena, &[]).await);
+        let line = "POST /v1/tickets/statuschanges";
+        let by_cookie = [("Cookie", as_cookie.as_str()), json];
+        is_over_for_arena(&desk.call(Vendor::Arena, line, &by_cookie, &body).await);
+        is_over_for_zstack(&desk.change(Vendor::Zstack, &zstack, &[]).await);
+        desk = desk.restarted().await;
+    }
+    assert_eq!(desk.system.log().len(), 0, "nothing was sent");
     desk.stop().await;
 }
