@@ -186,6 +186,20 @@ impl Sessions {
         told
     }
 
+    /// Tells the store of all ends that have moved, however little: nobody will move them further.
+    ///
+    /// # Errors
+    /// If it may not know of all.
+    pub async fn flush_all(&self) -> Result<(), StoreError> {
+        self.cache.each(|token, live| {
+            let end = live.expires();
+            if end > live.stored.swap(end, Ordering::Relaxed) {
+                self.pending.put(*token, end);
+            }
+        });
+        self.flush().await
+    }
+
     /// Forgets what has ended; the store is swept by whoever has it.
     pub fn sweep(&self, now: i64) {
         self.cache.sweep(now);

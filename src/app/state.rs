@@ -85,9 +85,12 @@ pub(super) async fn keep(
             _ = ticks.tick() => {}
             _ = stop.changed() => stopping = true,
         }
-        if let Some(log_ins) = &log_ins
-            && let Err(error) = log_ins.sessions.flush().await
-        {
+        let flushed = match &log_ins {
+            Some(log_ins) if stopping => log_ins.sessions.flush_all().await,
+            Some(log_ins) => log_ins.sessions.flush().await,
+            None => Ok(()),
+        };
+        if let Err(error) = flushed {
             tracing::error!(target: "latimer::state", %error, "sessions that were used may end too early");
         }
         if swept.elapsed() < bounds::SWEEP_INTERVAL {

@@ -133,7 +133,7 @@ impl Explainer<'_> {
         }
         let caller = match &way {
             Way::Mapped(targets) => identity::find_key(services, route, &targets[0], head)?,
-            Way::Unmapped(unmapped) => forward::find_caller(services, route, unmapped, head)?,
+            Way::Unmapped(unmapped) => forward::find_key(services, route, unmapped, head)?,
         };
         learned.consumer = Some(caller.known.consumer);
         self.consumer = learned.consumer;

@@ -26,7 +26,7 @@ use crate::call::sign::{Signed, sign};
 use crate::call::{CallRecord, Outcome, Services, Stop, hop, outgoing, trace};
 use crate::mapping::model::Operation;
 use crate::mapping::run::{
-    AnswerHead, Gateway, Outgoing, Reading, WrittenAnswer, read_answer, read_secrets,
+    AnswerHead, Gateway, Outgoing, Presented, Reading, WrittenAnswer, read_answer, read_secrets,
     read_standing, split_query, standing_headers, write_standing,
 };
 use crate::plan::{Pair, Route, Upstream};
@@ -55,25 +55,51 @@ pub(super) struct Forwarded {
     pub(super) cause: Option<String>,
 }
 
-/// Finds the consumer by the key, in the places of the first operation that has one there.
-pub(super) fn find_caller(
+/// Finds the consumer by all that the client presents.
+pub(super) async fn find_caller(
     services: &Services,
     route: &Route,
     unmapped: &Unmapped,
     head: &Parts,
 ) -> Result<Caller, Stop> {
-    let plan = &services.plan;
     let query = known_query(services, route, head);
-    let request_head = unmapped.head(head, &query);
+    let (presented, operation) = presented(services, route, unmapped, head, &query)?;
+    let known = identity::know_by(services, route, &presented, head).await?;
+    Ok(Caller { known, operation })
+}
+
+/// The same by the key alone, for `explain`, which asks no store.
+pub(super) fn find_key(
+    services: &Services,
+    route: &Route,
+    unmapped: &Unmapped,
+    head: &Parts,
+) -> Result<Caller, Stop> {
+    let query = known_query(services, route, head);
+    let (presented, operation) = presented(services, route, unmapped, head, &query)?;
+    let key = identity::presented_key(&services.plan, &presented);
+    let key = key.ok_or_else(|| Stop::new(Fault::CredentialsMissing))?;
+    Ok(Caller { known: identity::consumer_of(&services.plan, route, key)?, operation })
+}
+
+/// What the client presents in the places of the first operation that has a key or a token there.
+fn presented<'h>(
+    services: &Services,
+    route: &Route,
+    unmapped: &Unmapped,
+    head: &'h Parts,
+    query: &'h str,
+) -> Result<(Presented<'h>, usize), Stop> {
+    let plan = &services.plan;
+    let request_head = unmapped.head(head, query);
     for (operation, mapped) in route.client.operations.iter().enumerate() {
         let request = &mapped.request;
         let settings = &route.settings;
         match read_secrets(&plan.vocabulary, &route.client, request, &request_head, settings) {
-            Ok(presented) => {
-                let Some(key) = identity::presented_key(plan, &presented) else { continue };
-                let known = identity::consumer_of(plan, route, key)?;
-                return Ok(Caller { known, operation });
+            Ok(presented) if identity::presented_key(plan, &presented).is_some() => {
+                return Ok((presented, operation));
             }
+            Ok(_) => {}
             Err(refusal) if refusal.fault == Fault::CredentialsMissing => {}
             Err(refusal) => return Err(refusal.into()),
         }

@@ -43,15 +43,26 @@ pub(super) async fn find_caller(
     head: &Parts,
 ) -> Result<Caller, Stop> {
     let presented = presented(services, route, target, head)?;
-    let known = match key_of(&services.plan, route, &presented)? {
+    let known = know_by(services, route, &presented, head).await?;
+    Ok(Caller { known, operation: target.operation })
+}
+
+/// Whose call it is, by all that it presented.
+pub(super) async fn know_by(
+    services: &Services,
+    route: &Route,
+    presented: &Presented<'_>,
+    head: &Parts,
+) -> Result<Known, Stop> {
+    let known = match key_of(&services.plan, route, presented)? {
         Some(known) => known,
         // Most calls come with a key and need no room for this.
-        None => Box::pin(by_session(services, route, &presented, head)).await?,
+        None => Box::pin(by_session(services, route, presented, head)).await?,
     };
     if let Some(log_ins) = operators(services, route) {
-        Box::pin(operator(services, log_ins, route, &presented, known.consumer)).await?;
+        Box::pin(operator(services, log_ins, route, presented, known.consumer)).await?;
     }
-    Ok(Caller { known, operation: target.operation })
+    Ok(known)
 }
 
 /// The same by the key alone, for `explain`, which asks no store.

@@ -148,7 +148,9 @@ where
     }
     let caller = match &way {
         Way::Mapped(targets) => identity::find_caller(services, route, &targets[0], head).await,
-        Way::Unmapped(unmapped) => forward::find_caller(services, route, unmapped, head),
+        Way::Unmapped(unmapped) => {
+            Box::pin(forward::find_caller(services, route, unmapped, head)).await
+        }
     };
     let caller = caller.inspect_err(|stop| admit::note_refusal(responder, stop, record))?;
     admit::charge(responder, matched.route, &caller.known, learned, record)?;

@@ -233,8 +233,18 @@ async fn make(
     let upstream = visit.upstream.1;
     let log_in = log_in_of(upstream).ok_or(Stop::new(Fault::UpstreamFailed))?;
     let renewing = held.and_then(|held| Some((held, log_in.renew.as_ref()?)));
-    let secrets = match renewing {
-        Some((held, request)) => ask(visit, credential, &held.secrets, (request, log_in)).await?,
+    let renewed = match renewing {
+        Some((held, request)) => {
+            match ask(visit, credential, &held.secrets, (request, log_in)).await {
+                // Over before its time: the password may hold all the same.
+                Err(stop) if stop.credential_refused => None,
+                renewed => Some(renewed?),
+            }
+        }
+        None => None,
+    };
+    let secrets = match renewed {
+        Some(secrets) => secrets,
         None => ask(visit, credential, &credential.secrets, (&log_in.request, log_in)).await?,
     };
     tracing::info!(target: "latimer::session", upstream = %upstream.name, "logged in");

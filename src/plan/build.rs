@@ -189,7 +189,7 @@ impl Builder<'_> {
         // With tables of its own an upstream speaks other words, and has another mapping.
         let forwards_reads = route.unmapped.value == config::Unmapped::Forward
             && Arc::ptr_eq(&client, &upstream.mapping);
-        self.enter_lines(route, index, &client, forwards_reads);
+        self.enter_lines(route, index, (&client, &settings), forwards_reads);
         let keyless = callers::without_a_place_for_the_key(self.catalog, route, &client, &settings);
         self.found.extend(keyless);
         let consumers = match &route.consumers {
@@ -275,7 +275,7 @@ impl Builder<'_> {
         &mut self,
         route: &config::Route,
         index: usize,
-        client: &Mapping,
+        (client, settings): (&Mapping, &Settings),
         forwards_reads: bool,
     ) {
         let host = route.host.as_ref().map(|host| host.value.as_str());
@@ -295,7 +295,8 @@ impl Builder<'_> {
         for (operation, request, asks) in lines {
             for vendor_prefix in &client.prefixes {
                 let target = (index, operation, asks);
-                let inserted = self.routing.insert(host, prefix, vendor_prefix, request, target);
+                let inserted =
+                    self.routing.insert(host, prefix, vendor_prefix, (request, settings), target);
                 if let Err(other) = inserted {
                     let other = &self.config.routes[other];
                     let message = format!(

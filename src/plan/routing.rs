@@ -5,7 +5,9 @@ use std::fmt;
 use http::Method;
 use rustc_hash::FxHashMap;
 
-use crate::mapping::model::Request;
+use crate::codec::percent;
+use crate::mapping::model::{Hole, Piece, Request, Slot};
+use crate::mapping::run::Settings;
 
 /// All path patterns of all routes.
 #[derive(Debug, Default)]
@@ -72,7 +74,7 @@ impl Routing {
         host: Option<&str>,
         route_prefix: &str,
         vendor_prefix: &str,
-        request: &Request,
+        (request, settings): (&Request, &Settings),
         (route, operation, asks): (usize, usize, bool),
     ) -> Result<(), usize> {
         let table = match host {
@@ -81,7 +83,9 @@ impl Routing {
         };
         let prefix = format!("{}{vendor_prefix}", route_prefix.trim_end_matches('/'));
         let depth = prefix.matches('/').count();
-        let pattern = format!("{}{}", escape(&prefix), pattern_of(request, depth));
+        // Where a setting that is not there stands in the line, nobody can say it.
+        let Some(pattern) = pattern_of(request, settings, depth) else { return Ok(()) };
+        let pattern = format!("{}{pattern}", escape(&prefix));
         let lines = table.entry(&pattern);
         let target = Target { route, operation, prefix: prefix.len(), asks };
         let method = &request.method;
@@ -195,16 +199,20 @@ fn escape(literal: &str) -> String {
     literal.replace('{', "{{").replace('}', "}}")
 }
 
-/// The line as the router's pattern; a segment with a hole in it stands for any segment. Holes are
-/// named by their depth below the host: a line behind `/v1` and one that begins with `/v1` are the same.
-fn pattern_of(request: &Request, prefix_depth: usize) -> String {
+/// The line as the router's pattern; a segment with a hole in it stands for any segment, and one that is a setting
+/// for its value. Holes are named by their depth below the host: a line behind `/v1` and one that begins with `/v1`
+/// are the same. None if a setting is not set.
+fn pattern_of(request: &Request, settings: &Settings, prefix_depth: usize) -> Option<String> {
     let mut pattern = String::new();
     for (index, segment) in request.segments.iter().enumerate() {
         pattern.push('/');
-        match segment.as_literal() {
-            Some(literal) => pattern.push_str(&escape(literal)),
-            None => pattern.push_str(&format!("{{p{}}}", prefix_depth + index)),
+        match (segment.as_literal(), &segment.pieces[..]) {
+            (Some(literal), _) => pattern.push_str(&escape(literal)),
+            (None, [Piece::Hole(Hole { slot: Slot::Setting(setting), .. })]) => {
+                pattern.push_str(&escape(&percent::encode_text(settings.get(*setting)?)));
+            }
+            (None, _) => pattern.push_str(&format!("{{p{}}}", prefix_depth + index)),
         }
     }
-    pattern
+    Some(pattern)
 }

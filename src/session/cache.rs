@@ -46,6 +46,14 @@ impl Cache {
         self.shard(token).remove(token);
     }
 
+    /// Shows all of them.
+    pub(super) fn each(&self, mut show: impl FnMut(&TokenHash, &Live)) {
+        for shard in &self.0 {
+            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            shard.iter().for_each(|(token, live)| show(token, live));
+        }
+    }
+
     /// Forgets what has ended.
     pub(super) fn sweep(&self, now: i64) {
         for shard in &self.0 {

@@ -5,7 +5,7 @@ use http::header::{ACCEPT, ALLOW};
 use http::{HeaderMap, HeaderValue};
 use latimer::mapping::model::{BodyKind, GatewayField, Slot};
 use latimer::mapping::run::{
-    FaultText, Gateway, Reading, RequestParts, limit_headers, media_type, write_fault,
+    FaultText, Gateway, LimitFacts, Reading, RequestParts, limit_headers, media_type, write_fault,
 };
 use latimer::value::{Fault, Record};
 use proptest::option;
@@ -262,6 +262,7 @@ fn write(
         rate_reset: Some(reset),
         retry_after: texts.wait,
         rate_limit: texts.wait,
+        limit: Some(LimitFacts { name: call, calls: 1, window: 1, remaining: 1, seconds: 1 }),
         session: None,
         job: None,
     };
@@ -276,7 +277,7 @@ fn write(
     let wanted = RequestParts { headers: &headers, kind: as_xml.then_some(&kind) };
     let text = texts.upstream.as_deref().map_or(FaultText::Own, FaultText::Upstream);
     // What stands on every answer is left out where it cannot be written.
-    let _ = limit_headers(&desk.mapping.limits, sources);
+    limit_headers(&desk.mapping.limits, sources, &mut HeaderMap::new());
     let written = write_fault(&desk.operation().faults, texts.fault, text, sources, wanted);
     let allowed = written.headers.get(ALLOW).map(HeaderValue::as_bytes);
     let wanted = (texts.fault == Fault::MethodNotAllowed).then_some(allow.as_bytes());

@@ -91,7 +91,11 @@ impl Compiler<'_> {
             }
             return;
         }
-        let charset = match (hole.codec.and_then(Codec::alphabet), hole.format) {
+        let ours = match hole.slot {
+            Slot::Gateway(field) => field.alphabet(),
+            _ => None,
+        };
+        let charset = match (hole.codec.and_then(Codec::alphabet).or(ours), hole.format) {
             (Some(alphabet), _) => Charset::of_text(alphabet),
             (None, Some(format)) => Charset::of_expression(&self.formats[usize::from(format)].text),
             (None, None) if hole.in_path => Charset::of_expression(DEFAULT_PATH_FORMAT),

@@ -171,6 +171,17 @@ gateway_fields! {
 }
 
 impl GatewayField {
+    /// The characters that its text has, where it has few.
+    pub fn alphabet(self) -> Option<&'static str> {
+        match self {
+            // As the configuration has names.
+            Self::LimitName => Some("abcdefghijklmnopqrstuvwxyz0123456789_-"),
+            Self::Call | Self::SessionAccount | Self::SessionRandom => Some("0123456789abcdef"),
+            _ if self.kind() == Type::Int => Some("0123456789"),
+            _ => None,
+        }
+    }
+
     /// True if it is known of sessions only.
     pub fn is_of_session(self) -> bool {
         match self {

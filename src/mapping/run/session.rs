@@ -82,13 +82,20 @@ pub fn has_expired(
     }
     let answers = Answers::new(vocabulary, mapping, settings, head, body);
     let said = answers.code_and_message(&operation.faults);
+    let is_code = |code: &str, said: &str| match operation.faults.ignore_case {
+        true => code.to_lowercase() == said.to_lowercase(),
+        false => code == said,
+    };
     looked_for.any(|expired| {
         let (natives, message) = match &said {
             Some((natives, message)) => (&natives[..], message.as_deref()),
             None => (&[][..], None),
         };
         expired.http.is_none_or(|status| status == head.status)
-            && expired.native.as_ref().is_none_or(|code| natives.contains(code))
+            && expired
+                .native
+                .as_ref()
+                .is_none_or(|code| natives.iter().any(|one| is_code(code, one)))
             && expired.text.as_ref().is_none_or(|text| {
                 message.is_some_and(|message| message.starts_with(text.as_str()))
             })

@@ -7,7 +7,8 @@ use latimer::config::PostgresConfig;
 use latimer::sim::{Account, Options, Seen, Simulator, Vendor, serve};
 use tokio::net::TcpListener;
 
-use super::{PASSWORD, postgres};
+use super::postgres;
+use crate::harness::ACCOUNT_PASSWORD;
 use crate::harness::{Gateway, Home, KEY};
 use crate::vendors::{request, ticket};
 
@@ -23,7 +24,7 @@ impl Two {
     async fn new() -> Self {
         let account = Account {
             user: "latimer@example.com".to_owned(),
-            password: PASSWORD.to_owned(),
+            password: ACCOUNT_PASSWORD.to_owned(),
             session: None,
         };
         let tickets = (1..=9).map(|number| format!("{}=OPEN", ticket(Vendor::Akana, number)));
@@ -42,10 +43,10 @@ impl Two {
         let (server, at) = started.await.unwrap();
         let text = format!(
             "pepper: {{env: TEST_PEPPER}}\n\
-             state: {{url: \"postgres://{}@{}:{}/{}\", password: {{env: STATE_PASSWORD}}}}\n\
+             state: {{url: \"postgres://{}@{}:{}/{}\", password: {{env: STATE_ACCOUNT_PASSWORD}}}}\n\
              upstreams:\n  desk:\n    vendor: akana\n    url: {}\n    breaker: off\n    \
              settings: {{tenant: acmepaymentscorp}}\n    \
-             credential: {{user: {{env: DESK_USER}}, password: {{env: DESK_PASSWORD}}}}\n\
+             credential: {{user: {{env: DESK_USER}}, password: {{env: DESK_ACCOUNT_PASSWORD}}}}\n\
              routes:\n  main:\n    client: series\n    upstream: desk\n    consumers: all\n    \
              ids: {{ticket: {{file: pairs.csv}}}}\n",
             at.user,
