@@ -190,6 +190,11 @@ fn told_of_http2() -> Vec<(Vec<&'static str>, &'static str, String)> {
             both(time(HTTP2_PING_INTERVAL), time(HTTP2_PING_TIMEOUT)),
         ),
         (vec!["HTTP2_TAKE_TIMEOUT"], "HTTP/2, time for which", time(HTTP2_TAKE_TIMEOUT)),
+        (
+            vec!["LIMIT_CALLERS_MAX", "LIMIT_COUNTS_SHARED"],
+            "callers that one limit counts",
+            both(LIMIT_CALLERS_MAX.to_string(), (64 * LIMIT_COUNTS_SHARED).to_string()),
+        ),
     ]
 }
 

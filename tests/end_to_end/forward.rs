@@ -123,6 +123,8 @@ async fn line_and_body_pass_byte_for_byte_and_nothing_else_crosses() {
     let passing = [
         ("Content-Language", "de"),
         ("Content-Type", "text/plain; charset=utf-8"),
+        ("Ratelimit", r#""default";r=24;t=1"#),
+        ("Ratelimit-Policy", r#""default";q=25;w=1"#),
         ("Ratelimit-Remaining", "3"),
         ("Retry-After", "7"),
         ("X-Latimer-Outcome", "yes"),
@@ -227,12 +229,17 @@ async fn the_key_is_where_the_vendor_has_it_and_ours_takes_its_place() {
 async fn what_a_vendor_says_on_every_answer_is_said() {
     let scripted = Scripted::start(message("200 OK", "text/plain", "well")).await;
     let gateway = start(Vendor::Arena, &scripted.url, &["limit: {rate: 1/h, burst: 3}"]).await;
-    for (status, outcome, left) in [("200 OK", "yes", "2"), ("409 Conflict", "no", "1")] {
+    for (status, outcome, left, seconds) in
+        [("200 OK", "yes", "2", 3_600), ("409 Conflict", "no", "1", 7_200)]
+    {
         scripted.act(answer(status, "Server: private\r\n", "said"));
         let got = gateway.call("POST /v1/x", &[("arena_session_id", KEY)], "").await;
         let reset = got.header("x-arena-next-request-limit-reset").unwrap().to_owned();
         assert!(reset.contains(" GMT-0"), "{reset}");
+        let limit = format!(r#""default";r={left};t={seconds}"#);
         let wanted = [
+            ("Ratelimit", limit.as_str()),
+            ("Ratelimit-Policy", r#""default";q=3;w=10800"#),
             ("Server", "ArenaSolutions"),
             ("X-Arena-Next-Request-Limit-Reset", reset.as_str()),
             ("X-Arena-Requests-Remaining", left),

@@ -17,7 +17,7 @@ const MARK: &str = "zqx";
 async fn gateway(log: &str, route: &str, url: &str) -> Gateway {
     let (ours, theirs) = (ticket(Vendor::Series, 1), ticket(Vendor::Thalamus, 1));
     let text = format!(
-        "log: {log}\nupstreams:\n{}routes:\n  {route}: {{client: series, upstream: thalamus, consumers: [tester], \
+        "log: {log}\nlimits: {{unauthenticated: none}}\nupstreams:\n{}routes:\n  {route}: {{client: series, upstream: thalamus, consumers: [tester], \
          limit: none, read_back: off, ids: {{ticket: {{file: ids.csv}}}}}}\n",
         upstream(Vendor::Thalamus, url)
     );

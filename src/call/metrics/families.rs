@@ -70,7 +70,7 @@ pub(super) static RESPONSE_BODY: Family =
 pub(super) static LIMIT_DECISIONS: Family = family(
     Kind::Counter,
     "latimer_limit_decisions",
-    "Calls that the route's limit admitted and refused",
+    "Calls that the route's limits admitted and refused",
 );
 pub(super) static LIMIT_REFUSALS: Family = family(
     Kind::Counter,

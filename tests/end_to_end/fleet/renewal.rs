@@ -43,10 +43,10 @@ impl Two {
         let (server, at) = started.await.unwrap();
         let text = format!(
             "pepper: {{env: TEST_PEPPER}}\n\
-             state: {{url: \"postgres://{}@{}:{}/{}\", password: {{env: STATE_ACCOUNT_PASSWORD}}}}\n\
+             state: {{url: \"postgres://{}@{}:{}/{}\", password: {{env: STATE_PASSWORD}}}}\n\
              upstreams:\n  desk:\n    vendor: akana\n    url: {}\n    breaker: off\n    \
              settings: {{tenant: acmepaymentscorp}}\n    \
-             credential: {{user: {{env: DESK_USER}}, password: {{env: DESK_ACCOUNT_PASSWORD}}}}\n\
+             credential: {{user: {{env: DESK_USER}}, password: {{env: DESK_PASSWORD}}}}\n\
              routes:\n  main:\n    client: series\n    upstream: desk\n    consumers: all\n    \
              ids: {{ticket: {{file: pairs.csv}}}}\n",
             at.user,
