@@ -353,6 +353,11 @@ async fn a_thalamus_client() {
     }
     // Who has no operators needs none.
     assert_eq!(desk.change(thalamus, "keyed-key", &[]).await.status, 201);
+    // The log-in stands at its own path and at no other: all of them have as many segments.
+    let good = r#"{"principal":"hashed@example.com","password":"password"}"#;
+    let headers = [("Thalamus-Token", KEY), ("Content-Type", "application/json")];
+    let elsewhere = desk.call(thalamus, "POST /api/v4/elsewhere", &headers, good).await;
+    assert_eq!(elsewhere.header("x-latimer-fault"), Some("unknown_path"), "{elsewhere:?}");
     let foreign = desk.log_in(thalamus, "al@example.com", "password").await;
     assert_eq!(foreign.status, 400, "the key is another consumer's: {foreign:?}");
     desk.stop().await;

@@ -49,6 +49,14 @@ fn forms(vendor: Vendor) -> Vec<Said> {
                 json,
                 r#"{"links":[],"data":{"activities":[],"entity":{}},"errors":{"operator":"InvalidToken"}}"#,
             ),
+            // Codes are written both ways, and compared without their case.
+            said("in camel case", "400 Bad Request", json, r#"{"errors":{"token":"invalidToken"}}"#),
+            said(
+                "Error Version 2",
+                "400 Bad Request",
+                json,
+                r#"{"error":{"code":"InvalidToken","description":"told by itself"}}"#,
+            ),
         ],
         // FACTS §1.2: the code, that of newer releases, and that in a member of its own. No type is sent (§1.5).
         Vendor::Zstack => [

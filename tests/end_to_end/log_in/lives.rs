@@ -34,6 +34,23 @@ impl Desk {
     }
 }
 
+/// What a session's use has added to it is there after an orderly stop, however little that is.
+#[tokio::test]
+async fn the_end_that_a_use_has_moved_outlives_a_restart() {
+    let (desk, _mappings) = open().await;
+    let token = arena_session(&desk).await;
+    let began = Instant::now();
+    sleep_until(began + LIFE * 3 / 4).await;
+    let used = Instant::now();
+    assert_eq!(desk.change(Vendor::Arena, &token, &[]).await.status, 201);
+    let desk = desk.restarted().await;
+    sleep_until(began + LIFE + Duration::from_millis(200)).await;
+    // Whole seconds count, so that it may be a second less.
+    let end = used + LIFE - Duration::from_secs(1);
+    holds_until(end, 201, &desk.change(Vendor::Arena, &token, &[]).await);
+    desk.stop().await;
+}
+
 /// FACTS §2, the body of the page with the text of the code's table.
 fn is_over_for_arena(answer: &Answer) {
     let text =

@@ -84,6 +84,38 @@ async fn a_session_of_one_tenant_is_none_of_another() {
     desk.stop().await;
 }
 
+/// What the mapping does not know goes on as it is, and for nobody else than what it knows.
+#[tokio::test]
+async fn a_forwarded_path_asks_for_as_much_as_a_mapped_one() {
+    let Desk { home, gateway, system } = Desk::open("").await;
+    gateway.stop().await;
+    let path = home.path("latimer.yaml");
+    let mut text = std::fs::read_to_string(&path).unwrap();
+    text.push_str(
+        "  forwarded:\n    client: thalamus\n    upstream: thalamus\n    consumers: [tester, keyed]\n    \
+         match: {host: forwarded.test}\n    unmapped: forward\n    ids: {ticket: same}\n    \
+         settings: {touchpoint: web, session_cookie: JSESSIONID, log_in_path: login}\n",
+    );
+    std::fs::write(&path, text).unwrap();
+    let gateway = start(&home).await;
+    let desk = Desk { home, gateway, system };
+    let answer = desk.log_in(Vendor::Thalamus, "hashed@example.com", "password").await;
+    let (session, _) = cookie(&answer, "JSESSIONID");
+    let shown = format!("JSESSIONID={session}");
+    let line = "DELETE /api/v4/cases/100001";
+    let host = ("Host", "forwarded.test");
+    let forwarded = || desk.system.log().iter().filter(|seen| seen.method == "DELETE").count();
+    let refused = desk.gateway.call(line, &[host, ("Thalamus-Token", KEY)], "").await;
+    assert_eq!(refused.header("x-latimer-fault"), Some("unauthenticated"), "{refused:?}");
+    assert_eq!(forwarded(), 0, "a key alone, of a consumer whose operators log in");
+    let headers = [host, ("Thalamus-Token", KEY), ("Cookie", &shown)];
+    desk.gateway.call(line, &headers, "").await;
+    assert_eq!(forwarded(), 1, "{:#?}", desk.system.log());
+    desk.gateway.call(line, &[host, ("Thalamus-Token", "keyed-key")], "").await;
+    assert_eq!(forwarded(), 2, "who has no operators needs none");
+    desk.stop().await;
+}
+
 /// Who may not log in any more is logged out.
 #[tokio::test]
 async fn a_session_ends_with_its_log_in() {
