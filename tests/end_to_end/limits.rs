@@ -6,6 +6,8 @@ use latimer::sim::Vendor;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+mod named;
+
 use crate::harness::{Answer, Gateway, KEY, PATIENCE, simulator, upstream};
 use crate::vendors::{Request, request, ticket};
 
