@@ -167,9 +167,9 @@ pub const LIMIT_FILL_MAX: Duration = Duration::from_secs(36_500 * 86_400);
 pub const LIMIT_CALLERS_MAX: usize = 1_000_000;
 /// Counts that callers beyond them share, in each of the parts of a limit's table.
 pub const LIMIT_COUNTS_SHARED: usize = 64;
-/// Time for a check of limits that a fleet shares.
+/// Time for a check of limits that a fleet shares, unless the store's `deadline` says otherwise.
 pub const LIMIT_STORE_TIMEOUT: Duration = Duration::from_millis(50);
-/// Connections to the store of limits; checks are sent over them one behind the other.
+/// Connections to that store, unless its `connections` says otherwise; checks are sent over them one behind the other.
 pub const LIMIT_STORE_CONNECTIONS: usize = 2;
 /// Checks that wait for that store; one more is not sent.
 pub const LIMIT_STORE_IN_FLIGHT_MAX: usize = 4_096;
