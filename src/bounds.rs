@@ -167,6 +167,20 @@ pub const LIMIT_FILL_MAX: Duration = Duration::from_secs(36_500 * 86_400);
 pub const LIMIT_CALLERS_MAX: usize = 1_000_000;
 /// Counts that callers beyond them share, in each of the parts of a limit's table.
 pub const LIMIT_COUNTS_SHARED: usize = 64;
+/// Time for a check of limits that a fleet shares, unless the store's `deadline` says otherwise.
+pub const LIMIT_STORE_TIMEOUT: Duration = Duration::from_millis(50);
+/// Connections to that store, unless its `connections` says otherwise; checks are sent over them one behind the other.
+pub const LIMIT_STORE_CONNECTIONS: usize = 2;
+/// Checks that wait for that store; one more is not sent.
+pub const LIMIT_STORE_IN_FLIGHT_MAX: usize = 4_096;
+/// Time for a connection to that store, log-in included.
+pub const LIMIT_STORE_CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Time in which a connection must show that it is alive once a check came to nothing on it.
+pub const LIMIT_STORE_PATIENCE: Duration = Duration::from_secs(1);
+/// Time before that store is connected to again, at most.
+pub const LIMIT_STORE_BACK_OFF_MAX: Duration = Duration::from_secs(1);
+/// Time without a check by that store after one that failed.
+pub const LIMIT_STORE_REST: Duration = Duration::from_secs(1);
 /// Log lines that wait to be written.
 pub const LOG_BYTES_MAX: usize = 1024 * 1024;
 /// Time for them when the program ends.

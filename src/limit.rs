@@ -2,7 +2,8 @@
 //!
 //! A route with one rate per consumer, which most have, is counted by governor ([`single`]). Several limits of one
 //! call are checked together before any is charged, which governor cannot do: those are ours ([`bucket`], [`quota`]),
-//! held by one process ([`memory`]). The cores take the time as an argument and ask no clock.
+//! held by one process ([`memory`]), or by a store that a fleet of gateways shares ([`redis`], [`shared`]). The cores
+//! take the time as an argument and ask no clock.
 //!
 //! What a call may learn of its limits is in the [`Verdict`]; how a vendor tells its client is the mapping's business.
 
@@ -10,14 +11,18 @@ pub mod bucket;
 mod limits;
 pub mod memory;
 pub mod quota;
+pub mod redis;
 mod rule;
+pub mod shared;
 mod single;
 mod verdict;
 
+pub use self::redis::{Redis, Unavailable};
 pub use bucket::{Pace, Room};
 pub use limits::{Caller, Limits, UNAUTHENTICATED};
 pub use memory::Memory;
 pub use quota::{Quota, Span};
 pub use rule::{Charge, Form, Now, Rule, Scope, Subject};
+pub use shared::{OnFailure, Shared};
 pub use single::{Decision, Limiter};
 pub use verdict::{Charged, Refuser, Standing, Verdict};

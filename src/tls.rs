@@ -53,6 +53,8 @@ pub enum Offer {
     Http2,
     /// `postgresql` alone; servers before version 17 do not look at it.
     Postgresql,
+    /// Nothing, for a protocol that has no name there.
+    Nothing,
 }
 
 /// What both sides agreed on by ALPN; without ALPN it is HTTP/1.1 (RFC 9112).
@@ -73,6 +75,7 @@ impl Offer {
             Self::Http1 => vec![HTTP_1_1.to_vec()],
             Self::Http2 => vec![H2.to_vec()],
             Self::Postgresql => vec![b"postgresql".to_vec()],
+            Self::Nothing => Vec::new(),
             Self::Http2AndHttp1 => vec![H2.to_vec(), HTTP_1_1.to_vec()],
         }
     }

@@ -24,7 +24,7 @@ const SETTINGS: [&str; 10] = [
 ];
 
 /// What an operator or a client does not come upon.
-const INSIDE: [&str; 14] = [
+const INSIDE: [&str; 16] = [
     "FILE_DEPTH_MAX",
     "MAPPING_NODES_MAX",
     "CONFIGURATION_NODES_MAX",
@@ -35,6 +35,8 @@ const INSIDE: [&str; 14] = [
     "NOTIFY_TIMEOUT",
     "RETRY_WINDOW",
     "LIMIT_FILL_MAX",
+    "LIMIT_COUNTS_SHARED",
+    "LIMIT_STORE_PATIENCE",
     "SWEEP_INTERVAL",
     "UPSTREAM_SESSION_KEPT",
     "STATE_GROUP_MAX",
@@ -153,6 +155,23 @@ fn told_of_state() -> Vec<(Vec<&'static str>, &'static str, String)> {
     ]
 }
 
+fn told_of_limits() -> Vec<(Vec<&'static str>, &'static str, String)> {
+    vec![
+        (vec!["LIMIT_CALLERS_MAX"], "limits, callers", LIMIT_CALLERS_MAX.to_string()),
+        (
+            vec!["LIMIT_STORE_IN_FLIGHT_MAX"],
+            "limits, checks",
+            LIMIT_STORE_IN_FLIGHT_MAX.to_string(),
+        ),
+        (
+            vec!["LIMIT_STORE_CONNECT_TIMEOUT", "LIMIT_STORE_BACK_OFF_MAX"],
+            "limits, time for a connection",
+            both(time(LIMIT_STORE_CONNECT_TIMEOUT), time(LIMIT_STORE_BACK_OFF_MAX)),
+        ),
+        (vec!["LIMIT_STORE_REST"], "limits, time without", time(LIMIT_STORE_REST)),
+    ]
+}
+
 fn told_of_http2() -> Vec<(Vec<&'static str>, &'static str, String)> {
     let window = |bytes: u32| size(usize::try_from(bytes).unwrap());
     vec![
@@ -199,7 +218,7 @@ fn told_of_http2() -> Vec<(Vec<&'static str>, &'static str, String)> {
 }
 
 fn all_told() -> impl Iterator<Item = (Vec<&'static str>, &'static str, String)> {
-    told().into_iter().chain(told_of_http2()).chain(told_of_state())
+    told().into_iter().chain(told_of_http2()).chain(told_of_state()).chain(told_of_limits())
 }
 
 #[test]

@@ -1,0 +1,304 @@
+//! A Redis server for tests: one of its own on a free port, with nothing on a disk.
+//!
+//! With `LATIMER_TEST_REDIS=redis://[[USER]:PASSWORD@]HOST:PORT[/DATABASE]` the server that it names is used instead,
+//! where a test does not stop it. Tests get a prefix of their own each, so they may run side by side.
+
+#![allow(dead_code, reason = "each of the tests that share it uses a part of it")]
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use latimer::limit::redis::Settings;
+use latimer::secret::Secret;
+use latimer::tls::ClientSettings;
+
+// Whoever has this module has that one too.
+use crate::authority::Authority;
+
+/// Time for the server to start.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Time between two looks at whether it has.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// A server that runs, hangs, or has been stopped.
+pub(crate) struct Server {
+    at: Settings,
+    own: Option<Own>,
+}
+
+/// A server of our own; it stops when it is dropped, and when the thread that started it dies.
+struct Own {
+    folder: tempfile::TempDir,
+    port: u16,
+    password: Option<String>,
+    is_secured: bool,
+    process: Option<Child>,
+}
+
+impl Server {
+    /// The server that the environment names, or a new one.
+    pub(crate) fn start() -> Self {
+        match std::env::var("LATIMER_TEST_REDIS") {
+            Ok(url) => Self { at: named(&url), own: None },
+            Err(_) => Self::start_own(),
+        }
+    }
+
+    /// A server of this test's own, which it may stop.
+    pub(crate) fn start_own() -> Self {
+        Self::of(Own::start(None, false))
+    }
+
+    /// One that wants a password.
+    pub(crate) fn start_with_password(password: &str) -> Self {
+        Self::of(Own::start(Some(password), false))
+    }
+
+    /// One that speaks TLS alone.
+    pub(crate) fn start_secured() -> Self {
+        Self::of(Own::start(None, true))
+    }
+
+    fn of(own: Own) -> Self {
+        let at = Settings {
+            host: if own.is_secured { "localhost" } else { "127.0.0.1" }.to_owned(),
+            port: own.port,
+            password: own.password.as_ref().map(Secret::new),
+            ..nowhere()
+        };
+        Self { at, own: Some(own) }
+    }
+
+    /// How it is used, with a prefix that nobody has had. No answer is late for a slow machine.
+    pub(crate) fn settings(&self) -> Settings {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let now = SystemTime::UNIX_EPOCH.elapsed().expect("it is later").as_micros();
+        let prefix = format!("latimer-test-{now}-{}-{number}", std::process::id());
+        Settings { prefix, ..self.at.clone() }
+    }
+
+    /// The certificate that its own comes from, for `localhost`.
+    pub(crate) fn root(&self) -> PathBuf {
+        self.own.as_ref().expect("it is our own").folder.path().join("root.pem")
+    }
+
+    /// A connection beside those of the limits.
+    pub(crate) fn beside(&self) -> redis::Connection {
+        let at = &self.at;
+        let login = redis::RedisConnectionInfo {
+            db: i64::from(at.database),
+            username: at.user.clone(),
+            password: at.password.as_ref().map(|one| one.expose().to_owned()),
+            ..Default::default()
+        };
+        let addr = redis::ConnectionAddr::Tcp(at.host.clone(), at.port);
+        let client = redis::Client::open(redis::ConnectionInfo { addr, redis: login });
+        client.and_then(|client| client.get_connection()).expect("it lets us in")
+    }
+
+    /// Stops it, at once and with all that it holds: what is connected is cut off.
+    pub(crate) fn stop(&mut self) {
+        self.own_mut().stop();
+    }
+
+    /// Starts it again, at the same place and with nothing in it.
+    pub(crate) fn start_again(&mut self) {
+        let own = self.own_mut();
+        assert!(own.run(), "{}", own.log());
+    }
+
+    /// Has it hang: it is there, and does nothing.
+    pub(crate) fn pause(&mut self) {
+        self.own_mut().signal("STOP");
+    }
+
+    /// Has it go on.
+    pub(crate) fn resume(&mut self) {
+        self.own_mut().signal("CONT");
+    }
+
+    fn own_mut(&mut self) -> &mut Own {
+        self.own.as_mut().expect("the test has a server of its own")
+    }
+}
+
+/// Settings for a place where nobody is.
+pub(crate) fn nowhere() -> Settings {
+    Settings {
+        host: "127.0.0.1".to_owned(),
+        port: 1,
+        database: 0,
+        user: None,
+        password: None,
+        tls: None,
+        prefix: "latimer-test".to_owned(),
+        deadline: Duration::from_secs(20),
+        connections: 2,
+    }
+}
+
+/// The same, believing a root.
+pub(crate) fn secured(at: Settings, root: &std::path::Path) -> Settings {
+    let roots = latimer::tls::Roots::read(root).expect("a root");
+    Settings { tls: Some(ClientSettings { roots, identity: None }), ..at }
+}
+
+fn named(url: &str) -> Settings {
+    let read = || {
+        let rest = url.strip_prefix("redis://")?;
+        let (authority, database) = rest.split_once('/').unwrap_or((rest, "0"));
+        let (login, place) = match authority.rsplit_once('@') {
+            Some((login, place)) => (Some(login), place),
+            None => (None, authority),
+        };
+        let (host, port) = place.rsplit_once(':')?;
+        let (user, password) = match login {
+            Some(login) => login.split_once(':').map(|(user, word)| (user, Some(word)))?,
+            None => ("", None),
+        };
+        Some(Settings {
+            host: host.to_owned(),
+            port: port.parse().ok()?,
+            database: database.parse().ok()?,
+            user: Some(user.to_owned()).filter(|user| !user.is_empty()),
+            password: password.map(Secret::new),
+            ..nowhere()
+        })
+    };
+    read().expect("LATIMER_TEST_REDIS is redis://[[USER]:PASSWORD@]HOST:PORT[/DATABASE]")
+}
+
+impl Own {
+    fn start(password: Option<&str>, is_secured: bool) -> Self {
+        // Somebody may take the port before the server does.
+        let mut said = String::new();
+        for _ in 0..3 {
+            let folder = tempfile::tempdir().expect("a folder");
+            if is_secured {
+                certify(&folder);
+            }
+            let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+                .and_then(|listener| listener.local_addr())
+                .expect("a port")
+                .port();
+            let password = password.map(str::to_owned);
+            let mut own = Self { folder, port, password, is_secured, process: None };
+            if own.run() {
+                return own;
+            }
+            said = own.log();
+        }
+        panic!("Redis does not start:\n{said}");
+    }
+
+    /// Starts the server; true when it answers.
+    fn run(&mut self) -> bool {
+        let path = self.folder.path();
+        let log = fs::File::options().create(true).append(true).open(path.join("log"));
+        let log = log.expect("a log");
+        // It ends when the thread that started it does.
+        let mut server = Command::new("setpriv");
+        server.args(["--pdeathsig", "KILL", "redis-server", "-"]).current_dir(path);
+        server.stdin(Stdio::piped()).stderr(log.try_clone().expect("a log")).stdout(log);
+        let mut process = server.spawn().expect("setpriv runs");
+        let mut input = process.stdin.take().expect("a pipe");
+        // Not on the command line, where everybody may read a password.
+        input.write_all(self.config().as_bytes()).expect("it reads");
+        drop(input);
+        let port = self.port;
+        let ready = poll(|| {
+            if process.try_wait().expect("is ours").is_some() {
+                return Some(false);
+            }
+            answers(port, self.is_secured).then_some(true)
+        });
+        self.process = Some(process);
+        ready.unwrap_or(false)
+    }
+
+    fn config(&self) -> String {
+        let path = self.folder.path().display();
+        let port = self.port;
+        let mut config = format!("bind 127.0.0.1\nsave \"\"\nappendonly no\ndir {path}\n");
+        if let Some(password) = &self.password {
+            config += &format!("requirepass {password}\n");
+        }
+        config += &if self.is_secured {
+            format!(
+                "port 0\ntls-port {port}\ntls-cert-file {path}/server.pem\n\
+                 tls-key-file {path}/server.key\ntls-ca-cert-file {path}/root.pem\n\
+                 tls-auth-clients no\n"
+            )
+        } else {
+            format!("port {port}\n")
+        };
+        config
+    }
+
+    fn stop(&mut self) {
+        // The hard way, which ends one that hangs, too; there is nothing to save.
+        if let Some(mut process) = self.process.take() {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+
+    fn signal(&self, name: &str) {
+        let process = self.process.as_ref().expect("it runs").id().to_string();
+        let told = Command::new("kill").args([&format!("-{name}"), &process]).status();
+        assert!(told.is_ok_and(|status| status.success()), "{name}");
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default() + INSTALL
+    }
+}
+
+const INSTALL: &str = "\nthese tests want Redis: install Debian's `redis-server` (tests/run does), or name a \
+                       server by LATIMER_TEST_REDIS=redis://HOST:PORT";
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// True if it says a word, whichever.
+fn answers(port: u16, is_secured: bool) -> bool {
+    let Ok(mut stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)) else { return false };
+    if is_secured {
+        return true;
+    }
+    let _ = stream.set_read_timeout(Some(Duration::from_secs(1)));
+    let mut word = [0; 1];
+    stream.write_all(b"PING\r\n").is_ok() && stream.read_exact(&mut word).is_ok()
+}
+
+/// Looks again and again, for so long as there is patience.
+fn poll<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
+    let end = Instant::now() + PATIENCE;
+    while Instant::now() < end {
+        if let Some(seen) = look() {
+            return Some(seen);
+        }
+        std::thread::park_timeout(LOOK);
+    }
+    None
+}
+
+/// A root of its own, and a certificate for `localhost` by it.
+fn certify(folder: &tempfile::TempDir) {
+    let root = Authority::new("limits");
+    let issued = root.issue("localhost");
+    for (name, text) in
+        [("root.pem", root.pem()), ("server.pem", issued.cert), ("server.key", issued.key)]
+    {
+        fs::write(folder.path().join(name), text).expect("there is room");
+    }
+}
