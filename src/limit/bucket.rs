@@ -111,6 +111,11 @@ impl Bucket {
         }
     }
 
+    /// True if there is room for a call: [`Bucket::room`] says so too, but by divisions.
+    pub fn admits(&self, pace: &Pace, now: u64) -> bool {
+        pace.capacity.saturating_sub(self.level(pace, now)) >= pace.cost
+    }
+
     /// Puts a call in, for which there must be room.
     pub fn take(&mut self, pace: &Pace, now: u64) {
         *self = Self { level: self.level(pace, now) + pace.cost, at: now };
@@ -134,7 +139,8 @@ mod tests {
     const DAY: Duration = Duration::from_secs(86_400);
 
     fn admits(bucket: &mut Bucket, pace: &Pace, now: u64) -> bool {
-        let admitted = bucket.room(pace, now).free_after == 0;
+        let admitted = bucket.admits(pace, now);
+        assert_eq!(admitted, bucket.room(pace, now).free_after == 0);
         if admitted {
             bucket.take(pace, now);
         }

@@ -1,7 +1,9 @@
 //! Limits that one process counts by itself.
 
+mod hash;
+
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -12,6 +14,7 @@ use crate::limit::bucket::{Bucket, Pace, Room};
 use crate::limit::quota::{Count, Quota, Slots, Span, Window};
 use crate::limit::rule::{Charge, Form, Now, Rule, Subject};
 use crate::limit::verdict::{Standing, Verdict};
+use hash::Keyed;
 
 /// Parts of a table, so that calls of different callers seldom wait for each other.
 const SHARDS: usize = 64;
@@ -34,22 +37,24 @@ enum Table {
 /// A map from callers to what is counted of them.
 #[derive(Debug)]
 struct Shards<T> {
-    hasher: RandomState,
-    parts: Vec<Mutex<HashMap<u64, T>>>,
+    hasher: Keyed,
+    parts: Vec<Mutex<Map<T>>>,
     /// Callers beyond as many as a part may have, several to one count: nobody is forgotten for them, and
     /// they cannot call without a limit.
-    shared: Vec<Mutex<HashMap<u64, T>>>,
+    shared: Vec<Mutex<Map<T>>>,
 }
 
-/// One count, locked.
+type Map<T> = HashMap<u64, T, Keyed>;
+
+/// One count, locked. What is small is looked up once, and written back when it is charged.
 enum Held<'t> {
-    Rate(&'t Pace, Part<'t, Bucket>),
-    Day(&'t Quota, Window, Part<'t, Count>),
+    Rate(&'t Pace, Part<'t, Bucket>, Bucket),
+    Day(&'t Quota, Window, Part<'t, Count>, Count),
     Sliding(u64, u64, Part<'t, Slots>),
 }
 
 struct Part<'t, T> {
-    map: MutexGuard<'t, HashMap<u64, T>>,
+    map: MutexGuard<'t, Map<T>>,
     key: u64,
 }
 
@@ -75,17 +80,13 @@ impl Memory {
             .iter()
             .map(|charge| self.tables[charge.rule].hold(charge.subject, now))
             .collect();
-        let standings = charges
-            .iter()
-            .zip(&held)
-            .map(|(charge, held)| Standing { rule: charge.rule, room: held.room(now) });
-        let mut verdict = Verdict::of(standings.collect());
-        if verdict.refused.is_none() {
-            for (held, standing) in held.iter_mut().zip(&mut verdict.standings) {
-                standing.room = held.take(now);
-            }
-        }
-        verdict
+        let is_admitted = held.iter().all(|held| held.admits(now));
+        let standing = |(charge, held): (&Charge, &mut Held<'_>)| {
+            let room = if is_admitted { held.take(now) } else { held.room(now) };
+            Standing { rule: charge.rule, room }
+        };
+        let standings = charges.iter().zip(&mut held).map(standing).collect();
+        if is_admitted { Verdict { standings, refused: None } } else { Verdict::of(standings) }
     }
 
     /// How one limit stands for a caller, without a charge.
@@ -143,12 +144,17 @@ impl Table {
 
     fn hold(&self, subject: Subject, now: Now) -> Held<'_> {
         match self {
-            Self::Rate(pace, shards) => Held::Rate(pace, shards.hold(subject.0)),
+            Self::Rate(pace, shards) => {
+                let (part, bucket) = shards.hold(subject.0, |bucket| *bucket);
+                Held::Rate(pace, part, bucket.unwrap_or_default())
+            }
             Self::Day { quota, window, counts } => {
-                Held::Day(quota, current(&quota.span, window, now), counts.hold(subject.0))
+                let (part, count) = counts.hold(subject.0, |count| *count);
+                let window = current(&quota.span, window, now);
+                Held::Day(quota, window, part, count.unwrap_or_default())
             }
             Self::Sliding { calls, length, slots } => {
-                Held::Sliding(*calls, *length, slots.hold(subject.0))
+                Held::Sliding(*calls, *length, slots.hold(subject.0, |_| ()).0)
             }
         }
     }
@@ -174,14 +180,17 @@ fn current(span: &Span, known: &ArcSwap<Window>, now: Now) -> Window {
 }
 
 impl Held<'_> {
+    fn admits(&self, now: Now) -> bool {
+        match self {
+            Self::Rate(pace, _, bucket) => bucket.admits(pace, now.steady),
+            Self::Day(..) | Self::Sliding(..) => self.room(now).free_after == 0,
+        }
+    }
+
     fn room(&self, now: Now) -> Room {
         match self {
-            Self::Rate(pace, part) => {
-                part.get().copied().unwrap_or_default().room(pace, now.steady)
-            }
-            Self::Day(quota, window, part) => {
-                part.get().copied().unwrap_or_default().room(quota.calls, *window, now.wall)
-            }
+            Self::Rate(pace, _, bucket) => bucket.room(pace, now.steady),
+            Self::Day(quota, window, _, count) => count.room(quota.calls, *window, now.wall),
             Self::Sliding(calls, length, part) => match part.get() {
                 Some(slots) => slots.room(*calls, *length, now.wall),
                 None => Room { calls: *calls, whole_after: 0, free_after: 0 },
@@ -191,8 +200,14 @@ impl Held<'_> {
 
     fn take(&mut self, now: Now) -> Room {
         match self {
-            Self::Rate(pace, part) => part.entry().take(pace, now.steady),
-            Self::Day(_, window, part) => part.entry().take(*window),
+            Self::Rate(pace, part, bucket) => {
+                bucket.take(pace, now.steady);
+                part.set(*bucket);
+            }
+            Self::Day(_, window, part, count) => {
+                count.take(*window);
+                part.set(*count);
+            }
             Self::Sliding(_, length, part) => part.entry().take(*length, now.wall),
         }
         self.room(now)
@@ -207,28 +222,38 @@ impl<T: Default> Part<'_, T> {
     fn entry(&mut self) -> &mut T {
         self.map.entry(self.key).or_default()
     }
+
+    fn set(&mut self, counted: T) {
+        self.map.insert(self.key, counted);
+    }
 }
 
 impl<T: Default> Shards<T> {
     fn new() -> Self {
-        let parts = || (0..SHARDS).map(|_| Mutex::default()).collect();
-        Self { hasher: RandomState::new(), parts: parts(), shared: parts() }
+        let hasher = Keyed::new();
+        let part = || Mutex::new(HashMap::with_hasher(hasher));
+        let parts = || (0..SHARDS).map(|_| part()).collect();
+        Self { hasher, parts: parts(), shared: parts() }
     }
 
-    fn hold(&self, subject: u64) -> Part<'_, T> {
+    /// Locks the count of a caller, and reads it if there is one.
+    fn hold<R>(&self, subject: u64, read: impl Fn(&T) -> R) -> (Part<'_, T>, Option<R>) {
         let hash = self.hasher.hash_one(subject);
         let index = (hash >> 32) as usize % SHARDS;
         let map = lock(&self.parts[index]);
-        if map.len() < bounds::LIMIT_CALLERS_MAX / SHARDS || map.contains_key(&subject) {
-            return Part { map, key: subject };
+        let found = map.get(&subject).map(&read);
+        if found.is_some() || map.len() < bounds::LIMIT_CALLERS_MAX / SHARDS {
+            return (Part { map, key: subject }, found);
         }
         drop(map);
         let key = hash % bounds::LIMIT_COUNTS_SHARED as u64;
-        Part { map: lock(&self.shared[index]), key }
+        let map = lock(&self.shared[index]);
+        let found = map.get(&key).map(read);
+        (Part { map, key }, found)
     }
 
     fn forget(&self, subject: u64) {
-        let mut part = self.hold(subject);
+        let (mut part, _) = self.hold(subject, |_| ());
         part.map.remove(&part.key);
     }
 

@@ -3,6 +3,7 @@
 use jiff::civil::Time;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan, Zoned};
+use smallvec::SmallVec;
 
 use crate::limit::bucket::Room;
 
@@ -52,9 +53,10 @@ pub struct Count {
     pub used: u64,
 }
 
-/// Calls by the part of time that they were made in, the first one first.
+/// Calls by the part of time that they were made in, the first one first. Who calls now and then has one of them: that
+/// is kept in its place in the table, so that a million such callers fit into 100 MB.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Slots(Vec<Slot>);
+pub struct Slots(SmallVec<[Slot; 1]>);
 
 /// Calls within a part of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,7 +146,7 @@ impl Slots {
     /// Slots that were counted before.
     pub fn of(mut slots: Vec<Slot>) -> Self {
         slots.sort_unstable_by_key(|slot| slot.number);
-        Self(slots)
+        Self(slots.into())
     }
 
     /// All of them, the first one first.
@@ -167,14 +169,16 @@ impl Slots {
 
     /// What they leave room for.
     pub fn room(&self, calls: u64, length: u64, wall: u64) -> Room {
-        let used: u64 = self.counted(length, wall).map(|(slot, _)| slot.used).sum();
-        let ends = || self.counted(length, wall).map(|(_, end)| end - wall);
-        let left = calls.saturating_sub(used);
-        Room {
-            calls: left,
-            whole_after: ends().max().unwrap_or(0),
-            free_after: if left == 0 { ends().min().unwrap_or(0) } else { 0 },
+        let (mut used, mut last, mut first) = (0, 0, u64::MAX);
+        for (slot, end) in self.counted(length, wall) {
+            used += slot.used;
+            last = last.max(end - wall);
+            first = first.min(end - wall);
         }
+        let left = calls.saturating_sub(used);
+        // Of a quota of nothing at all none is used, and nothing to wait for.
+        let free_after = if left == 0 && last > 0 { first } else { 0 };
+        Room { calls: left, whole_after: last, free_after }
     }
 
     /// Counts a call.
