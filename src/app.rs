@@ -24,7 +24,7 @@ use crate::limit::Limits;
 use crate::plan::{self, Plan};
 use crate::store::StoreError;
 use crate::tls::{self, Offer};
-use crate::{admin, bounds, server, systemd};
+use crate::{admin, bounds, limit, server, systemd};
 
 /// What keeps the program from starting.
 #[derive(Debug)]
@@ -39,6 +39,8 @@ pub enum StartError {
     Tls(tls::Error),
     /// What outlives a call cannot be kept.
     State(StoreError),
+    /// Limits cannot be counted where they are to be.
+    Limits(limit::redis::Unavailable),
     /// The operating system gives no random numbers.
     Random(getrandom::Error),
 }
@@ -116,7 +118,8 @@ pub async fn start_on(
     let store = state::open(config, &plan).await?;
     let log_ins = state::log_ins(config, &plan, store.as_ref())?;
     let fleet = state::fleet(config, &plan, store.as_ref())?;
-    let shared = Shared::new(plan, Outliving { log_ins, store, fleet })?;
+    let limits = config.limits.store.clone();
+    let shared = Shared::new(plan, Outliving { log_ins, store, limits, fleet })?;
     let certificates = tls.iter().map(tls::Server::certificate).chain(shared.certificates());
     let certificates = certificates.collect();
     let settings = server::Settings {
@@ -289,7 +292,7 @@ mod tests {
         let (_, mut plan) = minimal();
         let rate = config::Rate { count: 1_000_000, per: Duration::from_secs(1) };
         plan.routes[0].limit = config::Limit::Bucket { rate, burst: 1 };
-        let limits = Arc::new(Limits::new(&plan));
+        let limits = Arc::new(Limits::new(&plan, &config::LimitStore::Memory).unwrap());
         let (stop, stopped) = watch::channel(false);
         let sweeping = tokio::spawn(sweep(Arc::clone(&limits), stopped));
         tokio::time::sleep(bounds::SWEEP_INTERVAL / 2).await;

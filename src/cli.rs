@@ -159,6 +159,7 @@ fn fail(error: &StartError) -> u8 {
         }
         StartError::Tls(why) => could_not(why),
         StartError::State(why) => could_not(why),
+        StartError::Limits(why) => could_not(why),
         StartError::Random(why) => {
             tell(&format!("error: the operating system gives no random numbers: {why}\n"));
             COULD_NOT_TELL

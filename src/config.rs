@@ -77,7 +77,9 @@ use section::Reader;
 pub use consumer::{Consumer, Key, Login};
 pub use form::{Cidr, Rate, Scheme, Url};
 pub use gateway::{Access, Admin, Bounds, Log, LogFormat};
-pub use limits::{Limit, LimitForm, LimitScope, Limits, NamedLimit, RATE};
+pub use limits::{
+    Limit, LimitForm, LimitScope, LimitStore, Limits, NamedLimit, OnStoreFailure, RATE, RedisConfig,
+};
 pub use pepper::{PepperPlace, pepper_place};
 pub use resilience::{Balance, Breaker, Health, Resilience, RetryBudget};
 pub use route::{Actor, Answers, Consumers, Ids, Messages, Policy, Route, Unmapped};
@@ -235,6 +237,7 @@ fn checked(reader: &mut Reader<'_>, merged: &tree::Item) -> Option<Config> {
         state: state::read(reader, root),
     };
     references::check(reader, root, &config.routes);
+    limits::check(reader, &config.limits, config.has_pepper);
     forwarding::check(reader, &config.upstreams, &config.routes);
     Some(config)
 }

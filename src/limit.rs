@@ -19,7 +19,7 @@ mod verdict;
 
 pub use self::redis::{Redis, Unavailable};
 pub use bucket::{Pace, Room};
-pub use limits::{Caller, Limits, UNAUTHENTICATED};
+pub use limits::{Caller, Charges, Limits, UNAUTHENTICATED};
 pub use memory::Memory;
 pub use quota::{Quota, Span};
 pub use rule::{Charge, Form, Now, Rule, Scope, Subject};

@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::app::StartError;
-use crate::config::{self, Config};
+use crate::config::{self, Config, LimitStore};
 use crate::credential::shared::Fleet;
 use crate::plan::Plan;
 use crate::session::{Attempts, LogIns, Passwords, Sessions};
@@ -20,6 +20,8 @@ pub struct Outliving {
     pub log_ins: Option<Arc<LogIns>>,
     /// Where it is kept.
     pub store: Option<Store>,
+    /// Where limits are counted.
+    pub limits: LimitStore,
     /// Sessions at upstreams that a fleet shares.
     pub fleet: Option<Arc<Fleet>>,
 }

@@ -69,7 +69,7 @@ pub(super) fn note_refusal(responder: &Responder<'_>, stop: &Stop, record: &Call
 }
 
 /// Charges all limits of a call, or none. Who it is from and what they say stand on a refusal, too.
-pub(super) fn charge(
+pub(super) async fn charge(
     responder: &Responder<'_>,
     route: usize,
     known: &Known,
@@ -83,11 +83,21 @@ pub(super) fn charge(
         let caller = Caller { consumer: known.consumer, key: known.key, address: &address };
         services.limits.charge(&services.plan, route, &caller)
     };
+    let charged = match charged {
+        Ok(charged) => charged,
+        Err(charges) => {
+            let charged = Box::pin(services.limits.charge_shared(&charges)).await;
+            Some(charged.map_err(|error| {
+                let stop = Stop::new(Fault::Overloaded).caused(error.to_string());
+                Stop { retry_after: Some(1), ..stop }
+            })?)
+        }
+    };
     charged.map_or(Ok(()), |charged| refuse_if(charged, learned, record))
 }
 
 /// How the limits of somebody stand whose call is not charged.
-pub(super) fn look(
+pub(super) async fn look(
     responder: &Responder<'_>,
     route: usize,
     known: &Known,
@@ -95,9 +105,12 @@ pub(super) fn look(
     record: &CallRecord,
 ) {
     let Responder { services, head, .. } = *responder;
-    let address = || address(services, head, record);
-    let caller = Caller { consumer: known.consumer, key: known.key, address: &address };
-    learned.charged = services.limits.look(&services.plan, route, &caller);
+    let charges = {
+        let address = || address(services, head, record);
+        let caller = Caller { consumer: known.consumer, key: known.key, address: &address };
+        services.limits.charges(&services.plan, route, &caller)
+    };
+    learned.charged = services.limits.look(&charges).await;
 }
 
 fn refuse_if(charged: Charged, learned: &mut Learned, record: &mut CallRecord) -> Result<(), Stop> {

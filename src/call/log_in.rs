@@ -69,7 +69,7 @@ where
         OperationKind::LogIn if desk.has_place("auth.password") => {
             desk.log_in(learned, record).await?
         }
-        OperationKind::LogIn => desk.check_key(learned, record)?,
+        OperationKind::LogIn => desk.check_key(learned, record).await?,
         OperationKind::Renew => desk.renew(learned, record).await?,
         OperationKind::LogOut => desk.log_out(learned, record).await?,
         OperationKind::Write | OperationKind::Read => return Err(Stop::new(Fault::UnknownPath)),
@@ -119,13 +119,13 @@ impl Desk<'_, '_, '_> {
     }
 
     /// Charges a call of a known consumer.
-    fn charge(
+    async fn charge(
         &self,
         known: &Known,
         learned: &mut Learned,
         record: &mut CallRecord,
     ) -> Result<(), Stop> {
-        admit::charge(self.responder, self.target.route, known, learned, record)
+        admit::charge(self.responder, self.target.route, known, learned, record).await
     }
 
     async fn log_in(&self, learned: &mut Learned, record: &mut CallRecord) -> Result<Given, Stop> {
@@ -149,14 +149,18 @@ impl Desk<'_, '_, '_> {
         admit::know(consumer, learned, record);
         // A log-in counts towards no limit; its answer tells how they stand.
         let known = Known { consumer, key: Subject::named(user) };
-        admit::look(self.responder, self.target.route, &known, learned, record);
+        admit::look(self.responder, self.target.route, &known, learned, record).await;
         self.begin(log_ins, consumer, user).await
     }
 
     /// A key that holds is shown to whoever has it; it begins no session.
-    fn check_key(&self, learned: &mut Learned, record: &mut CallRecord) -> Result<Given, Stop> {
+    async fn check_key(
+        &self,
+        learned: &mut Learned,
+        record: &mut CallRecord,
+    ) -> Result<Given, Stop> {
         let known = self.by_key().map_err(log_in_refused)?;
-        self.charge(&known, learned, record)?;
+        self.charge(&known, learned, record).await?;
         let user = self.responder.services.plan.consumers[known.consumer].clone();
         let facts = SessionFacts { account: account(&user), user, ..SessionFacts::default() };
         Ok(Given { facts, ..Given::default() })
@@ -168,7 +172,7 @@ impl Desk<'_, '_, '_> {
         let (log_ins, token) = self.session_token()?;
         let Responder { services, route, .. } = *self.responder;
         let (live, known) = identity::session(services, log_ins, route, token).await?;
-        self.charge(&known, learned, record)?;
+        self.charge(&known, learned, record).await?;
         self.begin(log_ins, known.consumer, &live.user).await
     }
 
@@ -178,12 +182,12 @@ impl Desk<'_, '_, '_> {
         if let Ok(known) = self.by_key()
             && self.known_by_token()
         {
-            self.charge(&known, learned, record)?;
+            self.charge(&known, learned, record).await?;
             return Ok(Given::default());
         }
         let (log_ins, token) = self.session_token()?;
         let (_, known) = identity::session(services, log_ins, route, token).await?;
-        self.charge(&known, learned, record)?;
+        self.charge(&known, learned, record).await?;
         let ended = log_ins.sessions.end(&hash_token(token)).await;
         ended.map_err(|error| unavailable(&error))?;
         Ok(Given::default())

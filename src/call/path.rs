@@ -153,7 +153,7 @@ where
         }
     };
     let caller = caller.inspect_err(|stop| admit::note_refusal(responder, stop, record))?;
-    admit::charge(responder, matched.route, &caller.known, learned, record)?;
+    admit::charge(responder, matched.route, &caller.known, learned, record).await?;
     let bounds = &services.plan.bounds;
     // What is not looked into keeps its codings.
     let codings = match &way {

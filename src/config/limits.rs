@@ -1,6 +1,10 @@
 //! How much may be called: `limits:`, and a route's `limit` and `limits`.
 
+mod store;
+
 use std::time::Duration;
+
+pub use store::{LimitStore, OnStoreFailure, RedisConfig};
 
 use jiff::civil::Time;
 use jiff::tz::TimeZone;
@@ -42,6 +46,8 @@ pub struct Limits {
     pub named: Vec<NamedLimit>,
     /// Calls from one address without a key that is good.
     pub unauthenticated: Limit,
+    /// Where they are counted.
+    pub store: LimitStore,
 }
 
 /// A limit that routes name.
@@ -106,12 +112,13 @@ enum Resets {
 
 /// `limits`.
 pub(super) fn read(reader: &mut Reader<'_>, root: &Section<'_>) -> Limits {
-    let default = Limits { named: Vec::new(), unauthenticated: UNAUTHENTICATED };
+    let default =
+        Limits { named: Vec::new(), unauthenticated: UNAUTHENTICATED, store: LimitStore::Memory };
     let Some(section) = &reader.subsection(root, "limits", schema::LIMITS) else { return default };
     let unauthenticated = bucket(reader, section, "unauthenticated", UNAUTHENTICATED);
     let named = reader.named(section, "named");
     let named = named.into_iter().filter_map(|entry| one(reader, entry)).collect();
-    Limits { named, unauthenticated }
+    Limits { named, unauthenticated, store: store::read(reader, section) }
 }
 
 fn one(reader: &mut Reader<'_>, entry: &Entry) -> Option<NamedLimit> {
@@ -194,6 +201,18 @@ fn resets_at(text: &str) -> Result<Resets, Malformed> {
     let zone = TimeZone::get(zone.trim())
         .map_err(|_| Malformed::new(format!("there is no time zone {}", quote(zone)), hint))?;
     Ok(Resets::At(begins, zone))
+}
+
+/// C003: keys that each gateway would count under another name.
+pub(super) fn check(reader: &mut Reader<'_>, limits: &Limits, has_pepper: bool) {
+    if has_pepper || matches!(limits.store, LimitStore::Memory) {
+        return;
+    }
+    for limit in limits.named.iter().filter(|limit| limit.scope == LimitScope::Key) {
+        let name = quote(&limit.name.value);
+        let message = format!("{name} counts keys, which each gateway knows by hashes of its own");
+        reader.error(codes::MISSING, &limit.name.at, message, "add the installation's `pepper:`");
+    }
 }
 
 /// A route's own limit; a route that names limits has none that nobody wrote.

@@ -43,8 +43,6 @@ pub(super) enum Form {
     Rate,
     /// One of these words.
     Words(&'static [&'static str]),
-    /// A text that starts with one of these.
-    Starts(&'static [&'static str]),
 }
 
 /// A key and what stands under it.
@@ -256,8 +254,16 @@ pub(super) const LOG: &[Field] = &[Field::leaf("format"), Field::leaf("access")]
 pub(super) const LIMITS: &[Field] = &[
     Field::now("named", Shape::Named("limit", NAMED_LIMIT)),
     Field::now("unauthenticated", Shape::LeafOrMap(LIMIT)),
-    Field::later("store", Shape::Later(Form::Starts(&["memory", "redis://"]))),
+    Field::now("store", Shape::LeafOrMap(LIMIT_STORE)),
+    Field::leaf("on_store_failure"),
+    Field::leaf("gateways"),
+    Field::leaf("store_timeout"),
+    Field::leaf("prefix"),
 ];
+
+/// The keys of the long form of `limits.store`.
+pub(super) const LIMIT_STORE: &[Field] =
+    &[Field::leaf("url"), Field::now("password", Shape::Secret(SECRET)), Field::leaf("ca")];
 
 /// The keys of a limit that routes name.
 pub(super) const NAMED_LIMIT: &[Field] = &[

@@ -7,12 +7,15 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use smallvec::SmallVec;
 
-use crate::config::{Limit, LimitForm, LimitScope};
+use crate::bounds;
+use crate::config::{Limit, LimitForm, LimitScope, LimitStore, OnStoreFailure, RedisConfig};
+use crate::limit::redis::{self, Redis, Unavailable};
+use crate::limit::shared::{OnFailure, Shared};
 use crate::limit::{
     Charge, Charged, Form, Limiter, Memory, Now, Pace, Quota, Room, Rule, Scope, Span, Standing,
     Subject, Verdict,
 };
-use crate::plan::{CountedLimit, Plan, Route};
+use crate::plan::{CountedLimit, Plan};
 
 /// The name under which clients are told that too many calls without a key came from where they are.
 pub const UNAUTHENTICATED: &str = "unauthenticated";
@@ -20,15 +23,28 @@ pub const UNAUTHENTICATED: &str = "unauthenticated";
 /// All limits of a plan.
 #[derive(Debug)]
 pub struct Limits {
+    rules: Arc<[Rule]>,
     /// By route, of those that have one limit.
     alone: Vec<Option<Limiter>>,
-    counts: Memory,
+    counts: Counts,
     guard: Option<Guard>,
     consumers: Vec<Subject>,
     routes: Vec<Subject>,
     upstreams: Vec<Subject>,
     clock: Clock,
 }
+
+/// Where limits are counted.
+#[derive(Debug)]
+enum Counts {
+    /// In this process.
+    Here(Memory),
+    /// Where a fleet counts together.
+    Shared(Box<Shared>),
+}
+
+/// What a call counts towards.
+pub type Charges = SmallVec<[Charge; 4]>;
 
 /// Whose call it is.
 #[derive(Clone, Copy)]
@@ -54,50 +70,95 @@ struct Guard {
 struct Clock(Instant);
 
 impl Limits {
-    /// Those of a plan, with nothing counted.
-    pub fn new(plan: &Plan) -> Self {
-        let rules: Vec<Rule> = plan.limits.iter().map(rule).collect();
+    /// Those of a plan, with nothing counted, or as a fleet has counted.
+    ///
+    /// # Errors
+    /// If the store that a fleet shares could never be used.
+    pub fn new(plan: &Plan, store: &LimitStore) -> Result<Self, Unavailable> {
+        let rules: Arc<[Rule]> = plan.limits.iter().map(rule).collect();
+        let counts = match store {
+            LimitStore::Redis(config) if !rules.is_empty() => {
+                Counts::Shared(Box::new(shared(config, Arc::clone(&rules))?))
+            }
+            LimitStore::Redis(_) | LimitStore::Memory => {
+                Counts::Here(Memory::new(Arc::clone(&rules)))
+            }
+        };
         let subjects = |names: &mut dyn Iterator<Item = &str>| names.map(Subject::named).collect();
-        Self {
+        Ok(Self {
             alone: plan.routes.iter().map(|route| alone(&route.limit)).collect(),
-            counts: Memory::new(rules.into()),
+            rules,
+            counts,
             guard: Guard::new(&plan.unauthenticated),
             consumers: subjects(&mut plan.consumers.iter().map(String::as_str)),
             routes: subjects(&mut plan.routes.iter().map(|route| route.name.as_str())),
             upstreams: subjects(&mut plan.upstreams.iter().map(|upstream| upstream.name.as_str())),
             clock: Clock(Instant::now()),
-        }
+        })
     }
 
     /// The rules, which standings name by their index.
     pub fn rules(&self) -> &Arc<[Rule]> {
-        self.counts.rules()
+        &self.rules
     }
 
-    /// Charges a call; none if its route has no limit. Of several limits all are checked before any is charged.
-    pub fn charge(&self, plan: &Plan, route: usize, caller: &Caller<'_>) -> Option<Charged> {
+    /// Charges a call where this process counts by itself; none if its route has no limit. Of several limits all are
+    /// checked before any is charged.
+    ///
+    /// # Errors
+    /// Where a fleet counts: what is to be charged there, with [`Self::charge_shared`].
+    pub fn charge(
+        &self,
+        plan: &Plan,
+        route: usize,
+        caller: &Caller<'_>,
+    ) -> Result<Option<Charged>, Charges> {
         let planned = &plan.routes[route];
         if planned.limits.is_empty() {
             let consumer = u32::try_from(caller.consumer).unwrap_or(u32::MAX);
-            return Some(Charged::Alone(self.alone[route].as_ref()?.check(consumer)));
+            let limiter = self.alone[route].as_ref();
+            return Ok(limiter.map(|limiter| Charged::Alone(limiter.check(consumer))));
         }
-        let charges = self.charges(planned, route, caller);
-        Some(Charged::Together(Box::new(self.counts.charge(&charges, self.clock.now()))))
+        let charges = self.charges(plan, route, caller);
+        match &self.counts {
+            Counts::Here(counts) => {
+                let verdict = counts.charge(&charges, self.clock.now());
+                Ok(Some(Charged::Together(Box::new(verdict))))
+            }
+            Counts::Shared(_) => Err(charges),
+        }
     }
 
-    /// How the limits stand that would be charged, where that can be told.
-    pub fn look(&self, plan: &Plan, route: usize, caller: &Caller<'_>) -> Option<Charged> {
-        let charges = self.charges(&plan.routes[route], route, caller);
+    /// Charges a call where a fleet counts.
+    ///
+    /// # Errors
+    /// If it may not pass while that is not known.
+    pub async fn charge_shared(&self, charges: &Charges) -> Result<Charged, Unavailable> {
         let now = self.clock.now();
-        let look = |charge: &Charge| {
-            let room = self.counts.look(*charge, now);
-            Standing { rule: charge.rule, room }
+        let verdict = match &self.counts {
+            Counts::Here(counts) => counts.charge(charges, now),
+            Counts::Shared(shared) => shared.charge(charges, now).await?,
         };
-        let verdict = Verdict { standings: charges.iter().map(look).collect(), refused: None };
+        Ok(Charged::Together(Box::new(verdict)))
+    }
+
+    /// How limits stand that would be charged, where that can be told.
+    pub async fn look(&self, charges: &Charges) -> Option<Charged> {
+        let now = self.clock.now();
+        let mut verdict = Verdict::default();
+        for charge in charges {
+            let room = match &self.counts {
+                Counts::Here(counts) => counts.look(*charge, now),
+                Counts::Shared(shared) => shared.look(*charge, now).await.ok()?,
+            };
+            verdict.standings.push(Standing { rule: charge.rule, room });
+        }
         (!charges.is_empty()).then(|| Charged::Together(Box::new(verdict)))
     }
 
-    fn charges(&self, planned: &Route, route: usize, caller: &Caller<'_>) -> SmallVec<[Charge; 4]> {
+    /// What a call counts towards, in the order of the rules; nothing where one limit stands by itself.
+    pub fn charges(&self, plan: &Plan, route: usize, caller: &Caller<'_>) -> Charges {
+        let planned = &plan.routes[route];
         let subject = |rule: usize| match self.rules()[rule].scope {
             Scope::Consumer => self.consumers[caller.consumer],
             Scope::Key => caller.key,
@@ -143,7 +204,13 @@ impl Limits {
     /// Callers of whom something is counted, each limit by itself.
     pub fn callers(&self) -> usize {
         let alone = self.alone.iter().flatten().map(Limiter::keys);
-        let together = (0..self.rules().len()).map(|rule| self.counts.callers(rule));
+        let here = match &self.counts {
+            Counts::Here(counts) => Some(counts),
+            Counts::Shared(_) => None,
+        };
+        let together = here
+            .into_iter()
+            .flat_map(|counts| (0..self.rules.len()).map(|rule| counts.callers(rule)));
         let guarded = self.guard.iter().map(|guard| guard.counts.callers(0));
         alone.chain(together).chain(guarded).sum()
     }
@@ -152,13 +219,36 @@ impl Limits {
     pub fn sweep(&self) {
         let now = self.clock.now();
         self.alone.iter().flatten().for_each(Limiter::sweep);
-        self.counts.sweep(now);
+        match &self.counts {
+            Counts::Here(counts) => counts.sweep(now),
+            Counts::Shared(shared) => shared.sweep(now),
+        }
         if let Some(guard) = &self.guard {
             guard.counts.sweep(now);
             // Whoever is counted just now sets it again with the next call.
             guard.is_used.store(guard.counts.callers(0) > 0, Ordering::Relaxed);
         }
     }
+}
+
+fn shared(config: &RedisConfig, rules: Arc<[Rule]>) -> Result<Shared, Unavailable> {
+    let settings = redis::Settings {
+        host: config.host.clone(),
+        port: config.port,
+        database: config.database,
+        user: config.user.clone(),
+        password: config.password.clone(),
+        tls: config.tls.clone(),
+        prefix: config.prefix.clone(),
+        deadline: config.timeout,
+        connections: bounds::LIMIT_STORE_CONNECTIONS,
+    };
+    let on_failure = match config.on_failure {
+        OnStoreFailure::Local => OnFailure::Local,
+        OnStoreFailure::Open => OnFailure::Open,
+        OnStoreFailure::Closed => OnFailure::Closed,
+    };
+    Ok(Shared::new(Redis::new(&settings, rules)?, on_failure, config.gateways))
 }
 
 fn alone(limit: &Limit) -> Option<Limiter> {

@@ -52,6 +52,9 @@ pub fn build(config: &Config, catalog: &Catalog) -> Result<(Plan, Problem), Prob
     let mut upstreams: Vec<Upstream> = upstreams.into_iter().flatten().collect();
     let (limits, by_route) = limits::of(config);
     for (route, limits) in routes.iter_mut().zip(by_route) {
+        if !limits.is_empty() {
+            route.limit = config::Limit::None;
+        }
         route.limits = limits;
     }
     found.extend(credentials::assign(config, catalog, &mut routes, &mut upstreams));
@@ -230,7 +233,7 @@ impl Builder<'_> {
             upstream: upstream_index,
             credentials: FxHashMap::default(),
             consumers,
-            limit: if route.limits.is_empty() { route.limit } else { config::Limit::None },
+            limit: route.limit,
             limits: Vec::new(),
             ids,
             deadline: route.deadline,

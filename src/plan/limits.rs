@@ -2,7 +2,7 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::config::{Config, Limit, LimitForm, LimitScope};
+use crate::config::{Config, Limit, LimitForm, LimitScope, LimitStore};
 
 /// A limit that calls are counted towards.
 #[derive(Clone, Debug)]
@@ -21,7 +21,7 @@ pub struct CountedLimit {
 pub const OWN: &str = "default";
 
 /// All limits that are counted together with others, and for each route those of its calls, in ascending order. A
-/// route with a limit of its own and none besides has none here.
+/// route with a limit of its own and none besides has none here, unless a fleet counts together.
 pub(super) fn of(config: &Config) -> (Vec<CountedLimit>, Vec<Vec<usize>>) {
     let mut all: Vec<CountedLimit> = Vec::new();
     let mut indexes: FxHashMap<&str, usize> = FxHashMap::default();
@@ -30,11 +30,14 @@ pub(super) fn of(config: &Config) -> (Vec<CountedLimit>, Vec<Vec<usize>>) {
         let (name, form) = (limit.name.value.clone(), limit.form.clone());
         all.push(CountedLimit { key: name.clone(), name, scope: limit.scope, form });
     }
+    // What a fleet counts together no process counts by itself.
+    let shared = matches!(config.limits.store, LimitStore::Redis(_));
     let mut by_route = Vec::with_capacity(config.routes.len());
     for route in &config.routes {
         let named = route.limits.iter().filter_map(|name| indexes.get(name.value.as_str()));
         let mut limits: Vec<usize> = named.copied().collect();
-        if let (false, Limit::Bucket { rate, burst }) = (limits.is_empty(), route.limit) {
+        let is_alone = limits.is_empty() && !shared;
+        if let (false, Limit::Bucket { rate, burst }) = (is_alone, route.limit) {
             limits.push(all.len());
             let form = LimitForm::Rate { rate, burst };
             // No name has a dot.

@@ -6,7 +6,10 @@ use latimer::sim::Vendor;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+mod fleet;
 mod named;
+#[path = "../support/redis.rs"]
+mod redis;
 
 use crate::harness::{Answer, Gateway, KEY, PATIENCE, simulator, upstream};
 use crate::vendors::{Request, request, ticket};
