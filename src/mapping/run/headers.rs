@@ -2,11 +2,14 @@
 
 use http::header::{CONTENT_TYPE, COOKIE, SET_COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue};
+use smallvec::SmallVec;
 
-use crate::mapping::model::{Body, Content, Named, Place, Slot};
+use crate::mapping::model::{
+    Body, Content, GatewayField, Hole, Named, Pattern, Piece, Place, Slot,
+};
 use crate::mapping::run::read::BLANKS;
 use crate::mapping::run::render::{Rendered, Renderer};
-use crate::mapping::run::{Refusal, Sources};
+use crate::mapping::run::{LimitFacts, Refusal, Sources};
 use crate::secret::Secret;
 use crate::value::Fault;
 
@@ -75,7 +78,8 @@ pub(super) fn answer_headers(
     renderer: &Renderer<'_>,
     named: &[Named],
 ) -> Result<HeaderMap, Refusal> {
-    let mut headers = HeaderMap::with_capacity(named.len() + 6);
+    // With what stands on every answer.
+    let mut headers = HeaderMap::with_capacity(named.len() + 8);
     write_headers(renderer, named.iter().filter(|named| named.place.arrow.writes()), &mut headers)?;
     Ok(headers)
 }
@@ -177,7 +181,63 @@ pub(super) fn put_content_type(body: &Body, headers: &mut HeaderMap) {
 pub fn limit_headers(limits: &[Named], sources: Sources<'_>, headers: &mut HeaderMap) {
     let renderer = Renderer::new(sources);
     for named in limits {
+        // Every answer has them, so those that are put together from numbers take no detour.
+        if let (Some(name), Content::Text(pattern), Some(facts)) =
+            (&named.header, &named.place.content, &sources.gateway.limit)
+            && let Some(value) = limit_value(pattern, facts)
+        {
+            headers.insert(name.clone(), value);
+            continue;
+        }
         // A field that cannot be written is left out: it is a courtesy.
         let _ = write_headers(&renderer, std::iter::once(named), headers);
+    }
+}
+
+/// A text that has nothing in it but what is told of a limit; none for any other.
+fn limit_value(pattern: &Pattern, facts: &LimitFacts<'_>) -> Option<HeaderValue> {
+    let mut text: SmallVec<[u8; 96]> = SmallVec::new();
+    for piece in &pattern.pieces {
+        match piece {
+            Piece::Text(literal) => text.extend_from_slice(literal.as_bytes()),
+            Piece::Hole(Hole { slot: Slot::Gateway(field), codec: None, format: None, .. }) => {
+                match field {
+                    GatewayField::LimitName => text.extend_from_slice(facts.name.as_bytes()),
+                    GatewayField::LimitCalls => put_number(&mut text, facts.calls),
+                    GatewayField::LimitWindow => put_number(&mut text, facts.window),
+                    GatewayField::LimitRemaining => put_number(&mut text, facts.remaining),
+                    GatewayField::LimitSeconds => put_number(&mut text, facts.seconds),
+                    _ => return None,
+                }
+            }
+            Piece::Hole(_) => return None,
+        }
+    }
+    HeaderValue::from_bytes(&text).ok()
+}
+
+fn put_number(text: &mut SmallVec<[u8; 96]>, mut number: u64) {
+    let start = text.len();
+    loop {
+        text.push(b'0' + (number % 10) as u8);
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    text[start..].reverse();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_as_they_are() {
+        for number in [0, 7, 10, 25_000, u64::MAX] {
+            let mut text = SmallVec::from_slice(b"r=");
+            put_number(&mut text, number);
+            assert_eq!(text.as_slice(), format!("r={number}").as_bytes());
+        }
     }
 }
