@@ -1,11 +1,16 @@
 //! Limits by name: whose calls they count, and what clients are told of them.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use latimer::sim::Vendor;
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::interval;
 
-use super::{is_arenas_date, seconds};
+use super::{is_arenas_date, read_answer, seconds};
 use crate::harness::{Answer, Gateway, KEY, simulator, upstream};
 use crate::vendors::{crosswalk, reading, request, sayable, ticket};
 
@@ -250,5 +255,50 @@ async fn calls_without_a_good_key_are_limited_by_where_they_come_from() {
         );
     }
     assert_eq!(call(&gateway, "one", KEY, good).await.status, 404, "nobody else is shut out");
+    gateway.stop().await;
+}
+
+/// Calls a second, and as many at once.
+const RATE: f64 = 200.0;
+
+/// In real time, with twice as many calls as there may be for ten seconds.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn at_twice_the_rate_the_rate_is_let_through_within_one_percent() {
+    let gateway = open("{named: {busy: {per: consumer, rate: 200/s}}}", "[busy]").await;
+    let (began, window) = (Instant::now(), Duration::from_secs(10));
+    let mut clients = JoinSet::new();
+    for _ in 0..4 {
+        let address = gateway.address.clone();
+        clients.spawn(async move {
+            let reading = reading(Vendor::Series, &ticket(Vendor::Series, 1), KEY);
+            let mut head = format!("{} HTTP/1.1\r\nHost: one.test\r\n", reading.line);
+            for (name, value) in &reading.headers {
+                head.push_str(&format!("{name}: {value}\r\n"));
+            }
+            let message = format!("{head}\r\n").into_bytes();
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.set_nodelay(true).unwrap();
+            // Late ones are made up for.
+            let mut ticks = interval(Duration::from_millis(10));
+            let (mut sent, mut admitted) = (0, 0);
+            while began.elapsed() < window {
+                ticks.tick().await;
+                stream.write_all(&message).await.unwrap();
+                let answer = read_answer(&mut stream).await;
+                sent += 1;
+                admitted += u32::from(answer.status == 404);
+                assert!(matches!(answer.status, 404 | 429), "{answer:?}");
+            }
+            (sent, admitted)
+        });
+    }
+    let counts = clients.join_all().await;
+    let sent = f64::from(counts.iter().map(|(sent, _)| sent).sum::<u32>());
+    let admitted = f64::from(counts.iter().map(|(_, admitted)| admitted).sum::<u32>());
+    let (least, most) =
+        (RATE * (1.0 + window.as_secs_f64()), RATE * (1.0 + began.elapsed().as_secs_f64()));
+    assert!(sent > 1.8 * RATE * window.as_secs_f64(), "{sent} were sent");
+    assert!(admitted <= most + 1.0, "{admitted} of at most {most}");
+    assert!(admitted >= 0.99 * least, "{admitted} of {least}");
     gateway.stop().await;
 }
