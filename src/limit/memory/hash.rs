@@ -1,7 +1,8 @@
 //! A hash of callers, who are numbers already: a multiplication by a secret, folded.
 //!
 //! Most of them are the beginnings of hashes, but addresses are chosen by who calls: without the secret nobody can
-//! choose such as fall together. The standard library's hash is made for texts, and costs more than all else here.
+//! choose such as fall together. The standard library's hash, which is made for texts, costs half as much again of a
+//! decision about three limits.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
