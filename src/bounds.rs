@@ -225,6 +225,14 @@ pub const UPSTREAM_SESSION_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 pub const STATE_NAME_BYTES_MAX: usize = 512;
 /// What is kept as it is: a job's answer, a session at an upstream.
 pub const STATE_VALUE_BYTES_MAX: usize = 1024 * 1024;
+/// Pairs of the crosswalk that are merged in one transaction, and ids that are looked for at a time.
+pub const CROSSWALK_BATCH_MAX: usize = 8_192;
+/// A note beside a pair of the crosswalk.
+pub const CROSSWALK_NOTE_BYTES_MAX: usize = 1_024;
+/// A line of a crosswalk file: two ids and a note, each character escaped.
+pub const CROSSWALK_LINE_BYTES_MAX: usize = 16 * 1024;
+/// What is shown of a list of findings, of conflicts, or of what was before.
+pub const CROSSWALK_SHOWN_MAX: usize = 50;
 /// Questions to the store that wait, and changes that wait.
 pub const STATE_QUEUE_MAX: usize = 4_096;
 /// Changes that are committed together.

@@ -1,4 +1,5 @@
-//! The state that outlives a call: sessions of clients, asynchronous jobs, sessions at upstreams.
+//! The state that outlives a call: sessions of clients, asynchronous jobs, sessions at upstreams,
+//! the crosswalk.
 //!
 //! ```text
 //! Store ── operation ──▶ sqlite:   a writer that commits in groups, a reader      one file, or memory
@@ -17,6 +18,7 @@
 //! gateway shares of its sessions at upstreams it has encrypted before.
 
 mod connection;
+pub mod crosswalk;
 mod error;
 mod jobs;
 mod migrations;

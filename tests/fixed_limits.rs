@@ -24,7 +24,7 @@ const SETTINGS: [&str; 10] = [
 ];
 
 /// What an operator or a client does not come upon.
-const INSIDE: [&str; 16] = [
+const INSIDE: [&str; 17] = [
     "FILE_DEPTH_MAX",
     "MAPPING_NODES_MAX",
     "CONFIGURATION_NODES_MAX",
@@ -40,6 +40,7 @@ const INSIDE: [&str; 16] = [
     "SWEEP_INTERVAL",
     "UPSTREAM_SESSION_KEPT",
     "STATE_GROUP_MAX",
+    "CROSSWALK_BATCH_MAX",
     "STATE_SWEEP_ROWS_MAX",
 ];
 
@@ -134,6 +135,14 @@ fn told_of_state() -> Vec<(Vec<&'static str>, &'static str, String)> {
             both(
                 format!("{STATE_NAME_BYTES_MAX} bytes"),
                 format!("{} MiB", STATE_VALUE_BYTES_MAX / 1024 / 1024),
+            ),
+        ),
+        (
+            vec!["CROSSWALK_NOTE_BYTES_MAX", "CROSSWALK_LINE_BYTES_MAX", "CROSSWALK_SHOWN_MAX"],
+            "crosswalk, a note",
+            both(
+                both(format!("{CROSSWALK_NOTE_BYTES_MAX} bytes"), size(CROSSWALK_LINE_BYTES_MAX)),
+                CROSSWALK_SHOWN_MAX.to_string(),
             ),
         ),
         (vec!["STATE_QUEUE_MAX"], "state, changes", STATE_QUEUE_MAX.to_string()),

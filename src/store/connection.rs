@@ -69,6 +69,10 @@ pub(super) trait Operation: Send + 'static {
 }
 
 impl<'a> Param<'a> {
+    pub(super) fn text_or_null(text: Option<&'a str>) -> Self {
+        text.map_or(Self::Null, Self::Text)
+    }
+
     pub(super) fn bytes_or_null(bytes: Option<&'a [u8; 32]>) -> Self {
         bytes.map_or(Self::Null, |bytes| Self::Bytes(bytes))
     }
@@ -113,6 +117,14 @@ impl Row {
         self.next(|value| match value {
             Value::Text(text) => Some(text),
             Value::Null | Value::Integer(_) | Value::Bytes(_) => None,
+        })
+    }
+
+    pub(super) fn text_or_null(&mut self) -> Result<Option<String>, Fault> {
+        self.next(|value| match value {
+            Value::Text(text) => Some(Some(text)),
+            Value::Null => Some(None),
+            Value::Integer(_) | Value::Bytes(_) => None,
         })
     }
 

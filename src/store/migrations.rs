@@ -11,8 +11,10 @@ pub(super) struct Migration {
 }
 
 /// All steps; how many were taken is the version of the form.
-pub(super) const MIGRATIONS: &[Migration] =
-    &[Migration { sqlite: SESSIONS_AND_JOBS_SQLITE, postgres: SESSIONS_AND_JOBS_POSTGRES }];
+pub(super) const MIGRATIONS: &[Migration] = &[
+    Migration { sqlite: SESSIONS_AND_JOBS_SQLITE, postgres: SESSIONS_AND_JOBS_POSTGRES },
+    Migration { sqlite: CROSSWALK_SQLITE, postgres: CROSSWALK_POSTGRES },
+];
 
 /// The version of the form that this program works with.
 pub(super) fn known() -> i64 {
@@ -95,4 +97,94 @@ CREATE TABLE upstream_sessions (
   holder       BYTEA,
   leased_until BIGINT NOT NULL
 );
+";
+
+/// An entry has one id in each system, and past numbers go up, so that what went later comes later.
+const CROSSWALK_SQLITE: &str = "
+CREATE TABLE crosswalk_ids (
+  kind   TEXT    NOT NULL,
+  system TEXT    NOT NULL,
+  id     TEXT    NOT NULL,
+  entry  INTEGER NOT NULL,
+  alias  TEXT,
+  source TEXT    NOT NULL,
+  linked INTEGER NOT NULL,
+  note   TEXT,
+  PRIMARY KEY (kind, system, id)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX crosswalk_ids_of_entry ON crosswalk_ids (entry, system);
+
+CREATE TABLE crosswalk_past (
+  number      INTEGER PRIMARY KEY AUTOINCREMENT,
+  kind        TEXT    NOT NULL,
+  system      TEXT    NOT NULL,
+  id          TEXT    NOT NULL,
+  entry       INTEGER NOT NULL,
+  alias       TEXT,
+  source      TEXT    NOT NULL,
+  linked      INTEGER NOT NULL,
+  ended       INTEGER NOT NULL,
+  merged_into INTEGER,
+  note        TEXT
+) STRICT;
+CREATE INDEX crosswalk_past_of_id ON crosswalk_past (kind, system, id, number);
+CREATE INDEX crosswalk_past_of_entry ON crosswalk_past (entry, number);
+
+CREATE TABLE crosswalk_conflicts (
+  kind         TEXT    NOT NULL,
+  system       TEXT    NOT NULL,
+  id           TEXT    NOT NULL,
+  other_system TEXT    NOT NULL,
+  other_id     TEXT    NOT NULL,
+  source       TEXT    NOT NULL,
+  told         INTEGER NOT NULL,
+  note         TEXT,
+  PRIMARY KEY (kind, system, id, other_system, other_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX crosswalk_conflicts_of_other ON crosswalk_conflicts (kind, other_system, other_id);
+";
+
+/// Ids are in the order of their bytes, as in SQLite, whatever the database's own order is.
+const CROSSWALK_POSTGRES: &str = "
+CREATE TABLE crosswalk_ids (
+  kind   TEXT COLLATE \"C\" NOT NULL,
+  system TEXT COLLATE \"C\" NOT NULL,
+  id     TEXT COLLATE \"C\" NOT NULL,
+  entry  BIGINT  NOT NULL,
+  alias  TEXT,
+  source TEXT    NOT NULL,
+  linked BIGINT  NOT NULL,
+  note   TEXT,
+  PRIMARY KEY (kind, system, id)
+);
+CREATE UNIQUE INDEX crosswalk_ids_of_entry ON crosswalk_ids (entry, system);
+
+CREATE TABLE crosswalk_past (
+  number      BIGINT  GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  kind        TEXT COLLATE \"C\" NOT NULL,
+  system      TEXT COLLATE \"C\" NOT NULL,
+  id          TEXT COLLATE \"C\" NOT NULL,
+  entry       BIGINT  NOT NULL,
+  alias       TEXT,
+  source      TEXT    NOT NULL,
+  linked      BIGINT  NOT NULL,
+  ended       BIGINT  NOT NULL,
+  merged_into BIGINT,
+  note        TEXT
+);
+CREATE INDEX crosswalk_past_of_id ON crosswalk_past (kind, system, id, number);
+CREATE INDEX crosswalk_past_of_entry ON crosswalk_past (entry, number);
+
+CREATE TABLE crosswalk_conflicts (
+  kind         TEXT COLLATE \"C\" NOT NULL,
+  system       TEXT COLLATE \"C\" NOT NULL,
+  id           TEXT COLLATE \"C\" NOT NULL,
+  other_system TEXT COLLATE \"C\" NOT NULL,
+  other_id     TEXT COLLATE \"C\" NOT NULL,
+  source       TEXT    NOT NULL,
+  told         BIGINT  NOT NULL,
+  note         TEXT,
+  PRIMARY KEY (kind, system, id, other_system, other_id)
+);
+CREATE INDEX crosswalk_conflicts_of_other ON crosswalk_conflicts (kind, other_system, other_id);
 ";

@@ -314,7 +314,8 @@ const SEARCHES: [&str; 14] = [
 fn every_statement_is_one_of_sqlite() {
     let connection = migrated();
     let others = [sessions::ADD, jobs::ADD, upstreams::LEASE, upstreams::SWEEP];
-    for sql in SEARCHES.into_iter().chain(others) {
+    let crosswalk = crosswalk::searches().into_iter().chain(crosswalk::OTHERS);
+    for sql in SEARCHES.into_iter().chain(others).chain(crosswalk) {
         let statement = connection.prepare(sql).expect("is SQL");
         for index in 1..=statement.parameter_count() {
             assert_eq!(
@@ -330,7 +331,7 @@ fn every_statement_is_one_of_sqlite() {
 #[test]
 fn no_search_reads_a_whole_table() {
     let connection = migrated();
-    for sql in SEARCHES {
+    for sql in SEARCHES.into_iter().chain(crosswalk::searches()) {
         let mut plan = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("is SQL");
         let none = vec![rusqlite::types::Null; plan.parameter_count()];
         let steps: Vec<String> = plan
@@ -339,9 +340,16 @@ fn no_search_reads_a_whole_table() {
             .expect("a plan");
         assert!(!steps.is_empty());
         let whole = steps.iter().find(|step| {
-            ["SCAN sessions", "SCAN jobs", "SCAN upstream_sessions"]
-                .iter()
-                .any(|scan| step.starts_with(scan))
+            [
+                "SCAN sessions",
+                "SCAN jobs",
+                "SCAN upstream_sessions",
+                "SCAN own",
+                "SCAN theirs",
+                "SCAN crosswalk_",
+            ]
+            .iter()
+            .any(|scan| step.starts_with(scan))
         });
         assert_eq!(whole, None, "{sql}\n{steps:#?}");
     }

@@ -5,6 +5,8 @@
 #[path = "../end_to_end/authority.rs"]
 mod authority;
 mod behaviours;
+mod crosswalk;
+mod crosswalk_model;
 mod model;
 mod postgres;
 #[path = "../support/postgres.rs"]

@@ -8,7 +8,9 @@ use latimer::store::{self, Reason, Store};
 use latimer::tls::{ClientSettings, Roots};
 
 use crate::server::{Beside, Server, state};
-use crate::{Fresh, all, behaviours, hash, id, model, open, runtime, session, session_with};
+use crate::{
+    Fresh, all, behaviours, crosswalk, hash, id, model, open, runtime, session, session_with,
+};
 
 /// One store, emptied each time: logging in costs more than most of what is tried here.
 struct Emptied {
@@ -18,7 +20,8 @@ struct Emptied {
 
 impl Fresh for Emptied {
     fn store(&mut self) -> Store {
-        let tables = "latimer.sessions, latimer.jobs, latimer.upstream_sessions";
+        let tables = "latimer.sessions, latimer.jobs, latimer.upstream_sessions, \
+                      latimer.crosswalk_ids, latimer.crosswalk_past, latimer.crosswalk_conflicts";
         self.beside.execute(&format!("TRUNCATE {tables}"));
         self.store.clone()
     }
@@ -34,6 +37,7 @@ fn postgres_keeps_what_it_is_given() {
     let at = server.database();
     let mut emptied = Emptied { store: open(&state(&at)), beside: Beside::connect(&at) };
     model::hold(&mut emptied, 64);
+    crosswalk::hold(&mut emptied, 64);
     behaviours::hold(&mut emptied);
     two_gateways_share_a_database(&server);
     what_is_not_ours_is_refused(&server);

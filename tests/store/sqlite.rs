@@ -12,7 +12,8 @@ use latimer::store::{self, Reason, Store, StoreError};
 use rusqlite::Connection;
 
 use crate::{
-    Fresh, answer, behaviours, hash, id, job, model, open, runtime, session, session_with,
+    Fresh, answer, behaviours, crosswalk, hash, id, job, model, open, runtime, session,
+    session_with,
 };
 
 /// A file for each store.
@@ -50,12 +51,14 @@ fn a_file_keeps_what_it_is_given() {
     let mut files = Files(folder(), 0);
     behaviours::hold(&mut files);
     model::hold(&mut files, 64);
+    crosswalk::hold(&mut files, 64);
 }
 
 #[test]
 fn memory_keeps_what_it_is_given() {
     behaviours::hold(&mut Memory);
     model::hold(&mut Memory, 256);
+    crosswalk::hold(&mut Memory, 512);
 }
 
 #[test]

@@ -191,8 +191,8 @@ impl Connection for PostgresConnection {
     }
 }
 
-/// Tables that the first step makes, and the one of the steps.
-const TABLES: i64 = 4;
+/// Tables that the steps make, and the one of the steps.
+const TABLES: i64 = 7;
 
 /// Waits for all of them; the first fault if there is any.
 async fn all<T, E>(futures: impl Iterator<Item = T>) -> Result<(), E>
