@@ -5,6 +5,7 @@
 
 mod check;
 mod completions;
+mod crosswalk;
 mod demo;
 mod explain;
 mod key;
@@ -60,6 +61,8 @@ enum Command {
     Sim(sim::Sim),
     /// Make or hash a consumer's key
     Key(key::Key),
+    /// Which ticket of one system is which of another
+    Crosswalk(crosswalk::Crosswalk),
     /// Print completions for a shell
     Completions(completions::Completions),
 }
@@ -84,6 +87,7 @@ pub fn main() -> ExitCode {
         Command::Explain(command) => command.run(),
         Command::Sim(command) => command.run(),
         Command::Key(command) => command.run(),
+        Command::Crosswalk(command) => command.run(),
         Command::Completions(command) => command.run(),
     };
     ExitCode::from(done)

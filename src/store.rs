@@ -90,6 +90,36 @@ pub fn open_within(config: &StateConfig, lock_wait: Duration) -> Result<Store, S
     }
 }
 
+/// Opens what a configuration names for looking only, beside a gateway that may have it. What has no form yet,
+/// or an older one than this program's, is opened as [`open`] does it, if nobody has it.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_reading(config: &StateConfig) -> Result<Store, StoreError> {
+    match config {
+        StateConfig::Sqlite(path) => {
+            let place: Arc<str> = config.to_string().into();
+            match Sqlite::open_reading(path) {
+                Ok(sqlite) => Ok(Store { database: Database::Sqlite(sqlite), place }),
+                Err(fault) => Err(fault.at(&place)),
+            }
+        }
+        StateConfig::Memory | StateConfig::Postgres(_) => open_within(config, Duration::ZERO),
+    }
+}
+
+/// A store for trying things out, in a file that has no name and goes with it.
+///
+/// # Errors
+/// If there is no room for one.
+pub fn temporary() -> Result<Store, StoreError> {
+    let place: Arc<str> = "a temporary file".into();
+    match Sqlite::temporary() {
+        Ok(sqlite) => Ok(Store { database: Database::Sqlite(sqlite), place }),
+        Err(fault) => Err(fault.at(&place)),
+    }
+}
+
 /// Sessions of clients.
 impl Store {
     /// Keeps a session. Of those of one user in one realm that hold at its `created`, there are
@@ -262,6 +292,15 @@ impl Store {
     /// If it is not, or that cannot be told.
     pub async fn check(&self) -> Result<(), StoreError> {
         self.run(sweep::Check).await
+    }
+
+    /// Writes all of it, as it is at this moment, into an SQLite file that is empty or not there yet, while others
+    /// use it. A server is not copied: it has its own way.
+    ///
+    /// # Errors
+    /// If the file is no whole copy.
+    pub async fn copy(&self, to: &str) -> Result<(), StoreError> {
+        self.run(sweep::Copy(to.to_owned())).await
     }
 
     /// Does what waits, and lets go of the file or the connections. Whoever asks for something after that is told

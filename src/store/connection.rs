@@ -56,6 +56,9 @@ pub(super) trait Connection {
     /// Keeps other transactions on the same thing out until this one ends.
     async fn exclude_others(&mut self, from: &str) -> Result<(), Fault>;
 
+    /// Writes all that is stored into a file, where this side can.
+    async fn copy(&mut self, to: &str) -> Result<(), Fault>;
+
     /// Says whether what is stored is whole.
     async fn check(&mut self) -> Result<(), Fault>;
 }

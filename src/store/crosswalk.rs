@@ -273,6 +273,14 @@ impl Store {
         self.run(read::Page { kind, systems, after, rows_max }).await
     }
 
+    /// Pairs that contradict what is linked, the first [`bounds::CROSSWALK_SHOWN_MAX`] in their order.
+    ///
+    /// # Errors
+    /// If they cannot be told.
+    pub async fn crosswalk_conflicts(&self) -> Result<Vec<(Kind, Conflict)>, StoreError> {
+        self.run(read::Conflicts).await
+    }
+
     /// How much there is.
     ///
     /// # Errors
@@ -340,10 +348,11 @@ pub(super) fn searches() -> Vec<&'static str> {
 
 /// The others.
 #[cfg(test)]
-pub(super) const OTHERS: [&str; 6] = [
+pub(super) const OTHERS: [&str; 7] = [
     merge::ADD,
     merge::CONTRADICT,
     merge::ANY_CONFLICT,
+    read::CONFLICTS_ALL,
     read::COUNT,
     read::COUNT_CONFLICTS,
     read::COUNT_PAST,

@@ -85,6 +85,21 @@ impl Sqlite {
         Self::start(writer, Some(reads))
     }
 
+    /// Opens a file for looking only, beside a gateway that may have it.
+    pub(super) fn open_reading(path: &Path) -> Result<Self, Fault> {
+        let Some([reader, writer]) = file::open_beside(path)? else {
+            return Self::open(path, Duration::ZERO);
+        };
+        let (reads, waiting) = sync_channel(bounds::STATE_QUEUE_MAX);
+        spawn("state-read", move || read(reader, &waiting))?;
+        Self::start(Writer::new(writer, None), Some(reads))
+    }
+
+    /// One on the disk that nobody else finds, and that goes with its handles.
+    pub(super) fn temporary() -> Result<Self, Fault> {
+        Self::start(Writer::new(file::temporary()?, None), None)
+    }
+
     /// One that lives as long as its handles.
     pub(super) fn in_memory() -> Result<Self, Fault> {
         Self::start(Writer::new(file::in_memory()?, None), None)

@@ -54,6 +54,18 @@ impl Operation for Sweep {
     }
 }
 
+/// Writes a copy into a file.
+pub(super) struct Copy(pub(super) String);
+
+impl Operation for Copy {
+    type Answer = ();
+    const ACCESS: Access = Access::Read;
+
+    async fn run(&self, connection: &mut impl Connection) -> Result<(), Fault> {
+        connection.copy(&self.0).await
+    }
+}
+
 /// Looks whether what is stored is whole.
 pub(super) struct Check;
 

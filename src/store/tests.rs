@@ -282,6 +282,43 @@ fn a_full_disk_loses_nothing_that_was_acknowledged() {
     });
 }
 
+/// A batch of the crosswalk for which there is no room leaves nothing of itself.
+#[test]
+fn a_batch_that_a_full_disk_refuses_is_not_there_in_part() {
+    use crosswalk::{Kind, Pair, SystemId};
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a.sqlite");
+    let batch = |batch: u32| -> Vec<Pair> {
+        let id = |one: u32| format!("{batch}-{one}");
+        let ids = |one| ["arena", "series"].map(|system| SystemId::new(system, id(one)));
+        (0..50).map(|one| Pair { kind: Kind::Ticket, ids: ids(one), note: None }).collect()
+    };
+    runtime().block_on(async {
+        let store = opened(&path);
+        store.run(Room(40)).await.expect("set");
+        let mut kept = 0;
+        let mut refused = 0;
+        for number in 0..60 {
+            match store.link_crosswalk(&batch(number), "test", 1).await {
+                Ok(_) => kept += 50,
+                Err(error) => {
+                    assert_eq!(error.reason(), Reason::DiskFull, "{error}");
+                    refused += 1;
+                }
+            }
+        }
+        assert!(kept > 0 && refused > 0, "{kept} {refused}");
+        drop(store);
+        let store = opened(&path);
+        store.check().await.expect("it is whole");
+        let ids = store.crosswalk_counts().await.expect("read").ids;
+        let counts: Vec<u64> = ids.into_iter().map(|(.., count)| count).collect();
+        assert_eq!(counts, [kept, kept]);
+        store.link_crosswalk(&batch(59), "test", 1).await.expect("there is room again");
+    });
+}
+
 /// A database that is empty and of today's form.
 fn migrated() -> rusqlite::Connection {
     let connection = rusqlite::Connection::open_in_memory().expect("opens");

@@ -269,17 +269,43 @@ async fn conflicts(
         for sql in [CONFLICTS, CONFLICTS_OTHER] {
             let [kind, system, id] = [found.kind.name(), &at.system, &at.id].map(Param::Text);
             for mut row in connection.query(sql, &[kind, system, id, SHOWN]).await? {
-                let one = SystemId { system: row.text()?, id: row.text()? };
-                let ids = [one, SystemId { system: row.text()?, id: row.text()? }];
-                if seen.insert(ids.clone()) {
-                    let (source, told, note) = (row.text()?, row.integer()?, row.text_or_null()?);
-                    conflicts.push(Conflict { ids, source, told, note });
+                let conflict = conflict(&mut row)?;
+                if seen.insert(conflict.ids.clone()) {
+                    conflicts.push(conflict);
                 }
             }
         }
     }
     conflicts.truncate(bounds::CROSSWALK_SHOWN_MAX);
     Ok(conflicts)
+}
+
+fn conflict(row: &mut connection::Row) -> Result<Conflict, Fault> {
+    let one = SystemId { system: row.text()?, id: row.text()? };
+    let other = SystemId { system: row.text()?, id: row.text()? };
+    let (source, told, note) = (row.text()?, row.integer()?, row.text_or_null()?);
+    Ok(Conflict { ids: [one, other], source, told, note })
+}
+
+/// The first pairs that contradict what is linked.
+pub(super) struct Conflicts;
+
+pub(super) const CONFLICTS_ALL: &str = "
+SELECT kind, system, id, other_system, other_id, source, told, note FROM crosswalk_conflicts
+ORDER BY kind, system, id, other_system, other_id LIMIT $1";
+
+impl Operation for Conflicts {
+    type Answer = Vec<(Kind, Conflict)>;
+    const ACCESS: Access = Access::Read;
+
+    async fn run(&self, connection: &mut impl Connection) -> Result<Vec<(Kind, Conflict)>, Fault> {
+        let mut conflicts = Vec::new();
+        for mut row in connection.query(CONFLICTS_ALL, &[SHOWN]).await? {
+            let kind = Kind::named(&row.text()?).ok_or_else(Fault::corrupt)?;
+            conflicts.push((kind, conflict(&mut row)?));
+        }
+        Ok(conflicts)
+    }
 }
 
 /// A page of pairs.

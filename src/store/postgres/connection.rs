@@ -180,6 +180,10 @@ impl Connection for PostgresConnection {
         self.client.query(&statement, &[&from]).await.map(drop).map_err(|error| self.fault(error))
     }
 
+    async fn copy(&mut self, _: &str) -> Result<(), Fault> {
+        Err(Fault::new(Reason::Unfit))
+    }
+
     /// The server looks after its files itself; that our tables are there is what can be told from here.
     async fn check(&mut self) -> Result<(), Fault> {
         let count = "SELECT count(*) FROM pg_tables WHERE schemaname = 'latimer'";

@@ -49,9 +49,32 @@ pub(super) fn open(path: &Path, lock_wait: Duration) -> Result<Opened, Fault> {
     Ok(Opened { writer: SqliteConnection::new(writer.0), reader, lock })
 }
 
+/// Two connections that only look, whoever has the file; none if its form is not today's.
+pub(super) fn open_beside(path: &Path) -> Result<Option<[SqliteConnection; 2]>, Fault> {
+    let connection = connect(path)?;
+    identify(&connection)?;
+    if number(&connection, "PRAGMA user_version")? < known() {
+        return Ok(None);
+    }
+    let connections = [connection, connect(path)?];
+    for connection in &connections {
+        connection.batch("PRAGMA query_only = ON")?;
+    }
+    Ok(Some(connections))
+}
+
 /// A database of nobody else's that goes with its connection.
 pub(super) fn in_memory() -> Result<SqliteConnection, Fault> {
-    let connection = SqliteConnection::new(rusqlite::Connection::open_in_memory().map_err(fault)?);
+    alone(rusqlite::Connection::open_in_memory())
+}
+
+/// The same on the disk, in a file without a name.
+pub(super) fn temporary() -> Result<SqliteConnection, Fault> {
+    alone(rusqlite::Connection::open(""))
+}
+
+fn alone(opened: rusqlite::Result<rusqlite::Connection>) -> Result<SqliteConnection, Fault> {
+    let connection = SqliteConnection::new(opened.map_err(fault)?);
     connection.batch("PRAGMA foreign_keys = ON")?;
     migrate(&connection)?;
     Ok(connection)
