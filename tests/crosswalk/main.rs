@@ -1,6 +1,12 @@
 //! The commands of the crosswalk, by the real program on a real file.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
+#[path = "../end_to_end/authority.rs"]
+mod authority;
+mod postgres;
+#[path = "../support/postgres.rs"]
+mod server;
+
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -11,7 +17,11 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 /// A folder with a configuration and its state.
-struct Place(tempfile::TempDir);
+struct Place {
+    folder: tempfile::TempDir,
+    /// Of the state's database.
+    password: String,
+}
 
 impl Place {
     fn new() -> Self {
@@ -24,11 +34,18 @@ impl Place {
             mappings.display()
         );
         std::fs::write(folder.path().join("latimer.yaml"), text).unwrap();
-        Self(folder)
+        Self { folder, password: String::new() }
+    }
+
+    /// Says where the state is.
+    fn keep_in(&self, state: &str) {
+        let path = self.path("latimer.yaml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(path, text + state).unwrap();
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
+        self.folder.path().join(name)
     }
 
     fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
@@ -39,8 +56,8 @@ impl Place {
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_latimer"));
         command.arg("crosswalk").args(arguments).args(["--config", "latimer.yaml"]);
-        command.current_dir(self.0.path()).stdin(Stdio::null());
-        command.env("DESK", "t").env("ACME_KEY", "k");
+        command.current_dir(self.folder.path()).stdin(Stdio::null());
+        command.env("DESK", "t").env("ACME_KEY", "k").env("STATE_PASSWORD", &self.password);
         command
     }
 
