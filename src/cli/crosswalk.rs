@@ -22,11 +22,13 @@ use crate::store::crosswalk::{Kind, SystemId, fit_id, fit_system};
 use crate::store::{self, Reason, Store};
 use crate::{app, bounds};
 
-/// Which ticket of one system is which of another: import, export, find, link, check, back up
-///
-/// A file is CSV with the header `kind,SYSTEM,SYSTEM[,note]`, where a kind is `ticket` or `user` and the names of
-/// systems are free, or NDJSON with the same members: {"kind": "ticket", "arena": "…", "series": "…"}. Either may
-/// be compressed by gzip.
+/// What the help of commands with files says about them.
+const FILES: &str = "A file is CSV with the header `kind,SYSTEM,SYSTEM[,note]`, where a kind is `ticket` or `user` and \
+                     the names of systems are free, or NDJSON with the same members: \
+                     {\"kind\": \"ticket\", \"arena\": \"ABC\", \"series\": \"T-1\"}. \
+                     What is imported may be compressed by gzip.";
+
+/// Which ticket of one system is which of another.
 #[derive(Debug, Args)]
 pub(super) struct Crosswalk {
     #[command(subcommand)]

@@ -155,6 +155,7 @@ fn what_is_imported_is_exported_and_imported_elsewhere() {
 #[test]
 fn standard_input_is_a_file_too() {
     let place = Place::new();
+    has(&place.prints(&["import", "--help"], 0), &["`kind,SYSTEM,SYSTEM[,note]`", "gzip"]);
     has(&place.cannot(&["import", "-"]), &["--format csv"]);
     let mut command = place.command(&["import", "-", "--format", "csv"]);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();

@@ -5,11 +5,12 @@ use std::io::{self, BufWriter, ErrorKind, Write};
 use clap::Args;
 use serde_json::{Map, Value};
 
-use super::{Access, Done, Format, KindArg, Opened, Place, parse_system, told};
+use super::{Access, Done, FILES, Format, KindArg, Opened, Place, parse_system, told};
 use crate::store::crosswalk::{Kind, Row};
 
 /// Print the pairs of two systems.
 #[derive(Debug, Args)]
+#[command(after_help = FILES)]
 pub(super) struct Export {
     #[command(flatten)]
     place: Place,

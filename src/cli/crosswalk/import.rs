@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::lines::{Line, Lines};
 use super::record::Records;
-use super::{Access, Done, Format, Opened, Place, Shown, shown, told};
+use super::{Access, Done, FILES, Format, Opened, Place, Shown, shown, told};
 use crate::cli::{COULD_NOT_TELL, FINDINGS, could_not, print, tell};
 use crate::config::StateConfig;
 use crate::store::crosswalk::{Outcome, Pair, SystemId};
@@ -18,6 +18,7 @@ use crate::{bounds, clock};
 
 /// Merge the pairs of a file.
 #[derive(Debug, Args)]
+#[command(after_help = FILES)]
 pub(super) struct Import {
     #[command(flatten)]
     place: Place,
