@@ -107,6 +107,21 @@ fn the_environment_goes_before_the_file() {
 
 #[test]
 fn short_forms_and_long_forms() {
+    // A route that names limits has one of its own only if it is written there.
+    let named = "limits: {named: {day: {per: consumer, quota: 9/day, resets: sliding}}}\n";
+    for (own, wanted) in [
+        ("", Limit::None),
+        (
+            "\n    limit: {rate: 1/s}",
+            Limit::Bucket { rate: Rate { count: 1, per: RATE.per }, burst: 1 },
+        ),
+    ] {
+        let routes = format!("consumers: all\n    limits: [day]{own}");
+        let text = format!("{named}{}", MINIMAL.replace("consumers: [acme]", &routes));
+        let config = valid(&text, &[]);
+        assert_eq!(config.routes[0].limit, wanted);
+        assert_eq!(config.routes[0].limits[0].value, "day");
+    }
     let text = MINIMAL.replace("consumers: [acme]", "consumers: all\n    limit: none");
     let config = valid(&text, &[]);
     assert!(matches!(config.routes[0].consumers, Consumers::All));
