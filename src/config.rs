@@ -77,7 +77,7 @@ use section::Reader;
 pub use consumer::{Consumer, Key, Login};
 pub use form::{Cidr, Rate, Scheme, Url};
 pub use gateway::{Access, Admin, Bounds, Log, LogFormat};
-pub use limits::{Limit, LimitForm, LimitScope, Limits, NamedLimit, RATE};
+pub use limits::{Limit, LimitForm, LimitScope, Limits, NamedLimit, RATE, UpstreamLimit};
 pub use pepper::{PepperPlace, pepper_place};
 pub use resilience::{Balance, Breaker, Health, Resilience, RetryBudget};
 pub use route::{Actor, Answers, Consumers, Ids, Messages, Policy, Route, Unmapped};

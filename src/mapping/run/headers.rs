@@ -3,7 +3,7 @@
 use http::header::{CONTENT_TYPE, COOKIE, SET_COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::mapping::model::{Body, Content, Named, Place, Slot};
+use crate::mapping::model::{Body, Content, GatewayField, Named, Place, Slot};
 use crate::mapping::run::read::BLANKS;
 use crate::mapping::run::render::{Rendered, Renderer};
 use crate::mapping::run::{Refusal, Sources};
@@ -171,6 +171,33 @@ pub(super) fn put_content_type(body: &Body, headers: &mut HeaderMap) {
     if let Some(value) = &body.content_type {
         headers.insert(CONTENT_TYPE, value.clone());
     }
+}
+
+/// If an upstream's answer says that no calls are left: when there are some again.
+pub fn spent_until(limits: &[Named], headers: &HeaderMap) -> Option<jiff::Timestamp> {
+    let told = |field: GatewayField| {
+        let (name, hole) = limits.iter().find_map(|named| match &named.place.content {
+            Content::Hole(hole)
+                if hole.slot == Slot::Gateway(field) && named.place.arrow.reads() =>
+            {
+                Some((named.header.as_ref()?, hole))
+            }
+            _ => None,
+        })?;
+        // Two of them say nothing.
+        let mut values = headers.get_all(name).iter();
+        let (Some(value), None) = (values.next(), values.next()) else { return None };
+        let text = value.to_str().ok()?.trim();
+        match &hole.codec {
+            Some(codec) => codec.read(text),
+            None => Some(text.into()),
+        }
+    };
+    let left: i64 = told(GatewayField::RateRemaining)?.parse().ok()?;
+    if left > 0 {
+        return None;
+    }
+    told(GatewayField::RateReset)?.parse().ok()
 }
 
 /// Writes the header fields of `limits:`, which stand on every answer.
