@@ -78,7 +78,8 @@ pub use consumer::{Consumer, Key, Login};
 pub use form::{Cidr, Rate, Scheme, Url};
 pub use gateway::{Access, Admin, Bounds, Log, LogFormat};
 pub use limits::{
-    Limit, LimitForm, LimitScope, LimitStore, Limits, NamedLimit, OnStoreFailure, RATE, RedisConfig,
+    Limit, LimitForm, LimitScope, LimitStore, Limits, NamedLimit, OnStoreFailure, RATE,
+    RedisConfig, UpstreamLimit,
 };
 pub use pepper::{PepperPlace, pepper_place};
 pub use resilience::{Balance, Breaker, Health, Resilience, RetryBudget};

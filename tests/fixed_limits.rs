@@ -71,6 +71,12 @@ fn told() -> Vec<(Vec<&'static str>, &'static str, String)> {
             format!("{MESSAGE_CHARS_MAX} characters"),
         ),
         (vec!["RETRY_AFTER_MAX"], "an upstream's `Retry-After`", time(RETRY_AFTER_MAX)),
+        (vec!["UPSTREAM_STOP_MAX"], "one answer of an upstream", time(UPSTREAM_STOP_MAX)),
+        (
+            vec!["UPSTREAM_WAITING_MAX", "UPSTREAM_WAITING_PER_CONSUMER_MAX"],
+            "requests that wait for room",
+            both(UPSTREAM_WAITING_MAX.to_string(), UPSTREAM_WAITING_PER_CONSUMER_MAX.to_string()),
+        ),
         (vec!["BACKLOG"], "connections that wait", BACKLOG.to_string()),
         (vec!["ENDPOINTS_MAX"], "URLs of one", ENDPOINTS_MAX.to_string()),
         (vec!["UPSTREAM_IDLE_MAX"], "idle connections", UPSTREAM_IDLE_MAX.to_string()),

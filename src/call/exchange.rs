@@ -14,6 +14,7 @@ use crate::mapping::model::Operation;
 use crate::mapping::run::Gateway;
 use crate::plan::{Credential, Pair};
 use crate::upstream::Spent;
+use crate::upstream::turns::Rank;
 use crate::value::Record;
 
 /// One call, on both sides.
@@ -43,7 +44,9 @@ pub(super) async fn exchange(
     let upstream = (route.upstream, &services.plan.upstreams[route.upstream]);
     let credential = route.credential_for(upstream.1, learned.consumer);
     let departure = &responder.departure;
-    let mut visit = Visit { services, upstream, call, head, departure, deadline, spent };
+    let (consumer, rank) = (learned.consumer, Rank::Fresh);
+    let mut visit =
+        Visit { services, upstream, call, head, departure, deadline, consumer, rank, spent };
     let exchange = Exchange { responder, operation, pair, record: &translated.record, bytes };
     let verdict = exchange.run(&mut visit, credential, &responder.digits).await?;
     let verdict = match &pair.read_back {

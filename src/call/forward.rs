@@ -30,6 +30,7 @@ use crate::mapping::run::{
     read_standing, split_query, standing_headers, write_standing,
 };
 use crate::plan::{Pair, Route, Upstream};
+use crate::upstream::turns::Rank;
 use crate::upstream::{Answered, ReplyBody, SendError};
 use crate::value::{Fault, Record};
 
@@ -199,7 +200,9 @@ pub(super) async fn forward(
     let upstream = (route.upstream, &services.plan.upstreams[route.upstream]);
     let departure = &responder.departure;
     let spent = &mut record.spent;
-    let mut visit = Visit { services, upstream, call, head, departure, deadline, spent };
+    let (consumer, rank) = (Some(caller.known.consumer), Rank::Fresh);
+    let mut visit =
+        Visit { services, upstream, call, head, departure, deadline, consumer, rank, spent };
     let credential = route.credential_for(upstream.1, Some(caller.known.consumer));
     let signed = sign(&mut visit, credential).await?;
     let request = write(services, route, (unmapped, caller), &signed, head, body)?;

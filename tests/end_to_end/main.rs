@@ -8,6 +8,7 @@
 mod actors;
 mod asynchronous;
 mod authority;
+mod budgets;
 mod coded;
 mod comments;
 mod connections;
