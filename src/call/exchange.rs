@@ -73,19 +73,23 @@ impl<'e> Exchange<'e> {
     ) -> Result<Verdict, Stop> {
         let (services, upstream) = (visit.services, visit.upstream.0);
         let signed = sign(visit, credential).await?;
-        match self.send(visit, &signed, call).await? {
-            // The upstream has taken nothing of a call whose session is over, so it may come again, once.
-            Verdict::Expired(_) if signed.has_expired(services, upstream) => {
-                let again = async {
-                    let signed = sign(visit, credential).await?;
-                    // An id that names the call to the upstream has been used.
-                    let id = CallId::random().digits();
-                    self.send(visit, &signed, &id).await
-                };
-                Box::pin(again).await
-            }
-            verdict => Ok(verdict),
+        let sent = self.send(visit, &signed, call).await;
+        // The upstream has taken nothing of a call whose session is over, or of one whose look-up was told so: it may
+        // come again, once.
+        let is_over = match &sent {
+            Ok(verdict) => matches!(verdict, Verdict::Expired(_)),
+            Err(stop) => stop.credential_refused,
+        };
+        if !is_over || !signed.has_expired(services, upstream) {
+            return sent;
         }
+        let again = async {
+            let signed = sign(visit, credential).await?;
+            // An id that names the call to the upstream has been used.
+            let id = CallId::random().digits();
+            self.send(visit, &signed, &id).await
+        };
+        Box::pin(again).await
     }
 
     /// Looks up what the call needs, sends it, and judges what comes back.

@@ -13,7 +13,9 @@ use crate::call::sign::Signed;
 use crate::call::{Services, Stop, Translation, trace};
 use crate::ident::CallId;
 use crate::mapping::model::{Operation, Step};
-use crate::mapping::run::{Gateway, Outgoing, read_step, spent_until, write_step};
+use crate::mapping::run::{
+    AnswerHead, Gateway, Outgoing, has_expired, read_step, spent_until, write_step,
+};
 use crate::plan::Upstream;
 use crate::upstream::endpoints::Seen;
 use crate::upstream::turns::Rank;
@@ -207,7 +209,16 @@ impl<'s> Visit<'s, '_> {
                     _ => refusal.into(),
                 })
             }
-            ReplyBody::Whole(_) => Err(failed(format!("the look-up answered {status}"))),
+            ReplyBody::Whole(body) => {
+                let head = AnswerHead { status: status.as_u16(), headers: &reply.head.headers };
+                let (vocabulary, mapping) =
+                    (&self.services.plan.vocabulary, &self.upstream.1.mapping);
+                let settings = &signed.credential.settings;
+                let refused = signed.credential.log_in.is_some()
+                    && has_expired(vocabulary, mapping, operation, (head, &body), settings, false);
+                let stop = failed(format!("the look-up answered {status}"));
+                Err(Stop { credential_refused: refused, ..stop })
+            }
             ReplyBody::Broken(_) => {
                 Err(failed("the look-up's answer did not come whole".to_owned()))
             }
