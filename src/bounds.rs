@@ -167,6 +167,12 @@ pub const LIMIT_FILL_MAX: Duration = Duration::from_secs(36_500 * 86_400);
 pub const LIMIT_CALLERS_MAX: usize = 1_000_000;
 /// Counts that callers beyond them share, in each of the parts of a limit's table.
 pub const LIMIT_COUNTS_SHARED: usize = 64;
+/// Time between two looks for calls of quotas that are not in the state yet.
+pub const LIMIT_WRITE_INTERVAL: Duration = Duration::from_secs(1);
+/// Calls of quotas, by caller and part of time, that are written down together.
+pub const LIMIT_WRITE_ROWS_MAX: usize = 500;
+/// The same that are read together.
+pub const LIMIT_USES_PAGE: u32 = 10_000;
 /// Log lines that wait to be written.
 pub const LOG_BYTES_MAX: usize = 1024 * 1024;
 /// Time for them when the program ends.

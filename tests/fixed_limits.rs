@@ -24,7 +24,7 @@ const SETTINGS: [&str; 10] = [
 ];
 
 /// What an operator or a client does not come upon.
-const INSIDE: [&str; 14] = [
+const INSIDE: [&str; 16] = [
     "FILE_DEPTH_MAX",
     "MAPPING_NODES_MAX",
     "CONFIGURATION_NODES_MAX",
@@ -35,6 +35,8 @@ const INSIDE: [&str; 14] = [
     "NOTIFY_TIMEOUT",
     "RETRY_WINDOW",
     "LIMIT_FILL_MAX",
+    "LIMIT_WRITE_ROWS_MAX",
+    "LIMIT_USES_PAGE",
     "SWEEP_INTERVAL",
     "UPSTREAM_SESSION_KEPT",
     "STATE_GROUP_MAX",
@@ -194,6 +196,11 @@ fn told_of_http2() -> Vec<(Vec<&'static str>, &'static str, String)> {
             vec!["LIMIT_CALLERS_MAX", "LIMIT_COUNTS_SHARED"],
             "callers that one limit counts",
             both(LIMIT_CALLERS_MAX.to_string(), (64 * LIMIT_COUNTS_SHARED).to_string()),
+        ),
+        (
+            vec!["LIMIT_WRITE_INTERVAL"],
+            "time between two looks for calls",
+            time(LIMIT_WRITE_INTERVAL),
         ),
     ]
 }
