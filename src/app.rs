@@ -57,6 +57,9 @@ pub struct Gateway {
     pulse: server::Pulse,
     administering: JoinHandle<()>,
     sweeping: JoinHandle<()>,
+    limits: Arc<Limits>,
+    /// Writes down what is used of quotas.
+    writing: JoinHandle<()>,
     keeping: Option<JoinHandle<()>>,
     renewing: JoinHandle<()>,
     watching: JoinSet<()>,
@@ -116,7 +119,9 @@ pub async fn start_on(
     let store = state::open(config, &plan).await?;
     let log_ins = state::log_ins(config, &plan, store.as_ref())?;
     let fleet = state::fleet(config, &plan, store.as_ref())?;
-    let shared = Shared::new(plan, Outliving { log_ins, store, fleet })?;
+    let ledger = state::ledger(config, &plan, store.as_ref())?;
+    let shared = Shared::new(plan, Outliving { log_ins, store, fleet, ledger })?;
+    shared.limits.read().await.map_err(StartError::State)?;
     let certificates = tls.iter().map(tls::Server::certificate).chain(shared.certificates());
     let certificates = certificates.collect();
     let settings = server::Settings {
@@ -135,6 +140,7 @@ pub async fn start_on(
     let pulse = server.pulse();
     let ready = Arc::new(AtomicBool::new(true));
     let sweeping = tokio::spawn(sweep(Arc::clone(&shared.limits), stopped.clone()));
+    let writing = tokio::spawn(state::write_quotas(Arc::clone(&shared.limits)));
     let Outliving { log_ins, store, .. } = shared.outliving.clone();
     let keeping = store.map(|store| tokio::spawn(state::keep(store, log_ins, stopped.clone())));
     let renewing =
@@ -153,6 +159,8 @@ pub async fn start_on(
         pulse,
         administering,
         sweeping,
+        limits: Arc::clone(&shared.limits),
+        writing,
         keeping,
         renewing,
         watching,
@@ -212,6 +220,12 @@ impl Gateway {
             self.watching.abort_all();
         }
         let _ = self.sweeping.await;
+        self.writing.abort();
+        let _ = self.writing.await;
+        // Nobody calls any more.
+        if let Err(error) = self.limits.write().await {
+            tracing::error!(target: "latimer::state", %error, "the last calls of quotas are not written down");
+        }
         if let Some(keeping) = self.keeping {
             let _ = keeping.await;
         }

@@ -4,9 +4,12 @@
 //! call are checked together before any is charged, which governor cannot do: those are ours ([`bucket`], [`quota`]),
 //! held by one process ([`memory`]). The cores take the time as an argument and ask no clock.
 //!
+//! What is counted of quotas outlives the process, where the configuration names a state ([`ledger`]).
+//!
 //! What a call may learn of its limits is in the [`Verdict`]; how a vendor tells its client is the mapping's business.
 
 pub mod bucket;
+mod ledger;
 mod limits;
 pub mod memory;
 pub mod quota;
@@ -15,8 +18,9 @@ mod single;
 mod verdict;
 
 pub use bucket::{Pace, Room};
+pub use ledger::Ledger;
 pub use limits::{Caller, Limits, UNAUTHENTICATED};
-pub use memory::Memory;
+pub use memory::{Keep, Memory};
 pub use quota::{Quota, Span};
 pub use rule::{Charge, Form, Now, Rule, Scope, Subject};
 pub use single::{Decision, Limiter};

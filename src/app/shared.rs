@@ -52,7 +52,7 @@ impl Shared {
         let upstreams: Vec<_> = upstreams.collect();
         let gate = Arc::new(Gate::new(plan.bounds.concurrency_max));
         let metrics = Arc::new(Metrics::new(&plan, observed(&plan, &upstreams, &gate)));
-        let limits = Arc::new(Limits::new(&plan));
+        let limits = Arc::new(Limits::kept(&plan, outliving.ledger.clone()));
         let keepers = Arc::new(plan.upstreams.iter().map(Keeper::all).collect());
         let plan = Arc::new(plan);
         Ok(Self { plan, limits, metrics, clients, upstreams, gate, keepers, outliving })

@@ -9,10 +9,11 @@ use smallvec::SmallVec;
 
 use crate::config::{Limit, LimitForm, LimitScope};
 use crate::limit::{
-    Charge, Charged, Form, Limiter, Memory, Now, Pace, Quota, Room, Rule, Scope, Span, Standing,
-    Subject, Verdict,
+    Charge, Charged, Form, Keep, Ledger, Limiter, Memory, Now, Pace, Quota, Room, Rule, Scope,
+    Span, Standing, Subject, Verdict,
 };
 use crate::plan::{CountedLimit, Plan, Route};
+use crate::store::StoreError;
 
 /// The name under which clients are told that too many calls without a key came from where they are.
 pub const UNAUTHENTICATED: &str = "unauthenticated";
@@ -23,6 +24,8 @@ pub struct Limits {
     /// By route, of those that have one limit.
     alone: Vec<Option<Limiter>>,
     counts: Memory,
+    /// Where quotas are written down.
+    ledger: Option<Arc<Ledger>>,
     guard: Option<Guard>,
     consumers: Vec<Subject>,
     routes: Vec<Subject>,
@@ -56,11 +59,18 @@ struct Clock(Instant);
 impl Limits {
     /// Those of a plan, with nothing counted.
     pub fn new(plan: &Plan) -> Self {
+        Self::kept(plan, None)
+    }
+
+    /// The same, whose quotas are written down.
+    pub fn kept(plan: &Plan, ledger: Option<Arc<Ledger>>) -> Self {
+        let keep = ledger.as_ref().map_or(Keep::Not, |ledger| ledger.keep());
         let rules: Vec<Rule> = plan.limits.iter().map(rule).collect();
         let subjects = |names: &mut dyn Iterator<Item = &str>| names.map(Subject::named).collect();
         Self {
             alone: plan.routes.iter().map(|route| alone(&route.limit)).collect(),
-            counts: Memory::new(rules.into()),
+            counts: Memory::kept(rules.into(), keep),
+            ledger,
             guard: Guard::new(&plan.unauthenticated),
             consumers: subjects(&mut plan.consumers.iter().map(String::as_str)),
             routes: subjects(&mut plan.routes.iter().map(|route| route.name.as_str())),
@@ -137,6 +147,33 @@ impl Limits {
         if let Some(guard) = &self.guard {
             guard.is_used.store(true, Ordering::Relaxed);
             guard.counts.charge(&[guard_charge(address)], self.clock.now());
+        }
+    }
+
+    /// True if quotas are written down.
+    pub fn are_kept(&self) -> bool {
+        self.ledger.is_some()
+    }
+
+    /// Reads what was written down before.
+    ///
+    /// # Errors
+    /// If not all of it could be read.
+    pub async fn read(&self) -> Result<(), StoreError> {
+        match &self.ledger {
+            Some(ledger) => ledger.read(&self.counts, self.clock.now()).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Writes down what was counted of quotas.
+    ///
+    /// # Errors
+    /// If not all of it is known to be written; it is told again the next time.
+    pub async fn write(&self) -> Result<(), StoreError> {
+        match &self.ledger {
+            Some(ledger) => ledger.write(&self.counts).await,
+            None => Ok(()),
         }
     }
 

@@ -1,4 +1,9 @@
 //! Limits that one process counts by itself.
+//!
+//! What it counts of quotas may outlive it ([`kept`]): a call then notes that its caller's count has changed, which
+//! is all that it pays for that.
+
+pub mod kept;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -21,6 +26,19 @@ const SHARDS: usize = 64;
 pub struct Memory {
     rules: Arc<[Rule]>,
     tables: Vec<Table>,
+    keep: Keep,
+}
+
+/// Whether what is counted of quotas is written down.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Keep {
+    /// It ends with the process.
+    #[default]
+    Not,
+    /// It is.
+    Alone,
+    /// It is, where others write down theirs.
+    Shared,
 }
 
 /// The counts of one rule.
@@ -35,10 +53,18 @@ enum Table {
 #[derive(Debug)]
 struct Shards<T> {
     hasher: RandomState,
-    parts: Vec<Mutex<HashMap<u64, T>>>,
+    parts: Vec<Mutex<Callers<T>>>,
     /// Callers beyond as many as a part may have, several to one count: nobody is forgotten for them, and
     /// they cannot call without a limit.
-    shared: Vec<Mutex<HashMap<u64, T>>>,
+    shared: Vec<Mutex<Callers<T>>>,
+}
+
+/// A part of a table.
+#[derive(Debug)]
+struct Callers<T> {
+    map: HashMap<u64, T>,
+    /// Those whose count has changed since it was written down, each once.
+    noted: Vec<u64>,
 }
 
 /// One count, locked.
@@ -49,15 +75,22 @@ enum Held<'t> {
 }
 
 struct Part<'t, T> {
-    map: MutexGuard<'t, HashMap<u64, T>>,
+    callers: MutexGuard<'t, Callers<T>>,
     key: u64,
+    /// False for a count that several callers share: nobody could tell whose it was.
+    is_one: bool,
 }
 
 impl Memory {
     /// Counts for these rules, which are named by their index.
     pub fn new(rules: Arc<[Rule]>) -> Self {
+        Self::kept(rules, Keep::Not)
+    }
+
+    /// The same, whose quotas are written down.
+    pub fn kept(rules: Arc<[Rule]>, keep: Keep) -> Self {
         let tables = rules.iter().map(|rule| Table::new(&rule.form)).collect();
-        Self { rules, tables }
+        Self { rules, tables, keep }
     }
 
     /// The rules.
@@ -82,7 +115,13 @@ impl Memory {
         let mut verdict = Verdict::of(standings.collect());
         if verdict.refused.is_none() {
             for (held, standing) in held.iter_mut().zip(&mut verdict.standings) {
-                standing.room = held.take(now);
+                standing.room = held.take(now, self.keep);
+            }
+        } else if self.keep == Keep::Shared {
+            // Somebody may have been given calls back elsewhere.
+            let refusing = verdict.standings.iter().map(|standing| standing.room.free_after > 0);
+            for (held, _) in held.iter_mut().zip(refusing).filter(|(_, refuses)| *refuses) {
+                held.note();
             }
         }
         verdict
@@ -93,9 +132,24 @@ impl Memory {
         self.tables[charge.rule].hold(charge.subject, now).room(now)
     }
 
-    /// Forgets what is counted of a caller.
-    pub fn reset(&self, charge: Charge) {
-        self.tables[charge.rule].forget(charge.subject);
+    /// Forgets what is counted of a caller; says whether there was anything.
+    pub fn reset(&self, charge: Charge) -> bool {
+        match &self.tables[charge.rule] {
+            Table::Rate(_, shards) => shards.forget(charge.subject.0),
+            Table::Day { counts, .. } => counts.forget(charge.subject.0),
+            Table::Sliding { slots, .. } => slots.forget(charge.subject.0),
+        }
+    }
+
+    /// Forgets what is counted of all callers; says of how many.
+    pub fn reset_all(&self, rule: usize) -> usize {
+        let callers = self.callers(rule);
+        match &self.tables[rule] {
+            Table::Rate(_, shards) => shards.sweep(|_| true),
+            Table::Day { counts, .. } => counts.sweep(|_| true),
+            Table::Sliding { slots, .. } => slots.sweep(|_| true),
+        }
+        callers
     }
 
     /// Callers of whom something is counted, by rule.
@@ -152,14 +206,6 @@ impl Table {
             }
         }
     }
-
-    fn forget(&self, subject: Subject) {
-        match self {
-            Self::Rate(_, shards) => shards.forget(subject.0),
-            Self::Day { counts, .. } => counts.forget(subject.0),
-            Self::Sliding { slots, .. } => slots.forget(subject.0),
-        }
-    }
 }
 
 /// The day that it is, for which the calendar is asked once.
@@ -189,23 +235,54 @@ impl Held<'_> {
         }
     }
 
-    fn take(&mut self, now: Now) -> Room {
+    fn take(&mut self, now: Now, keep: Keep) -> Room {
+        let is_kept = keep != Keep::Not;
         match self {
             Self::Rate(pace, part) => part.entry().take(pace, now.steady),
-            Self::Day(_, window, part) => part.entry().take(*window),
-            Self::Sliding(_, length, part) => part.entry().take(*length, now.wall),
+            Self::Day(_, window, part) => part.change(is_kept, |count| {
+                count.take(*window);
+                &mut count.noted
+            }),
+            Self::Sliding(_, length, part) => part.change(is_kept, |slots| {
+                slots.take(*length, now.wall);
+                &mut slots.noted
+            }),
         }
         self.room(now)
+    }
+
+    /// Has somebody write the count down, if it is one that is.
+    fn note(&mut self) {
+        match self {
+            Self::Rate(..) => {}
+            Self::Day(_, _, part) => part.change(true, |count| &mut count.noted),
+            Self::Sliding(_, _, part) => part.change(true, |slots| &mut slots.noted),
+        }
     }
 }
 
 impl<T: Default> Part<'_, T> {
     fn get(&self) -> Option<&T> {
-        self.map.get(&self.key)
+        self.callers.map.get(&self.key)
     }
 
     fn entry(&mut self) -> &mut T {
-        self.map.entry(self.key).or_default()
+        self.callers.map.entry(self.key).or_default()
+    }
+
+    /// Changes the count and has somebody look at it; what is given back says whether somebody will.
+    fn change(&mut self, is_kept: bool, change: impl FnOnce(&mut T) -> &mut bool) {
+        let Callers { map, noted } = &mut *self.callers;
+        let is_noted = change(map.entry(self.key).or_default());
+        if is_kept && self.is_one && !std::mem::replace(is_noted, true) {
+            noted.push(self.key);
+        }
+    }
+}
+
+impl<T> Default for Callers<T> {
+    fn default() -> Self {
+        Self { map: HashMap::new(), noted: Vec::new() }
     }
 }
 
@@ -218,32 +295,36 @@ impl<T: Default> Shards<T> {
     fn hold(&self, subject: u64) -> Part<'_, T> {
         let hash = self.hasher.hash_one(subject);
         let index = (hash >> 32) as usize % SHARDS;
-        let map = lock(&self.parts[index]);
-        if map.len() < bounds::LIMIT_CALLERS_MAX / SHARDS || map.contains_key(&subject) {
-            return Part { map, key: subject };
+        let callers = lock(&self.parts[index]);
+        let most = bounds::LIMIT_CALLERS_MAX / SHARDS;
+        if callers.map.len() < most || callers.map.contains_key(&subject) {
+            return Part { callers, key: subject, is_one: true };
         }
-        drop(map);
+        drop(callers);
         let key = hash % bounds::LIMIT_COUNTS_SHARED as u64;
-        Part { map: lock(&self.shared[index]), key }
+        Part { callers: lock(&self.shared[index]), key, is_one: false }
     }
 
-    fn forget(&self, subject: u64) {
+    fn forget(&self, subject: u64) -> bool {
         let mut part = self.hold(subject);
-        part.map.remove(&part.key);
+        let key = part.key;
+        part.callers.noted.retain(|noted| *noted != key);
+        part.callers.map.remove(&key).is_some()
     }
 
     fn len(&self) -> usize {
-        self.parts.iter().chain(&self.shared).map(|part| lock(part).len()).sum()
+        self.parts.iter().chain(&self.shared).map(|part| lock(part).map.len()).sum()
     }
 
     fn sweep(&self, is_over: impl Fn(&T) -> bool) {
         for part in self.parts.iter().chain(&self.shared) {
-            let mut part = lock(part);
-            part.retain(|_, counted| !is_over(counted));
+            let Callers { map, noted } = &mut *lock(part);
+            map.retain(|_, counted| !is_over(counted));
+            noted.retain(|key| map.contains_key(key));
             // Room for twice as many stays, so that nothing is moved to and fro.
-            if part.capacity() / 4 > part.len() {
-                let room = part.len() * 2;
-                part.shrink_to(room);
+            if map.capacity() / 4 > map.len() {
+                map.shrink_to(map.len() * 2);
+                noted.shrink_to(map.len());
             }
         }
     }
