@@ -37,6 +37,7 @@ mod overload;
 mod pairs;
 mod places;
 mod policies;
+mod quotas;
 mod read_back;
 mod reading;
 mod refusals;
