@@ -85,7 +85,8 @@ impl Ledger {
     pub async fn write(&self, memory: &Memory) -> Result<(), StoreError> {
         let mut writing = self.writing.lock().await;
         loop {
-            if writing.batch.is_empty() {
+            let is_told_again = !writing.batch.is_empty();
+            if !is_told_again {
                 writing.batch = memory.unwritten(bounds::LIMIT_WRITE_ROWS_MAX);
                 writing.number += 1;
                 sort(&mut writing.batch, memory);
@@ -105,7 +106,8 @@ impl Ledger {
             for (one, total) in written.iter().zip(totals) {
                 memory.settle(one, total);
             }
-            if written.len() < bounds::LIMIT_WRITE_ROWS_MAX {
+            // What was counted since it was told first is not in it.
+            if written.len() < bounds::LIMIT_WRITE_ROWS_MAX && !is_told_again {
                 return Ok(());
             }
         }
@@ -159,4 +161,95 @@ fn used(memory: &Memory, one: &Unwritten) -> Option<Used> {
         calls: one.addition.calls,
         expires: i64::try_from(part.end.div_ceil(1000)).unwrap_or(i64::MAX),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::StateConfig;
+    use crate::limit::quota::{Quota, Span};
+    use crate::limit::rule::{Rule, Scope};
+    use crate::store;
+
+    const NOW: Now = Now { steady: 0, wall: 1_000_000_000_000_000 };
+
+    fn opened() -> (Store, Ledger, Memory) {
+        let store = store::open(&StateConfig::Memory).expect("opens");
+        let ledger = Ledger::new(store.clone(), true).expect("random numbers");
+        let form = Form::Quota(Quota { calls: 9_999, span: Span::Sliding(86_400_000_000) });
+        let rule = Rule { name: "sliding".into(), scope: Scope::Consumer, form };
+        let memory = Memory::kept([rule].into(), ledger.keep());
+        (store, ledger, memory)
+    }
+
+    fn call(memory: &Memory, caller: u64) {
+        let charge = Charge { rule: 0, subject: Subject(caller) };
+        assert_eq!(memory.charge(&[charge], NOW).refused, None);
+    }
+
+    async fn written(store: &Store) -> u64 {
+        let found = store.uses("sliding", 86_400_000_000, None, 0).await.expect("read");
+        found.iter().map(|one| one.calls).sum()
+    }
+
+    /// As if the first time had failed, before it did anything or after it had done all.
+    #[tokio::test]
+    async fn what_failed_is_told_again_once_and_the_rest_with_it() {
+        for is_done in [false, true] {
+            let (store, ledger, memory) = opened();
+            (0..3).for_each(|caller| call(&memory, caller));
+            {
+                let mut writing = ledger.writing.lock().await;
+                (writing.batch, writing.number) = (memory.unwritten(2), 1);
+                let expires = i64::MAX;
+                let batch = Batch { writer: ledger.writer, number: 1, expires };
+                let all = writing.batch.iter().filter_map(|one| used(&memory, one)).collect();
+                if is_done {
+                    store.add_uses(batch, all).await.expect("added");
+                }
+            }
+            call(&memory, 7);
+            ledger.write(&memory).await.expect("written");
+            assert_eq!(written(&store).await, 4, "done: {is_done}");
+            assert!(ledger.writing.lock().await.batch.is_empty());
+            (0..3).for_each(|caller| call(&memory, caller));
+            ledger.write(&memory).await.expect("written");
+            assert_eq!(written(&store).await, 7, "done: {is_done}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_state_that_fails_loses_nothing_and_forgets_nothing() {
+        let (store, ledger, memory) = opened();
+        (0..3).for_each(|caller| call(&memory, caller));
+        store.close().await;
+        for _ in 0..2 {
+            ledger.write(&memory).await.expect_err("it is closed");
+            assert_eq!(ledger.writing.lock().await.batch.len(), 3);
+        }
+        ledger.forget(&memory, 0, None).await.expect_err("it is closed");
+        assert_eq!(memory.callers(0), 3);
+    }
+
+    #[tokio::test]
+    async fn more_than_a_batch_is_written_and_read() {
+        let (store, ledger, memory) = opened();
+        let callers = bounds::LIMIT_WRITE_ROWS_MAX as u64 * 2 + 1;
+        (0..callers).for_each(|caller| call(&memory, caller));
+        ledger.write(&memory).await.expect("written");
+        assert_eq!(written(&store).await, callers);
+        let again = Memory::kept(memory.rules().clone(), Keep::Alone);
+        ledger.read(&again, NOW).await.expect("read");
+        assert_eq!(again.callers(0) as u64, callers);
+        assert_eq!(again.look(Charge { rule: 0, subject: Subject(3) }, NOW).calls, 9_998);
+        // What is forgotten while it waits is not written after that.
+        call(&memory, 1);
+        ledger.writing.lock().await.batch = memory.unwritten(9);
+        assert_eq!(ledger.forget(&memory, 0, Some(Subject(1))).await.expect("forgotten"), 1);
+        assert_eq!(ledger.forget(&memory, 0, Some(Subject(1))).await.expect("forgotten"), 0);
+        ledger.write(&memory).await.expect("written");
+        assert_eq!(written(&store).await, callers - 1);
+        let all = ledger.forget(&memory, 0, None).await.expect("forgotten");
+        assert_eq!((all as u64, written(&store).await), (callers - 1, 0));
+    }
 }
