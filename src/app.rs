@@ -146,8 +146,8 @@ pub async fn start_on(
     let renewing =
         tokio::spawn(tls::watch(certificates, bounds::TLS_RENEW_INTERVAL, stopped.clone()));
     let watching = shared.watch(&stopped);
-    let metrics = Arc::clone(&shared.metrics);
-    let administering = tokio::spawn(admin::run(operators, Arc::clone(&ready), metrics));
+    let operator = shared.operator(Arc::clone(&ready), config.admin.token.clone());
+    let administering = tokio::spawn(admin::run(operators, operator));
     let serving = tokio::spawn(server.run());
     Ok(Gateway {
         listen,

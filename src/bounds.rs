@@ -173,6 +173,12 @@ pub const LIMIT_WRITE_INTERVAL: Duration = Duration::from_secs(1);
 pub const LIMIT_WRITE_ROWS_MAX: usize = 500;
 /// The same that are read together.
 pub const LIMIT_USES_PAGE: u32 = 10_000;
+/// Callers of one limit that an operator is shown.
+pub const LIMIT_CALLERS_SHOWN_MAX: usize = 1_000;
+/// What an operator sends.
+pub const ADMIN_BODY_BYTES_MAX: usize = 4 * 1024;
+/// Time for an operator's request to come whole.
+pub const ADMIN_BODY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Log lines that wait to be written.
 pub const LOG_BYTES_MAX: usize = 1024 * 1024;
 /// Time for them when the program ends.

@@ -24,7 +24,7 @@ const SETTINGS: [&str; 10] = [
 ];
 
 /// What an operator or a client does not come upon.
-const INSIDE: [&str; 16] = [
+const INSIDE: [&str; 18] = [
     "FILE_DEPTH_MAX",
     "MAPPING_NODES_MAX",
     "CONFIGURATION_NODES_MAX",
@@ -35,6 +35,8 @@ const INSIDE: [&str; 16] = [
     "NOTIFY_TIMEOUT",
     "RETRY_WINDOW",
     "LIMIT_FILL_MAX",
+    "ADMIN_BODY_BYTES_MAX",
+    "ADMIN_BODY_TIMEOUT",
     "LIMIT_WRITE_ROWS_MAX",
     "LIMIT_USES_PAGE",
     "SWEEP_INTERVAL",
@@ -196,6 +198,11 @@ fn told_of_http2() -> Vec<(Vec<&'static str>, &'static str, String)> {
             vec!["LIMIT_CALLERS_MAX", "LIMIT_COUNTS_SHARED"],
             "callers that one limit counts",
             both(LIMIT_CALLERS_MAX.to_string(), (64 * LIMIT_COUNTS_SHARED).to_string()),
+        ),
+        (
+            vec!["LIMIT_CALLERS_SHOWN_MAX"],
+            "callers of one limit that `latimer limits show` shows",
+            LIMIT_CALLERS_SHOWN_MAX.to_string(),
         ),
         (
             vec!["LIMIT_WRITE_INTERVAL"],

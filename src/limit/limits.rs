@@ -150,6 +150,29 @@ impl Limits {
         }
     }
 
+    /// What is counted of limits that have a name, by the index of their rule.
+    pub(super) fn counts(&self) -> &Memory {
+        &self.counts
+    }
+
+    /// What is counted of calls without a key that is good.
+    pub(super) fn guarded(&self) -> Option<&Memory> {
+        self.guard.as_ref().map(|guard| &guard.counts)
+    }
+
+    pub(super) fn ledger(&self) -> Option<&Ledger> {
+        self.ledger.as_deref()
+    }
+
+    pub(super) fn now(&self) -> Now {
+        self.clock.now()
+    }
+
+    /// True if the calls of a route are counted by itself alone: nobody can look at that without a charge.
+    pub fn is_alone(&self, route: usize) -> bool {
+        self.alone[route].is_some()
+    }
+
     /// True if quotas are written down.
     pub fn are_kept(&self) -> bool {
         self.ledger.is_some()

@@ -14,6 +14,7 @@ use smallvec::SmallVec;
 
 use crate::bounds;
 use crate::limit::bucket::{Bucket, Pace, Room};
+use crate::limit::overview::Counted;
 use crate::limit::quota::{Count, Quota, Slots, Span, Window};
 use crate::limit::rule::{Charge, Form, Now, Rule, Subject};
 use crate::limit::verdict::{Standing, Verdict};
@@ -150,6 +151,33 @@ impl Memory {
             Table::Sliding { slots, .. } => slots.sweep(|_| true),
         }
         callers
+    }
+
+    /// How a limit stands for one caller, or for those with the fewest calls left, in no order; and of how many
+    /// something is counted.
+    pub fn standings(
+        &self,
+        rule: usize,
+        only: Option<Subject>,
+        most: usize,
+        now: Now,
+    ) -> (Vec<Counted>, usize) {
+        match &self.tables[rule] {
+            Table::Rate(pace, shards) => {
+                shards.fewest(only.map(|only| only.0), most, |bucket| bucket.room(pace, now.steady))
+            }
+            Table::Day { quota, window, counts } => {
+                let window = current(&quota.span, window, now);
+                counts.fewest(only.map(|only| only.0), most, |count| {
+                    count.room(quota.calls, window, now.wall)
+                })
+            }
+            Table::Sliding { calls, length, slots } => {
+                slots.fewest(only.map(|only| only.0), most, |slots| {
+                    slots.room(*calls, *length, now.wall)
+                })
+            }
+        }
     }
 
     /// Callers of whom something is counted, by rule.
@@ -310,6 +338,32 @@ impl<T: Default> Shards<T> {
         let key = part.key;
         part.callers.noted.retain(|noted| *noted != key);
         part.callers.map.remove(&key).is_some()
+    }
+
+    fn fewest(
+        &self,
+        only: Option<u64>,
+        most: usize,
+        room: impl Fn(&T) -> Room,
+    ) -> (Vec<Counted>, usize) {
+        let counted = |(key, one): (&u64, &T)| Counted { subject: Subject(*key), room: room(one) };
+        let mut found: Vec<Counted> = Vec::new();
+        if let Some(only) = only {
+            let part = self.hold(only);
+            found.extend(part.get().filter(|_| part.is_one).map(|one| counted((&only, one))));
+            let count = found.len();
+            return (found, count);
+        }
+        for part in &self.parts {
+            found.extend(lock(part).map.iter().map(counted));
+            if found.len() > most {
+                found.select_nth_unstable_by_key(most, |one| (one.room.calls, one.subject.0));
+                found.truncate(most);
+            }
+        }
+        // Between two looks some may have come or gone.
+        let count = self.len().max(found.len());
+        (found, count)
     }
 
     fn len(&self) -> usize {

@@ -18,6 +18,7 @@ mod enrich;
 mod faults;
 mod fleet;
 mod forward;
+mod given_back;
 mod gone;
 mod handed;
 mod harness;

@@ -261,3 +261,22 @@ fn slots_that_move_are_written_where_they_have_moved_to() {
     let then = at(0).wall / SECOND;
     assert_eq!((written[&(0, 1, then)], written[&(0, 1, then + 10)]), (4, 3));
 }
+
+#[test]
+fn of_many_callers_those_with_the_fewest_calls_are_told() {
+    for rule in [rate("rate", 1, 1_000), quota("sliding", 1_000, DAY), daily(1_000)] {
+        let memory = Memory::new([rule].into());
+        for caller in 0..200 {
+            (0..=caller).for_each(|_| drop(memory.charge(&[charge(0, caller)], at(0))));
+        }
+        let (mut found, counted) = memory.standings(0, None, 10, at(0));
+        found.sort_by_key(|one| one.room.calls);
+        let left: Vec<u64> = found.iter().map(|one| one.room.calls).collect();
+        assert_eq!((left, counted), ((800..810).collect(), 200));
+        let (found, counted) = memory.standings(0, Some(Subject(7)), 10, at(0));
+        assert_eq!((found[0].room.calls, found.len(), counted), (992, 1, 1));
+        assert_eq!(memory.standings(0, Some(Subject(200)), 10, at(0)).1, 0);
+        assert_eq!(memory.reset_all(0), 200);
+        assert_eq!(memory.callers(0), 0);
+    }
+}
