@@ -23,7 +23,7 @@ impl Desk {
     async fn open() -> Self {
         let system = simulator(Vendor::Series, &[(ticket(Vendor::Series, 1), "open")]).await;
         let text = format!(
-            "trusted_proxies: [127.0.0.1]\nlimits:\n  named:\n    \
+            "trusted_proxies: [127.0.0.1]\nlimits:\n  unauthenticated: {{rate: 1/day, burst: 5}}\n  named:\n    \
              five: {{per: consumer, quota: 5/day, resets: sliding}}\n    \
              places: {{per: address, rate: 1/day, burst: 3}}\n    \
              shown: {{per: key, quota: 100/day, resets: sliding}}\n    \
@@ -130,7 +130,7 @@ async fn an_operator_sees_whom_limits_count_and_what_is_left() {
     assert_eq!(places, [who("192.0.2.1", 2, 1), who("2001:db8::/64", 2, 1)]);
     assert_eq!(callers(&shown, "all"), [who("main", 4, 96)]);
     assert_eq!(callers(&shown, "desk"), [who("series", 4, 96)]);
-    assert_eq!(callers(&shown, "unauthenticated"), [who("192.0.2.9", 1, 499)]);
+    assert_eq!(callers(&shown, "unauthenticated"), [who("192.0.2.9", 1, 4)]);
     assert_eq!(shown["routes_unseen"], json!(["alone"]));
     let keys = callers(&shown, "shown");
     assert_eq!(keys.iter().map(|(_, used, _)| *used).collect::<Vec<_>>(), [3, 1]);
