@@ -190,6 +190,18 @@ pub const LIMIT_STORE_PATIENCE: Duration = Duration::from_secs(1);
 pub const LIMIT_STORE_BACK_OFF_MAX: Duration = Duration::from_secs(1);
 /// Time without a check by that store after one that failed.
 pub const LIMIT_STORE_REST: Duration = Duration::from_secs(1);
+/// Time between two looks for calls of quotas that are not in the state yet.
+pub const LIMIT_WRITE_INTERVAL: Duration = Duration::from_secs(1);
+/// Calls of quotas, by caller and part of time, that are written down together.
+pub const LIMIT_WRITE_ROWS_MAX: usize = 500;
+/// The same that are read together.
+pub const LIMIT_USES_PAGE: u32 = 10_000;
+/// Callers of one limit that an operator is shown.
+pub const LIMIT_CALLERS_SHOWN_MAX: usize = 1_000;
+/// What an operator sends.
+pub const ADMIN_BODY_BYTES_MAX: usize = 4 * 1024;
+/// Time for an operator's request to come whole.
+pub const ADMIN_BODY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Log lines that wait to be written.
 pub const LOG_BYTES_MAX: usize = 1024 * 1024;
 /// Time for them when the program ends.

@@ -8,7 +8,9 @@ mod completions;
 mod demo;
 mod explain;
 mod key;
+mod limits;
 mod matrix;
+mod operator;
 mod serve;
 mod signals;
 mod sim;
@@ -60,6 +62,8 @@ enum Command {
     Sim(sim::Sim),
     /// Make or hash a consumer's key
     Key(key::Key),
+    /// Show how limits stand in the running gateway, or give calls back
+    Limits(limits::Limits),
     /// Print completions for a shell
     Completions(completions::Completions),
 }
@@ -84,6 +88,7 @@ pub fn main() -> ExitCode {
         Command::Explain(command) => command.run(),
         Command::Sim(command) => command.run(),
         Command::Key(command) => command.run(),
+        Command::Limits(command) => command.run(),
         Command::Completions(command) => command.run(),
     };
     ExitCode::from(done)

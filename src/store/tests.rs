@@ -292,7 +292,7 @@ fn migrated() -> rusqlite::Connection {
 }
 
 /// What looks for rows. A sweep of sessions at upstreams may read all of them: they are as many as the upstreams.
-const SEARCHES: [&str; 14] = [
+const SEARCHES: [&str; 17] = [
     sessions::TRIM,
     sessions::FIND,
     sessions::EXTEND,
@@ -307,13 +307,24 @@ const SEARCHES: [&str; 14] = [
     upstreams::FIND,
     upstreams::PUT,
     upstreams::RELEASE,
+    limits::FIND,
+    limits::FORGET,
+    limits::SWEEP,
 ];
 
 /// SQLite numbers parameters as they come; each connection asserts it for what it prepares.
 #[test]
 fn every_statement_is_one_of_sqlite() {
     let connection = migrated();
-    let others = [sessions::ADD, jobs::ADD, upstreams::LEASE, upstreams::SWEEP];
+    let others = [
+        sessions::ADD,
+        jobs::ADD,
+        upstreams::LEASE,
+        upstreams::SWEEP,
+        limits::TAKE_BATCH,
+        limits::ADD,
+        limits::SWEEP_WRITERS,
+    ];
     for sql in SEARCHES.into_iter().chain(others) {
         let statement = connection.prepare(sql).expect("is SQL");
         for index in 1..=statement.parameter_count() {
@@ -339,7 +350,7 @@ fn no_search_reads_a_whole_table() {
             .expect("a plan");
         assert!(!steps.is_empty());
         let whole = steps.iter().find(|step| {
-            ["SCAN sessions", "SCAN jobs", "SCAN upstream_sessions"]
+            ["SCAN sessions", "SCAN jobs", "SCAN upstream_sessions", "SCAN limit_uses"]
                 .iter()
                 .any(|scan| step.starts_with(scan))
         });

@@ -18,7 +18,8 @@ struct Emptied {
 
 impl Fresh for Emptied {
     fn store(&mut self) -> Store {
-        let tables = "latimer.sessions, latimer.jobs, latimer.upstream_sessions";
+        let tables = "latimer.sessions, latimer.jobs, latimer.upstream_sessions, \
+             latimer.limit_uses, latimer.limit_writers";
         self.beside.execute(&format!("TRUNCATE {tables}"));
         self.store.clone()
     }
