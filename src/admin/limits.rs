@@ -100,6 +100,7 @@ async fn one(
     Ok(json!({
         "limit": &*rule.name, "per": rule.scope.name(), "form": form, "calls": rule.calls(),
         "seconds": rule.seconds(), "callers": callers, "more": seen.more,
+        "listed": seen.is_listed,
     }))
 }
 

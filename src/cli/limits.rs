@@ -118,6 +118,10 @@ fn shown(answer: &Value) -> String {
             let (used, left) = (number(one, "used"), number(one, "left"));
             let _ = writeln!(out, "  {who:wide$}  used {used}, left {left}, resets {resets}");
         }
+        if limit["listed"] == false {
+            out.push_str("  a fleet counts them, and they are not listed\n");
+            continue;
+        }
         match (callers.len(), number(limit, "more")) {
             (0, 0) => out.push_str("  nobody is counted\n"),
             (_, 0) => {}

@@ -19,6 +19,8 @@ pub struct Overview {
     pub callers: Vec<Counted>,
     /// How many more are counted.
     pub more: usize,
+    /// False if those who are counted cannot be listed, but for one that is asked for.
+    pub is_listed: bool,
     /// When that was.
     pub now: Now,
 }
@@ -93,12 +95,14 @@ impl Limits {
             callers.sort_by_key(|counted| (counted.room.calls, counted.subject.0));
             let more = callers.len().saturating_sub(most);
             callers.truncate(most);
-            return Ok(Overview { callers, more, now });
+            let scope = self.rules().get(limit).map(|rule| rule.scope);
+            let is_listed = only.is_some() || !matches!(scope, Some(Scope::Key | Scope::Address));
+            return Ok(Overview { callers, more, is_listed, now });
         };
         let (mut callers, counted) = memory.standings(rule, only, most, now);
         callers.sort_by_key(|counted| (counted.room.calls, counted.subject.0));
         let more = counted - callers.len();
-        Ok(Overview { callers, more, now })
+        Ok(Overview { callers, more, is_listed: true, now })
     }
 
     /// Whom a limit that a fleet counts may be about.
