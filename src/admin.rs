@@ -1,4 +1,6 @@
-//! The listener of the operator: is it alive, is it ready, what has it counted.
+//! The listener of the operator: is it alive, is it ready, what has it counted, how do limits stand.
+
+mod limits;
 
 use std::convert::Infallible;
 use std::fmt;
@@ -20,6 +22,9 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::bounds;
 use crate::call::Metrics;
+use crate::limit::Limits;
+use crate::plan::Plan;
+use crate::secret::Secret;
 
 /// Connections of the operator's at one time.
 const CONNECTIONS_MAX: usize = 64;
@@ -32,8 +37,24 @@ const OPEN_METRICS: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 const PLAIN: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
+/// What the operator looks at.
+#[derive(Debug)]
+pub struct Operator {
+    /// False while the gateway drains.
+    pub ready: Arc<AtomicBool>,
+    /// What was counted.
+    pub metrics: Arc<Metrics>,
+    /// How much may be called.
+    pub limits: Arc<Limits>,
+    /// The names of what is counted.
+    pub plan: Arc<Plan>,
+    /// What a request that changes something must show; without it none may.
+    pub token: Option<Secret>,
+}
+
 /// Serves until the task is dropped.
-pub async fn run(listener: TcpListener, ready: Arc<AtomicBool>, metrics: Arc<Metrics>) {
+pub async fn run(listener: TcpListener, operator: Operator) {
+    let operator = Arc::new(operator);
     let connections = Arc::new(tokio::sync::Semaphore::new(CONNECTIONS_MAX));
     loop {
         let Ok(permit) = Arc::clone(&connections).acquire_owned().await else { return };
@@ -42,12 +63,11 @@ pub async fn run(listener: TcpListener, ready: Arc<AtomicBool>, metrics: Arc<Met
             tokio::time::sleep(ACCEPT_AGAIN).await;
             continue;
         };
-        let (ready, metrics) = (Arc::clone(&ready), Arc::clone(&metrics));
+        let operator = Arc::clone(&operator);
         tokio::spawn(async move {
             let answering = tower::service_fn(move |request: Request<Incoming>| {
-                let text = || metrics.text();
-                let response = answer(&request, ready.load(Ordering::Acquire), text);
-                async move { Ok::<_, Infallible>(response) }
+                let operator = Arc::clone(&operator);
+                async move { Ok::<_, Infallible>(serve(&operator, request).await) }
             });
             let service = ServiceBuilder::new().layer(CatchPanicLayer::new()).service(answering);
             let service = TowerToHyperService::new(service);
@@ -62,6 +82,36 @@ pub async fn run(listener: TcpListener, ready: Arc<AtomicBool>, metrics: Arc<Met
             drop(permit);
         });
     }
+}
+
+/// What may take a while, or changes something, and then the rest.
+async fn serve(operator: &Arc<Operator>, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let path = request.uri().path();
+    if local_host(&request) && matches!(path, "/limits" | "/limits/reset") {
+        return match (path, request.method()) {
+            ("/limits", &Method::GET | &Method::HEAD) => {
+                let (operator, uri) = (Arc::clone(operator), request.uri().clone());
+                // There may be a million callers to look through.
+                let handle = tokio::runtime::Handle::current();
+                let showing = move || {
+                    handle.block_on(limits::show(&operator, uri.query().unwrap_or_default()))
+                };
+                let shown = tokio::task::spawn_blocking(showing).await;
+                shown.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+            }
+            ("/limits", _) => not_allowed("GET, HEAD", "GET or HEAD\n"),
+            (_, &Method::POST) => limits::reset(operator, request).await,
+            (..) => not_allowed("POST", "POST\n"),
+        };
+    }
+    let ready = operator.ready.load(Ordering::Acquire);
+    answer(&request, ready, || operator.metrics.text())
+}
+
+fn not_allowed(allow: &'static str, told: &'static str) -> Response<Full<Bytes>> {
+    let mut refused = text(StatusCode::METHOD_NOT_ALLOWED, told);
+    refused.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
+    refused
 }
 
 /// The metrics are written only for a request that gets them.
@@ -79,9 +129,7 @@ fn answer<B>(
         return text(StatusCode::NOT_FOUND, "not found\n");
     }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        let mut refused = text(StatusCode::METHOD_NOT_ALLOWED, "GET or HEAD\n");
-        refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-        return refused;
+        return not_allowed("GET, HEAD", "GET or HEAD\n");
     }
     match path {
         "/metrics" => match metrics() {

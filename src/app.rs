@@ -59,6 +59,9 @@ pub struct Gateway {
     pulse: server::Pulse,
     administering: JoinHandle<()>,
     sweeping: JoinHandle<()>,
+    limits: Arc<Limits>,
+    /// Writes down what is used of quotas.
+    writing: JoinHandle<()>,
     keeping: Option<JoinHandle<()>>,
     renewing: JoinHandle<()>,
     watching: JoinSet<()>,
@@ -118,8 +121,10 @@ pub async fn start_on(
     let store = state::open(config, &plan).await?;
     let log_ins = state::log_ins(config, &plan, store.as_ref())?;
     let fleet = state::fleet(config, &plan, store.as_ref())?;
+    let ledger = state::ledger(config, &plan, store.as_ref())?;
     let limits = config.limits.store.clone();
-    let shared = Shared::new(plan, Outliving { log_ins, store, limits, fleet })?;
+    let shared = Shared::new(plan, Outliving { log_ins, store, limits, fleet, ledger })?;
+    shared.limits.read().await.map_err(StartError::State)?;
     let certificates = tls.iter().map(tls::Server::certificate).chain(shared.certificates());
     let certificates = certificates.collect();
     let settings = server::Settings {
@@ -138,13 +143,14 @@ pub async fn start_on(
     let pulse = server.pulse();
     let ready = Arc::new(AtomicBool::new(true));
     let sweeping = tokio::spawn(sweep(Arc::clone(&shared.limits), stopped.clone()));
+    let writing = tokio::spawn(state::write_quotas(Arc::clone(&shared.limits)));
     let Outliving { log_ins, store, .. } = shared.outliving.clone();
     let keeping = store.map(|store| tokio::spawn(state::keep(store, log_ins, stopped.clone())));
     let renewing =
         tokio::spawn(tls::watch(certificates, bounds::TLS_RENEW_INTERVAL, stopped.clone()));
     let watching = shared.watch(&stopped);
-    let metrics = Arc::clone(&shared.metrics);
-    let administering = tokio::spawn(admin::run(operators, Arc::clone(&ready), metrics));
+    let operator = shared.operator(Arc::clone(&ready), config.admin.token.clone());
+    let administering = tokio::spawn(admin::run(operators, operator));
     let serving = tokio::spawn(server.run());
     Ok(Gateway {
         listen,
@@ -156,6 +162,8 @@ pub async fn start_on(
         pulse,
         administering,
         sweeping,
+        limits: Arc::clone(&shared.limits),
+        writing,
         keeping,
         renewing,
         watching,
@@ -215,6 +223,12 @@ impl Gateway {
             self.watching.abort_all();
         }
         let _ = self.sweeping.await;
+        self.writing.abort();
+        let _ = self.writing.await;
+        // Nobody calls any more.
+        if let Err(error) = self.limits.write().await {
+            tracing::error!(target: "latimer::state", %error, "the last calls of quotas are not written down");
+        }
         if let Some(keeping) = self.keeping {
             let _ = keeping.await;
         }
@@ -292,7 +306,7 @@ mod tests {
         let (_, mut plan) = minimal();
         let rate = config::Rate { count: 1_000_000, per: Duration::from_secs(1) };
         plan.routes[0].limit = config::Limit::Bucket { rate, burst: 1 };
-        let limits = Arc::new(Limits::new(&plan, &config::LimitStore::Memory).unwrap());
+        let limits = Arc::new(Limits::new(&plan, &config::LimitStore::Memory, None).unwrap());
         let (stop, stopped) = watch::channel(false);
         let sweeping = tokio::spawn(sweep(Arc::clone(&limits), stopped));
         tokio::time::sleep(bounds::SWEEP_INTERVAL / 2).await;

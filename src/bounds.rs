@@ -124,6 +124,15 @@ pub const CONNECTIONS_MAX: usize = 50_000;
 pub const ENDPOINTS_MAX: usize = 64;
 /// Calls in flight to one upstream, unless its `concurrency_max` says otherwise.
 pub const UPSTREAM_CONCURRENCY_MAX: usize = 1_000;
+/// Time that a call waits for room at its upstream, unless `limit.wait` says otherwise.
+pub const UPSTREAM_WAIT: Duration = Duration::from_secs(1);
+/// Requests that wait for room at one upstream.
+pub const UPSTREAM_WAITING_MAX: usize = 10_000;
+/// The same of one consumer.
+pub const UPSTREAM_WAITING_PER_CONSUMER_MAX: usize = 1_000;
+/// Time for which one answer of an upstream can have it left alone. It may be wrong, or not the system's: then it is
+/// asked again, which costs little if it was right.
+pub const UPSTREAM_STOP_MAX: Duration = Duration::from_secs(5 * 60);
 /// Share of an upstream's calls that may be tried again, unless `retry_budget.ratio` says otherwise.
 pub const RETRY_RATIO_PERCENT: u32 = 20;
 /// Tries that are allowed beside that share, unless `retry_budget.per_second` says otherwise.
@@ -181,6 +190,18 @@ pub const LIMIT_STORE_PATIENCE: Duration = Duration::from_secs(1);
 pub const LIMIT_STORE_BACK_OFF_MAX: Duration = Duration::from_secs(1);
 /// Time without a check by that store after one that failed.
 pub const LIMIT_STORE_REST: Duration = Duration::from_secs(1);
+/// Time between two looks for calls of quotas that are not in the state yet.
+pub const LIMIT_WRITE_INTERVAL: Duration = Duration::from_secs(1);
+/// Calls of quotas, by caller and part of time, that are written down together.
+pub const LIMIT_WRITE_ROWS_MAX: usize = 500;
+/// The same that are read together.
+pub const LIMIT_USES_PAGE: u32 = 10_000;
+/// Callers of one limit that an operator is shown.
+pub const LIMIT_CALLERS_SHOWN_MAX: usize = 1_000;
+/// What an operator sends.
+pub const ADMIN_BODY_BYTES_MAX: usize = 4 * 1024;
+/// Time for an operator's request to come whole.
+pub const ADMIN_BODY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Log lines that wait to be written.
 pub const LOG_BYTES_MAX: usize = 1024 * 1024;
 /// Time for them when the program ends.

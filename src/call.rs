@@ -52,7 +52,7 @@ pub use trace::TraceId;
 
 use crate::credential::Keeper;
 use crate::credential::shared::Fleet;
-use crate::limit::Limits;
+use crate::limit::{Limits, Refuser};
 use crate::mapping::run::Refusal;
 use crate::plan::Plan;
 use crate::session::LogIns;
@@ -123,6 +123,8 @@ pub struct Stop {
     pub translation: Option<Translation>,
     /// How long to wait.
     pub retry_after: Option<u64>,
+    /// What refused it of all that bounds calls to the upstream, if that did.
+    pub refuser: Option<Refuser>,
     /// The methods that the path has.
     pub allow: String,
     /// True if it is a content coding that is not read; the answer names those that are.
@@ -155,6 +157,7 @@ impl Stop {
             under_way: false,
             translation: None,
             retry_after: None,
+            refuser: None,
             allow: String::new(),
             unread_coding: false,
             close: false,

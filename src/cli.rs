@@ -9,7 +9,9 @@ mod crosswalk;
 mod demo;
 mod explain;
 mod key;
+mod limits;
 mod matrix;
+mod operator;
 mod serve;
 mod signals;
 mod sim;
@@ -63,6 +65,8 @@ enum Command {
     Key(key::Key),
     /// Which ticket of one system is which of another
     Crosswalk(crosswalk::Crosswalk),
+    /// Show how limits stand in the running gateway, or give calls back
+    Limits(limits::Limits),
     /// Print completions for a shell
     Completions(completions::Completions),
 }
@@ -88,6 +92,7 @@ pub fn main() -> ExitCode {
         Command::Sim(command) => command.run(),
         Command::Key(command) => command.run(),
         Command::Crosswalk(command) => command.run(),
+        Command::Limits(command) => command.run(),
         Command::Completions(command) => command.run(),
     };
     ExitCode::from(done)

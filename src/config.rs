@@ -56,6 +56,7 @@ mod forwarding;
 mod gateway;
 mod limits;
 mod merge;
+mod operator;
 pub mod pairs;
 mod pepper;
 mod redact;
@@ -78,8 +79,10 @@ pub use consumer::{Consumer, Key, Login};
 pub use form::{Cidr, Rate, Scheme, Url};
 pub use gateway::{Access, Admin, Bounds, Log, LogFormat};
 pub use limits::{
-    Limit, LimitForm, LimitScope, LimitStore, Limits, NamedLimit, OnStoreFailure, RATE, RedisConfig,
+    Limit, LimitForm, LimitScope, LimitStore, Limits, NamedLimit, OnStoreFailure, RATE,
+    RedisConfig, UpstreamLimit,
 };
+pub use operator::{AdminPlace, admin_place};
 pub use pepper::{PepperPlace, pepper_place};
 pub use resilience::{Balance, Breaker, Health, Resilience, RetryBudget};
 pub use route::{Actor, Answers, Consumers, Ids, Messages, Policy, Route, Unmapped};

@@ -27,7 +27,7 @@ pub use routing::{Found, Routing, Target};
 
 use crate::config::pairs::Pairs;
 use crate::config::{
-    Answers, Bounds, Cidr, Http, Limit, Messages, Policy, Resilience, Unmapped, Url,
+    Answers, Bounds, Cidr, Http, Limit, LimitForm, Messages, Policy, Resilience, Unmapped, Url,
 };
 use crate::diag::Diagnostic;
 use crate::mapping::check::unverified;
@@ -226,6 +226,12 @@ impl Plan {
     /// If nobody has it, or it has expired.
     pub fn consumer(&self, key: &str) -> Result<(usize, KeyHash), KeyRefused> {
         self.keys.owner(key)
+    }
+
+    /// True if a call counts towards a quota.
+    pub fn has_quotas(&self) -> bool {
+        let mut limits = self.routes.iter().flat_map(|route| &route.limits);
+        limits.any(|limit| !matches!(self.limits[*limit].form, LimitForm::Rate { .. }))
     }
 
     /// True if calls are answered before they are over, and what comes of them is kept.

@@ -1,5 +1,5 @@
-//! The state that outlives a call: sessions of clients, asynchronous jobs, sessions at upstreams,
-//! the crosswalk.
+//! The state that outlives a call: sessions of clients, asynchronous jobs, sessions at upstreams, what was
+//! used of quotas, and the crosswalk.
 //!
 //! ```text
 //! Store ── operation ──▶ sqlite:   a writer that commits in groups, a reader      one file, or memory
@@ -21,6 +21,7 @@ mod connection;
 pub mod crosswalk;
 mod error;
 mod jobs;
+mod limits;
 mod migrations;
 mod postgres;
 mod sessions;
@@ -44,6 +45,7 @@ use sqlite::Sqlite;
 
 pub use error::{Reason, StoreError};
 pub use jobs::{AddedJob, Job, JobAnswer, NewJob};
+pub use limits::{Batch, Used};
 pub use sessions::{NewSession, Session};
 pub use sweep::Swept;
 pub use upstreams::SharedSession;
@@ -264,6 +266,47 @@ impl Store {
         holder: [u8; 16],
     ) -> Result<(), StoreError> {
         self.run(upstreams::Release { key, holder }).await
+    }
+}
+
+/// What was used of quotas.
+impl Store {
+    /// Adds calls, all in one batch, and gives the totals in their order: what others have added is in them. A
+    /// batch that was added before is not added again.
+    ///
+    /// # Errors
+    /// If they may not all have been added; the same batch may be told again.
+    pub async fn add_uses(&self, batch: Batch, used: Vec<Used>) -> Result<Vec<u64>, StoreError> {
+        for one in &used {
+            self.fits([one.limit.as_str()])?;
+        }
+        self.run(limits::Add { batch, used }).await
+    }
+
+    /// What counts of a limit now, for callers and times after these: [`bounds::LIMIT_USES_PAGE`] at most.
+    ///
+    /// # Errors
+    /// If that cannot be told.
+    pub async fn uses(
+        &self,
+        limit: &str,
+        span: u64,
+        after: Option<(u64, u64)>,
+        now: i64,
+    ) -> Result<Vec<Used>, StoreError> {
+        self.fits([limit])?;
+        self.run(limits::Find { limit: limit.to_owned(), span, after, now }).await
+    }
+
+    /// Forgets what was used of a limit, by one caller or by all.
+    ///
+    /// # Errors
+    /// If not all of it is forgotten.
+    pub async fn forget_uses(&self, limit: &str, subject: Option<u64>) -> Result<(), StoreError> {
+        self.fits([limit])?;
+        let batch = u64::from(bounds::STATE_SWEEP_ROWS_MAX);
+        while self.run(limits::Forget { limit: limit.to_owned(), subject }).await? >= batch {}
+        Ok(())
     }
 }
 

@@ -117,6 +117,7 @@ fn log_access(plan: &Plan, record: &CallRecord) {
         fault = record.fault.map_or(NOTHING, Fault::name),
         duration_ms = milliseconds(record.duration),
         upstream_ms = milliseconds(record.spent.time),
+        waited_ms = milliseconds(record.spent.waited),
         endpoint = endpoint.as_deref().unwrap_or(NOTHING),
         tries = record.spent.tries,
         limit = refuser.map_or(NOTHING, |refuser| refuser.name(plan)),

@@ -5,7 +5,7 @@
 //! In HTTP/2, where calls share connections, streams know (see `http2`).
 //!
 //! ```text
-//! gate (calls in flight) ─▶ endpoints (breaker, health, turn) ─▶ pool (this worker's) ─▶ connection
+//! turns (requests in time) ─▶ gate (calls in flight) ─▶ endpoints (breaker, health, turn) ─▶ pool (this worker's) ─▶ connection
 //!                               ▲ another one, if nothing was sent and the budget allows it
 //! ```
 //!
@@ -25,6 +25,7 @@ mod request;
 mod spent;
 #[cfg(test)]
 mod tests;
+pub mod turns;
 mod watch;
 mod window;
 mod wire;
@@ -48,6 +49,7 @@ use endpoints::{Endpoints, Pick, Seen, Tried};
 use gate::Gate;
 use meter::Meters;
 use pool::Pool;
+use turns::{NoTurn, Turns};
 
 /// What an endpoint's connections are made and kept with.
 #[derive(Clone, Debug)]
@@ -81,6 +83,8 @@ pub struct Shared {
     pub budget: Budget,
     /// Calls in flight.
     pub gate: Gate,
+    /// How much may be sent, and whether the upstream wants it.
+    pub turns: Turns,
     /// Connections, by endpoint.
     meters: Box<[Meters]>,
 }
@@ -115,6 +119,8 @@ pub enum SendError {
         /// Time until another call may be worth it.
         retry_after: Duration,
     },
+    /// There is no room in what may be sent, or the upstream wants no request: nothing was sent.
+    NoTurn(NoTurn),
     /// As many calls as there may be are in flight: nothing was sent.
     Overloaded,
     /// The deadline passed before a byte was written: nothing was sent.
@@ -133,6 +139,10 @@ impl fmt::Display for SendError {
         match self {
             Self::Unreachable { cause } => write!(f, "the upstream cannot be reached: {cause}"),
             Self::Unavailable { .. } => f.write_str("the upstream is left alone for a while"),
+            Self::NoTurn(NoTurn { is_stopped: true, .. }) => {
+                f.write_str("the upstream has said that it wants no requests for a while")
+            }
+            Self::NoTurn(_) => f.write_str("as much as may be is sent to the upstream"),
             Self::Overloaded => f.write_str("the upstream has as many calls as it may have"),
             Self::TimedOutBeforeSend => f.write_str("the deadline passed before a byte was sent"),
             Self::Lost { cause, .. } => write!(f, "sent, and no answer came: {cause}"),
@@ -150,6 +160,7 @@ impl Shared {
             endpoints: Endpoints::new(endpoints, rules, now),
             budget: Budget::new(rules.retry_budget, now),
             gate: Gate::new(rules.concurrency_max),
+            turns: Turns::new(rules.limit, now),
             meters: (0..endpoints).map(|_| Meters::default()).collect(),
         }
     }
@@ -166,6 +177,11 @@ impl Upstream {
         let endpoints = endpoints.into_iter().zip(&shared.meters);
         let pools = endpoints.map(|(settings, meters)| Pool::new(settings, meters.add())).collect();
         Self { shared, pools }
+    }
+
+    /// How much may be sent: whoever sends a request has a turn before.
+    pub fn turns(&self) -> &Turns {
+        &self.shared.turns
     }
 
     /// Sends a request and reads the answer, all within the deadline; notes what that took.
@@ -298,6 +314,7 @@ fn seen_of(failed: &SendError) -> Seen {
         SendError::Unreachable { .. }
         | SendError::TimedOutBeforeSend
         | SendError::Unavailable { .. }
+        | SendError::NoTurn(_)
         | SendError::Overloaded => Seen::ConnectFailed,
     }
 }

@@ -196,6 +196,7 @@ fn results_go_to_stdout_messages_to_stderr_and_the_code_tells_which() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
     let configured = |name: &'static str| vec![name, "--config", "latimer.yaml"];
+    let configured_limits = |name: &'static str| vec!["limits", name, "--config", "latimer.yaml"];
     let sim = ["sim", "arena", "--listen", taken.as_str()].to_vec();
     for (arguments, code, on_stdout) in [
         (vec!["--version"], 0, true),
@@ -209,6 +210,12 @@ fn results_go_to_stdout_messages_to_stderr_and_the_code_tells_which() {
         (vec!["matrix", "nowhere"], 2, false),
         (vec!["matrix", "--format", "xml"], 2, false),
         (vec!["completions", "tcsh"], 2, false),
+        (vec!["limits", "show", "--help"], 0, true),
+        (configured_limits("show"), 2, false),
+        ([configured_limits("reset"), vec!["--limit", "a", "--all"]].concat(), 2, false),
+        (vec!["limits", "show", "--config", "none.yaml"], 2, false),
+        (vec!["limits", "reset", "--all"], 2, false),
+        (vec!["limits", "reset", "--limit", "a", "--all", "--consumer", "b"], 2, false),
         (vec!["sim", "arena", "--listen", "nowhere"], 2, false),
         (vec!["sim", "arena", "--listen", "127.0.0.1:0", "--fault", "reset,every=0"], 2, false),
         (sim, 2, false),

@@ -24,7 +24,7 @@ const SETTINGS: [&str; 10] = [
 ];
 
 /// What an operator or a client does not come upon.
-const INSIDE: [&str; 17] = [
+const INSIDE: [&str; 20] = [
     "FILE_DEPTH_MAX",
     "MAPPING_NODES_MAX",
     "CONFIGURATION_NODES_MAX",
@@ -35,8 +35,11 @@ const INSIDE: [&str; 17] = [
     "NOTIFY_TIMEOUT",
     "RETRY_WINDOW",
     "LIMIT_FILL_MAX",
-    "LIMIT_COUNTS_SHARED",
     "LIMIT_STORE_PATIENCE",
+    "ADMIN_BODY_BYTES_MAX",
+    "ADMIN_BODY_TIMEOUT",
+    "LIMIT_WRITE_ROWS_MAX",
+    "LIMIT_USES_PAGE",
     "SWEEP_INTERVAL",
     "UPSTREAM_SESSION_KEPT",
     "STATE_GROUP_MAX",
@@ -72,6 +75,12 @@ fn told() -> Vec<(Vec<&'static str>, &'static str, String)> {
             format!("{MESSAGE_CHARS_MAX} characters"),
         ),
         (vec!["RETRY_AFTER_MAX"], "an upstream's `Retry-After`", time(RETRY_AFTER_MAX)),
+        (vec!["UPSTREAM_STOP_MAX"], "one answer of an upstream", time(UPSTREAM_STOP_MAX)),
+        (
+            vec!["UPSTREAM_WAITING_MAX", "UPSTREAM_WAITING_PER_CONSUMER_MAX"],
+            "requests that wait for room",
+            both(UPSTREAM_WAITING_MAX.to_string(), UPSTREAM_WAITING_PER_CONSUMER_MAX.to_string()),
+        ),
         (vec!["BACKLOG"], "connections that wait", BACKLOG.to_string()),
         (vec!["ENDPOINTS_MAX"], "URLs of one", ENDPOINTS_MAX.to_string()),
         (vec!["UPSTREAM_IDLE_MAX"], "idle connections", UPSTREAM_IDLE_MAX.to_string()),
@@ -166,7 +175,6 @@ fn told_of_state() -> Vec<(Vec<&'static str>, &'static str, String)> {
 
 fn told_of_limits() -> Vec<(Vec<&'static str>, &'static str, String)> {
     vec![
-        (vec!["LIMIT_CALLERS_MAX"], "limits, callers", LIMIT_CALLERS_MAX.to_string()),
         (
             vec!["LIMIT_STORE_IN_FLIGHT_MAX"],
             "limits, checks",
@@ -222,6 +230,16 @@ fn told_of_http2() -> Vec<(Vec<&'static str>, &'static str, String)> {
             vec!["LIMIT_CALLERS_MAX", "LIMIT_COUNTS_SHARED"],
             "callers that one limit counts",
             both(LIMIT_CALLERS_MAX.to_string(), (64 * LIMIT_COUNTS_SHARED).to_string()),
+        ),
+        (
+            vec!["LIMIT_CALLERS_SHOWN_MAX"],
+            "callers of one limit that `latimer limits show` shows",
+            LIMIT_CALLERS_SHOWN_MAX.to_string(),
+        ),
+        (
+            vec!["LIMIT_WRITE_INTERVAL"],
+            "time between two looks for calls",
+            time(LIMIT_WRITE_INTERVAL),
         ),
     ]
 }

@@ -1,6 +1,7 @@
 //! The live things that a plan names: each is there once, and all workers share it.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -8,13 +9,14 @@ use tokio::task::JoinSet;
 
 use crate::app::{Outliving, StartError};
 use crate::call::{Metrics, Observed, Services};
-use crate::config::{self, Scheme};
+use crate::config::{self, Scheme, Spanned};
 use crate::credential::Keeper;
 use crate::limit::Limits;
 use crate::plan::{self, Plan};
+use crate::secret::Secret;
 use crate::tls::{self, Offer};
 use crate::upstream::gate::Gate;
-use crate::{bounds, upstream};
+use crate::{admin, bounds, upstream};
 
 /// Shorter than what servers usually keep a connection for, so that it is we who close it.
 const UPSTREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -24,7 +26,7 @@ const UPSTREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct Shared {
     plan: Arc<Plan>,
     pub(super) limits: Arc<Limits>,
-    pub(super) metrics: Arc<Metrics>,
+    metrics: Arc<Metrics>,
     /// What connections to upstreams are secured with, by upstream and endpoint.
     clients: Vec<Vec<Option<tls::Client>>>,
     /// By upstream.
@@ -52,8 +54,8 @@ impl Shared {
         let upstreams: Vec<_> = upstreams.collect();
         let gate = Arc::new(Gate::new(plan.bounds.concurrency_max));
         let metrics = Arc::new(Metrics::new(&plan, observed(&plan, &upstreams, &gate)));
-        let limits = Limits::new(&plan, &outliving.limits).map_err(StartError::Limits)?;
-        let limits = Arc::new(limits);
+        let limits = Limits::new(&plan, &outliving.limits, outliving.ledger.clone());
+        let limits = Arc::new(limits.map_err(StartError::Limits)?);
         let keepers = Arc::new(plan.upstreams.iter().map(Keeper::all).collect());
         let plan = Arc::new(plan);
         Ok(Self { plan, limits, metrics, clients, upstreams, gate, keepers, outliving })
@@ -75,6 +77,21 @@ impl Shared {
             watching.spawn(upstream::watch(name, shared, endpoints, rules, stop.clone()));
         }
         watching
+    }
+
+    /// What the operator looks at.
+    pub(super) fn operator(
+        &self,
+        ready: Arc<AtomicBool>,
+        token: Option<Spanned<Secret>>,
+    ) -> admin::Operator {
+        admin::Operator {
+            ready,
+            metrics: Arc::clone(&self.metrics),
+            limits: Arc::clone(&self.limits),
+            plan: Arc::clone(&self.plan),
+            token: token.map(|token| token.value),
+        }
     }
 
     /// What is counted.

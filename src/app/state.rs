@@ -8,6 +8,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use crate::app::StartError;
 use crate::config::{self, Config, LimitStore};
 use crate::credential::shared::Fleet;
+use crate::limit::{Ledger, Limits};
 use crate::plan::Plan;
 use crate::session::{Attempts, LogIns, Passwords, Sessions};
 use crate::store::{self, Store};
@@ -24,11 +25,14 @@ pub struct Outliving {
     pub limits: LimitStore,
     /// Sessions at upstreams that a fleet shares.
     pub fleet: Option<Arc<Fleet>>,
+    /// Where quotas are written down.
+    pub ledger: Option<Arc<Ledger>>,
 }
 
 /// The store; it is not opened if nothing outlives a call.
 pub(super) async fn open(config: &Config, plan: &Plan) -> Result<Option<Store>, StartError> {
-    if plan.log_ins.is_empty() && !plan.has_jobs() && !is_fleet(config, plan) {
+    let is_wanted = is_fleet(config, plan) || keeps_quotas(config, plan);
+    if plan.log_ins.is_empty() && !plan.has_jobs() && !is_wanted {
         return Ok(None);
     }
     let state = config.state.value.clone();
@@ -55,6 +59,51 @@ pub(super) fn fleet(
     let Some(store) = store.filter(|_| is_fleet(config, plan)) else { return Ok(None) };
     let fleet = Fleet::new(store.clone(), &config.pepper).map_err(StartError::Random)?;
     Ok(Some(Arc::new(fleet)))
+}
+
+/// True if what is used of quotas outlives the process.
+fn keeps_quotas(config: &Config, plan: &Plan) -> bool {
+    let counts_here = matches!(config.limits.store, LimitStore::Memory);
+    counts_here && plan.has_quotas() && !matches!(config.state.value, config::StateConfig::Memory)
+}
+
+/// Where quotas are written down.
+pub(super) fn ledger(
+    config: &Config,
+    plan: &Plan,
+    store: Option<&Store>,
+) -> Result<Option<Arc<Ledger>>, StartError> {
+    let Some(store) = store.filter(|_| keeps_quotas(config, plan)) else { return Ok(None) };
+    let shared = matches!(config.state.value, config::StateConfig::Postgres(_));
+    Ok(Some(Arc::new(Ledger::new(store.clone(), shared).map_err(StartError::Random)?)))
+}
+
+/// Writes down what is counted of quotas, until it is aborted: whoever does that writes down the rest. Of a state
+/// that fails one line tells, and one when it is there again.
+pub(super) async fn write_quotas(limits: Arc<Limits>) {
+    if !limits.are_kept() {
+        return;
+    }
+    let mut ticks = tokio::time::interval(bounds::LIMIT_WRITE_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut fails = false;
+    loop {
+        ticks.tick().await;
+        match limits.write().await {
+            Ok(()) if fails => {
+                tracing::info!(target: "latimer::state", "calls of quotas are written down again");
+                fails = false;
+            }
+            Err(error) if !fails => {
+                tracing::error!(
+                    target: "latimer::state", %error,
+                    "calls of quotas cannot be written down; they are counted and told again"
+                );
+                fails = true;
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
 }
 
 /// What clients that log in need; none if there are none.

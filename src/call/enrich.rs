@@ -21,6 +21,7 @@ use crate::mapping::model::{Content, Operation, OperationDef, Slot};
 use crate::mapping::run::{Gateway, render_content};
 use crate::plan::{self, Credential, Pair, Settles};
 use crate::upstream::Departure;
+use crate::upstream::turns::Rank;
 use crate::value::{Fault, Record, Value};
 
 /// A write whose ticket may be read afterwards.
@@ -178,7 +179,8 @@ impl Reading<'_> {
         // The answer to the write waits. What has left of a read is nothing to wait for.
         let deadline = visit.deadline.min(Instant::now() + bounds::READ_BACK_TIMEOUT);
         let departure = &Departure::default();
-        let mut visit = Visit { departure, deadline, spent: &mut *visit.spent, ..*visit };
+        let (rank, spent) = (Rank::After, &mut *visit.spent);
+        let mut visit = Visit { departure, deadline, rank, spent, ..*visit };
         let (responder, operation) = (self.responder, self.sides.0);
         let reading =
             Exchange { responder, operation, pair: &read_back.pair, record: &record, bytes: &[] };

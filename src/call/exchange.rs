@@ -14,6 +14,7 @@ use crate::mapping::model::Operation;
 use crate::mapping::run::Gateway;
 use crate::plan::{Credential, Pair};
 use crate::upstream::Spent;
+use crate::upstream::turns::Rank;
 use crate::value::Record;
 
 /// One call, on both sides.
@@ -43,7 +44,9 @@ pub(super) async fn exchange(
     let upstream = (route.upstream, &services.plan.upstreams[route.upstream]);
     let credential = route.credential_for(upstream.1, learned.consumer);
     let departure = &responder.departure;
-    let mut visit = Visit { services, upstream, call, head, departure, deadline, spent };
+    let (consumer, rank) = (learned.consumer, Rank::Fresh);
+    let mut visit =
+        Visit { services, upstream, call, head, departure, deadline, consumer, rank, spent };
     let exchange = Exchange { responder, operation, pair, record: &translated.record, bytes };
     let verdict = exchange.run(&mut visit, credential, &responder.digits).await?;
     let verdict = match &pair.read_back {
@@ -70,19 +73,23 @@ impl<'e> Exchange<'e> {
     ) -> Result<Verdict, Stop> {
         let (services, upstream) = (visit.services, visit.upstream.0);
         let signed = sign(visit, credential).await?;
-        match self.send(visit, &signed, call).await? {
-            // The upstream has taken nothing of a call whose session is over, so it may come again, once.
-            Verdict::Expired(_) if signed.has_expired(services, upstream) => {
-                let again = async {
-                    let signed = sign(visit, credential).await?;
-                    // An id that names the call to the upstream has been used.
-                    let id = CallId::random().digits();
-                    self.send(visit, &signed, &id).await
-                };
-                Box::pin(again).await
-            }
-            verdict => Ok(verdict),
+        let sent = self.send(visit, &signed, call).await;
+        // The upstream has taken nothing of a call whose session is over, or of one whose look-up was told so: it may
+        // come again, once.
+        let is_over = match &sent {
+            Ok(verdict) => matches!(verdict, Verdict::Expired(_)),
+            Err(stop) => stop.credential_refused,
+        };
+        if !is_over || !signed.has_expired(services, upstream) {
+            return sent;
         }
+        let again = async {
+            let signed = sign(visit, credential).await?;
+            // An id that names the call to the upstream has been used.
+            let id = CallId::random().digits();
+            self.send(visit, &signed, &id).await
+        };
+        Box::pin(again).await
     }
 
     /// Looks up what the call needs, sends it, and judges what comes back.

@@ -30,6 +30,7 @@ use crate::mapping::run::{
     read_standing, split_query, standing_headers, write_standing,
 };
 use crate::plan::{Pair, Route, Upstream};
+use crate::upstream::turns::Rank;
 use crate::upstream::{Answered, ReplyBody, SendError};
 use crate::value::{Fault, Record};
 
@@ -199,17 +200,26 @@ pub(super) async fn forward(
     let upstream = (route.upstream, &services.plan.upstreams[route.upstream]);
     let departure = &responder.departure;
     let spent = &mut record.spent;
-    let mut visit = Visit { services, upstream, call, head, departure, deadline, spent };
+    let (consumer, rank) = (Some(caller.known.consumer), Rank::Fresh);
+    let mut visit =
+        Visit { services, upstream, call, head, departure, deadline, consumer, rank, spent };
     let credential = route.credential_for(upstream.1, Some(caller.known.consumer));
-    let signed = sign(&mut visit, credential).await?;
-    let request = write(services, route, (unmapped, caller), &signed, head, body)?;
-    let sent = visit.send(request, deadline).await;
-    let judged = judge(responder, caller, sent, learned);
-    if judged.as_ref().is_err_and(|stop| stop.credential_refused) {
-        // What a call that no mapping knows has done by then, nobody knows: the next one logs in.
-        signed.has_expired(services, route.upstream);
+    // Only who logs in may have to send it again.
+    let mut again = credential.log_in.is_some().then(|| body.clone());
+    let mut body = body;
+    loop {
+        let signed = sign(&mut visit, credential).await?;
+        let request = write(services, route, (unmapped, caller), &signed, head, body)?;
+        let sent = visit.send(request, deadline).await;
+        let judged = judge(responder, caller, sent, learned);
+        // Who is refused for a session that is over has done nothing.
+        let is_over = judged.as_ref().is_err_and(|stop| stop.credential_refused)
+            && signed.has_expired(services, route.upstream);
+        match again.take() {
+            Some(bytes) if is_over => body = bytes,
+            Some(_) | None => return judged,
+        }
     }
-    judged
 }
 
 /// Says what the answer, or the lack of one, means: no row of the mapping knows it, so the status

@@ -7,11 +7,13 @@ use http::header::RETRY_AFTER;
 
 use crate::bounds;
 use crate::call::{Stop, Translation};
+use crate::limit::Refuser;
 use crate::mapping::codecs::Codec;
 use crate::mapping::model::{Operation, OperationKind, Vocabulary};
 use crate::mapping::run::{AnswerHead, Reading, has_expired, read_answer, read_public_answer};
 use crate::plan::{Credential, Route, Upstream};
 use crate::upstream::endpoints::Seen;
+use crate::upstream::turns::NoTurn;
 use crate::upstream::{Answered, BrokenBody, Reply, ReplyBody, SendError};
 use crate::value::{Fault, Record};
 
@@ -92,21 +94,21 @@ pub(super) fn for_kind(operation: &Operation, verdict: Verdict) -> Verdict {
 
 /// What the lack of an answer means.
 pub(super) fn stop_of_error(error: &SendError) -> Stop {
-    let fault = match error {
-        SendError::Unreachable { .. } | SendError::Unavailable { .. } => Fault::UpstreamUnreachable,
-        SendError::Overloaded => Fault::Overloaded,
-        SendError::TimedOutBeforeSend => Fault::UpstreamTimeout,
-        SendError::Lost { .. } => Fault::OutcomeUnknown,
-    };
-    let retry_after = match error {
-        SendError::Unavailable { retry_after } => Some(whole_seconds(*retry_after)),
-        SendError::Overloaded => Some(1),
-        SendError::Unreachable { .. } | SendError::TimedOutBeforeSend | SendError::Lost { .. } => {
-            None
+    let (fault, retry_after, refuser) = match error {
+        SendError::Unreachable { .. } => (Fault::UpstreamUnreachable, None, None),
+        SendError::Unavailable { retry_after } => {
+            (Fault::UpstreamUnreachable, Some(whole_seconds(*retry_after)), None)
         }
+        SendError::NoTurn(NoTurn { retry_after, is_stopped }) => {
+            let refuser = if *is_stopped { Refuser::UpstreamStop } else { Refuser::Upstream };
+            (Fault::RateLimited, Some(whole_seconds(*retry_after)), Some(refuser))
+        }
+        SendError::Overloaded => (Fault::Overloaded, Some(1), None),
+        SendError::TimedOutBeforeSend => (Fault::UpstreamTimeout, None, None),
+        SendError::Lost { .. } => (Fault::OutcomeUnknown, None, None),
     };
     let under_way = matches!(error, SendError::Lost { late: true, .. });
-    Stop { retry_after, under_way, ..Stop::new(fault).caused(error.to_string()) }
+    Stop { retry_after, refuser, under_way, ..Stop::new(fault).caused(error.to_string()) }
 }
 
 /// For `Retry-After`: rounded up, and one at least.
@@ -116,7 +118,7 @@ fn whole_seconds(time: Duration) -> u64 {
 
 /// When the upstream would have its caller come again: in so many seconds, or at a date (RFC 9110 section
 /// 10.2.3). It is the upstream's word for our calls, so it is held to a bound before a client sleeps by it.
-fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<u64> {
+pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<u64> {
     let mut values = headers.get_all(RETRY_AFTER).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return None };
     let text = value.to_str().ok()?.trim();

@@ -100,6 +100,9 @@ impl Tally {
         if record.spent.tries > 0 {
             shard.observe(cells.upstream_duration, record.spent.time);
         }
+        if !record.spent.waited.is_zero() {
+            shard.observe(cells.waited, record.spent.waited);
+        }
         shard.add(cells.bytes_in, record.bytes_in);
         shard.add(cells.bytes_out, record.bytes_out);
         if let Some(decision) = record.decision {

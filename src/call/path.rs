@@ -71,6 +71,9 @@ where
         Err(stop) => {
             record.fault = Some(stop.fault);
             record.credential_refused = stop.credential_refused;
+            if let Some(refuser) = stop.refuser {
+                record.decision = Some(Err(refuser));
+            }
             record.translation = stop.translation;
             let mut response = responder.fault(&stop, &learned);
             if let (Some((operation, kinds)), None) = (accepting, &learned.job) {

@@ -173,9 +173,9 @@ impl CallRecord {
         self.status != 0
     }
 
-    /// What the gateway took for itself.
+    /// What the gateway took for itself: waiting for room at the upstream is none of it.
     pub fn own_time(&self) -> Duration {
-        self.duration.saturating_sub(self.spent.time)
+        self.duration.saturating_sub(self.spent.time + self.spent.waited)
     }
 }
 

@@ -142,7 +142,8 @@ impl Responder<'_> {
         if let Some(seconds) = stop.retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
-        if let Some(refuser) = learned.charged.as_ref().and_then(Charged::refuser) {
+        let refuser = learned.charged.as_ref().and_then(Charged::refuser);
+        if let Some(refuser) = refuser.or(stop.refuser) {
             put(headers, LIMIT, refuser.name(&self.services.plan));
         }
         if stop.unread_coding {

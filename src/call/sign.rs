@@ -218,6 +218,10 @@ async fn lead(
 
 /// Tells the operator: all calls wait for a session.
 fn failed(visit: &Visit<'_, '_>, work: Work, stop: Stop) -> Stop {
+    if stop.refuser.is_some() {
+        // Nobody was asked: whoever comes next may try.
+        return stop;
+    }
     let (name, why) = (&visit.upstream.1.name, stop.cause.clone().unwrap_or_default());
     tracing::error!(target: "latimer::session", upstream = %name, "cannot log in: {why}");
     work.failed(&*why, Instant::now());
@@ -291,7 +295,7 @@ async fn ask(
         .map_err(|refusal| Stop::from(refusal).at(Translation::WriteRequest))?;
     outgoing.headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
     let until = visit.deadline.min(Instant::now() + bounds::UPSTREAM_LOG_IN_TIMEOUT);
-    let mut answered = visit.send_beside(outgoing, until).await.map_err(|error| {
+    let mut answered = visit.send_log_in(outgoing, until).await.map_err(|error| {
         let stop = stop_of_error(&error);
         match stop.fault {
             // Nothing of the call itself has left: nobody need be in doubt.

@@ -17,7 +17,8 @@ use crate::tls::ServerSettings;
 /// Where clients are served, unless `listen` says otherwise.
 const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 /// Where the admin listener stands, unless `admin.listen` says otherwise.
-const ADMIN_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9901);
+pub(super) const ADMIN_LISTEN: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9901);
 /// The folder of the mappings, unless `mappings` says otherwise.
 const MAPPINGS: &str = "mappings";
 

@@ -10,6 +10,7 @@ use jiff::civil::Time;
 use jiff::tz::TimeZone;
 
 use super::form::{self, Malformed, Rate, quote};
+use super::gateway::TIMEOUT;
 use super::section::{Reader, Section};
 use super::tree::{Entry, Item, Kind, Spanned};
 use super::{codes, schema};
@@ -21,6 +22,9 @@ pub const RATE: Rate = Rate { count: 25, per: Duration::from_secs(1) };
 /// Calls from one address that show no key that is good: so many a second, and at once.
 const UNAUTHENTICATED: Limit =
     Limit::Bucket { rate: Rate { count: 50, per: Duration::from_secs(1) }, burst: 500 };
+
+/// How long a call may wait for room at its upstream: not at all, or as long as a deadline may be.
+const WAIT: (Duration, Duration) = (Duration::ZERO, TIMEOUT.1);
 
 /// Calls that a quota may have.
 const QUOTA_MAX: u32 = 1_000_000_000;
@@ -37,6 +41,17 @@ pub enum Limit {
         /// What may be used at once.
         burst: u32,
     },
+}
+
+/// How much may be sent to an upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UpstreamLimit {
+    /// What comes back over time.
+    pub rate: Rate,
+    /// What may be sent at once.
+    pub burst: u32,
+    /// How long a call waits for room.
+    pub wait: Duration,
 }
 
 /// What is counted, over all routes.
@@ -253,6 +268,23 @@ fn rate_and_burst(reader: &mut Reader<'_>, section: &Section<'_>, default: Rate)
     let parse = |text: &str| form::count(text).and_then(|burst| fills(text, burst, rate));
     let burst = reader.leaf(section, "burst", parse).map_or(rate.count, |burst| burst.value);
     Limit::Bucket { rate, burst }
+}
+
+/// An upstream's `limit`.
+pub(super) fn of_upstream(
+    reader: &mut Reader<'_>,
+    upstream: &Section<'_>,
+) -> Option<UpstreamLimit> {
+    let section = &reader.subsection(upstream, "limit", schema::UPSTREAM_LIMIT)?;
+    let hint = "add `rate:` with what the system allows, such as `25/s`";
+    let rate = reader.required(section, "rate", hint);
+    let rate = rate.and_then(|item| reader.parsed(item, &section.path("rate"), form::rate));
+    let known = rate.as_ref().map_or(RATE, |rate| rate.value);
+    let parse = |text: &str| form::count(text).and_then(|burst| fills(text, burst, known));
+    // Whoever counts strictly sees no more than the rate at any time.
+    let burst = reader.leaf(section, "burst", parse).map_or(1, |burst| burst.value);
+    let wait = reader.duration(section, "wait", WAIT, bounds::UPSTREAM_WAIT);
+    Some(UpstreamLimit { rate: rate?.value, burst, wait })
 }
 
 /// A burst that comes back within [`bounds::LIMIT_FILL_MAX`] at its rate.

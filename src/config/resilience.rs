@@ -1,5 +1,5 @@
 //! What an upstream's section says of its endpoints: how one is chosen, when one is left alone, how many calls
-//! and further tries there may be.
+//! and further tries there may be, and how often one.
 //!
 //! The structures are plain values, all within their ranges; `crate::upstream` runs on them.
 
@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::form::{self, net, quote};
 use super::gateway::{CONCURRENCY_LIMIT, TIMEOUT};
+use super::limits::{self, UpstreamLimit};
 use super::section::{Reader, Section, shown_duration};
 use super::tree::{Kind, Spanned};
 use super::{codes, schema};
@@ -37,6 +38,8 @@ pub struct Resilience {
     pub balance: Balance,
     /// Calls in flight, all endpoints together.
     pub concurrency_max: usize,
+    /// How much is sent to all endpoints together; `None` for as much as anybody likes.
+    pub limit: Option<UpstreamLimit>,
     /// How many further tries there may be.
     pub retry_budget: RetryBudget,
     /// When an endpoint is left alone because its calls fail; `None` for never.
@@ -103,6 +106,7 @@ impl Default for Resilience {
         Self {
             balance: Balance::default(),
             concurrency_max: bounds::UPSTREAM_CONCURRENCY_MAX,
+            limit: None,
             retry_budget: RetryBudget::default(),
             breaker: Some(Breaker::default()),
             health: None,
@@ -139,6 +143,7 @@ pub(super) fn read(reader: &mut Reader<'_>, upstream: &Section<'_>) -> Resilienc
         concurrency_max: concurrency
             .and_then(|count| usize::try_from(count.value).ok())
             .unwrap_or(default.concurrency_max),
+        limit: limits::of_upstream(reader, upstream),
         retry_budget: retry_budget(reader, upstream),
         breaker: breaker(reader, upstream),
         health: health(reader, upstream),

@@ -37,10 +37,6 @@ pub(super) enum Shape {
 pub(super) enum Form {
     /// Not empty.
     Text,
-    /// A whole number from 1.
-    Count,
-    /// `25/s`.
-    Rate,
     /// One of these words.
     Words(&'static [&'static str]),
 }
@@ -138,7 +134,7 @@ pub(super) const UPSTREAM: &[Field] = &[
     Field::now("retry_budget", Shape::Map(RETRY_BUDGET)),
     Field::now("breaker", Shape::LeafOrMap(BREAKER)),
     Field::now("health", Shape::LeafOrMap(HEALTH)),
-    Field::later("limit", Shape::Map(UPSTREAM_LIMIT)),
+    Field::now("limit", Shape::Map(UPSTREAM_LIMIT)),
 ];
 
 /// The keys of an upstream's `retry_budget`.
@@ -164,8 +160,9 @@ pub(super) const HEALTH: &[Field] = &[
     Field::now("expect", Shape::List),
 ];
 
-const UPSTREAM_LIMIT: &[Field] =
-    &[Field::now("rate", Shape::Later(Form::Rate)), Field::now("burst", Shape::Later(Form::Count))];
+/// The keys of an upstream's `limit`.
+pub(super) const UPSTREAM_LIMIT: &[Field] =
+    &[Field::leaf("rate"), Field::leaf("burst"), Field::leaf("wait")];
 
 /// The keys of an upstream's `client_cert`.
 pub(super) const CLIENT_CERT: &[Field] = &[Field::leaf("cert"), Field::leaf("key")];

@@ -107,6 +107,21 @@ fn the_environment_goes_before_the_file() {
 
 #[test]
 fn short_forms_and_long_forms() {
+    // A route that names limits has one of its own only if it is written there.
+    let named = "limits: {named: {day: {per: consumer, quota: 9/day, resets: sliding}}}\n";
+    for (own, wanted) in [
+        ("", Limit::None),
+        (
+            "\n    limit: {rate: 1/s}",
+            Limit::Bucket { rate: Rate { count: 1, per: RATE.per }, burst: 1 },
+        ),
+    ] {
+        let routes = format!("consumers: all\n    limits: [day]{own}");
+        let text = format!("{named}{}", MINIMAL.replace("consumers: [acme]", &routes));
+        let config = valid(&text, &[]);
+        assert_eq!(config.routes[0].limit, wanted);
+        assert_eq!(config.routes[0].limits[0].value, "day");
+    }
     let text = MINIMAL.replace("consumers: [acme]", "consumers: all\n    limit: none");
     let config = valid(&text, &[]);
     assert!(matches!(config.routes[0].consumers, Consumers::All));
@@ -156,7 +171,7 @@ fn an_upstream_has_several_endpoints_and_rules_for_them() {
     let single = "    url: http://127.0.0.1:7001\n";
     assert!(MINIMAL.contains(single));
     let several = "    urls: [http://127.0.0.1:7001/a/, http://localhost/a]\n    balance: failover\n    \
-                   concurrency_max: 7\n    retry_budget: {ratio: 0%, per_second: 0}\n    \
+                   concurrency_max: 7\n    limit: {rate: 20/m, wait: 0s}\n    retry_budget: {ratio: 0%, per_second: 0}\n    \
                    breaker: {failures: 3, ratio: 100%, calls_min: 1, window: 1m, open: 90s}\n    \
                    health: {path: '/up?deep=1', every: 1s, expect: [302]}\n";
     let upstream = &valid(&MINIMAL.replace(single, several), &[]).upstreams[0];
@@ -168,6 +183,11 @@ fn an_upstream_has_several_endpoints_and_rules_for_them() {
     let wanted = Resilience {
         balance: Balance::Failover,
         concurrency_max: 7,
+        limit: Some(UpstreamLimit {
+            rate: Rate { count: 20, per: seconds(60) },
+            burst: 1,
+            wait: Duration::ZERO,
+        }),
         retry_budget: RetryBudget { ratio_percent: 0, per_second: 0 },
         breaker: Some(Breaker {
             failures: 3,
@@ -196,14 +216,17 @@ fn the_environment_sets_the_rules_of_endpoints() {
         ("LATIMER__UPSTREAMS__HELPDESK__BALANCE", "failover"),
         ("LATIMER__UPSTREAMS__HELPDESK__CONCURRENCY_MAX", "9"),
         ("LATIMER__UPSTREAMS__HELPDESK__RETRY_BUDGET__RATIO", "5%"),
+        ("LATIMER__UPSTREAMS__HELPDESK__LIMIT__RATE", "9/s"),
         ("LATIMER__UPSTREAMS__HELPDESK__BREAKER__FAILURES", "8"),
         ("LATIMER__UPSTREAMS__HELPDESK__HEALTH__PATH", "/up"),
     ];
     let config = valid(MINIMAL, &more);
-    let Resilience { balance, concurrency_max, retry_budget, breaker, health } =
+    let Resilience { balance, concurrency_max, limit, retry_budget, breaker, health } =
         &config.upstreams[0].resilience;
     assert_eq!((config.bounds.connections_max, *concurrency_max), (7, 9));
     assert_eq!(*balance, Balance::Failover);
+    let (rate, wait) = (Rate { count: 9, per: Duration::from_secs(1) }, Duration::from_secs(1));
+    assert_eq!(*limit, Some(UpstreamLimit { rate, burst: 1, wait }));
     assert_eq!(*retry_budget, RetryBudget { ratio_percent: 5, per_second: 10 });
     assert_eq!(*breaker, Some(Breaker { failures: 8, ..Breaker::default() }));
     assert_eq!(health.as_ref().map(|health| health.target.as_str()), Some("/up"));

@@ -1,6 +1,6 @@
 //! Keys that are known and whose feature this version does not have.
 //!
-//! They are refused, because an operator who writes `limit` and gets none must hear of it; their form is
+//! They are refused, because an operator who writes `journal` and gets none must hear of it; their form is
 //! checked all the same, so that the file is right when the feature comes.
 
 use super::form::{self, Malformed};
@@ -49,8 +49,6 @@ fn check(reader: &mut Reader<'_>, key: &'static str, shape: &'static Shape, item
 fn form_of(form: Form, text: &str) -> Result<(), Malformed> {
     match form {
         Form::Text => form::text(text).map(drop),
-        Form::Count => form::count(text).map(drop),
-        Form::Rate => form::rate(text).map(drop),
         Form::Words(words) => {
             let words: Vec<(&str, ())> = words.iter().map(|word| (*word, ())).collect();
             one_of(text, &words)

@@ -107,13 +107,19 @@ impl Bucket {
         Room {
             calls: free / pace.cost,
             whole_after: level.div_ceil(pace.leak),
-            free_after: pace.cost.saturating_sub(free).div_ceil(pace.leak),
+            free_after: self.free_after(pace, now, 1),
         }
     }
 
     /// True if there is room for a call: [`Bucket::room`] says so too, but by divisions.
     pub fn admits(&self, pace: &Pace, now: u64) -> bool {
         pace.capacity.saturating_sub(self.level(pace, now)) >= pace.cost
+    }
+
+    /// Microseconds until the last of so many calls would pass, each as early as it can; none if all would now.
+    pub fn free_after(&self, pace: &Pace, now: u64, calls: u64) -> u64 {
+        let units = calls.saturating_mul(pace.cost).saturating_add(self.level(pace, now));
+        units.saturating_sub(pace.capacity).div_ceil(pace.leak)
     }
 
     /// Puts a call in, for which there must be room.

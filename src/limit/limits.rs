@@ -12,10 +12,11 @@ use crate::config::{Limit, LimitForm, LimitScope, LimitStore, OnStoreFailure, Re
 use crate::limit::redis::{self, Redis, Unavailable};
 use crate::limit::shared::{OnFailure, Shared};
 use crate::limit::{
-    Charge, Charged, Form, Limiter, Memory, Now, Pace, Quota, Room, Rule, Scope, Span, Standing,
-    Subject, Verdict,
+    Charge, Charged, Form, Keep, Ledger, Limiter, Memory, Now, Pace, Quota, Room, Rule, Scope,
+    Span, Standing, Subject, Verdict,
 };
 use crate::plan::{CountedLimit, Plan};
+use crate::store::StoreError;
 
 /// The name under which clients are told that too many calls without a key came from where they are.
 pub const UNAUTHENTICATED: &str = "unauthenticated";
@@ -27,6 +28,8 @@ pub struct Limits {
     /// By route, of those that have one limit.
     alone: Vec<Option<Limiter>>,
     counts: Counts,
+    /// Where quotas are written down.
+    ledger: Option<Arc<Ledger>>,
     guard: Option<Guard>,
     consumers: Vec<Subject>,
     routes: Vec<Subject>,
@@ -70,18 +73,24 @@ struct Guard {
 struct Clock(Instant);
 
 impl Limits {
-    /// Those of a plan, with nothing counted, or as a fleet has counted.
+    /// Those of a plan, with nothing counted, or as a fleet has counted; and where quotas are written down that this
+    /// process counts by itself.
     ///
     /// # Errors
     /// If the store that a fleet shares could never be used.
-    pub fn new(plan: &Plan, store: &LimitStore) -> Result<Self, Unavailable> {
+    pub fn new(
+        plan: &Plan,
+        store: &LimitStore,
+        ledger: Option<Arc<Ledger>>,
+    ) -> Result<Self, Unavailable> {
         let rules: Arc<[Rule]> = plan.limits.iter().map(rule).collect();
+        let keep = ledger.as_ref().map_or(Keep::Not, |ledger| ledger.keep());
         let counts = match store {
             LimitStore::Redis(config) if !rules.is_empty() => {
                 Counts::Shared(Box::new(shared(config, Arc::clone(&rules))?))
             }
             LimitStore::Redis(_) | LimitStore::Memory => {
-                Counts::Here(Memory::new(Arc::clone(&rules)))
+                Counts::Here(Memory::kept(Arc::clone(&rules), keep))
             }
         };
         let subjects = |names: &mut dyn Iterator<Item = &str>| names.map(Subject::named).collect();
@@ -89,6 +98,7 @@ impl Limits {
             alone: plan.routes.iter().map(|route| alone(&route.limit)).collect(),
             rules,
             counts,
+            ledger,
             guard: Guard::new(&plan.unauthenticated),
             consumers: subjects(&mut plan.consumers.iter().map(String::as_str)),
             routes: subjects(&mut plan.routes.iter().map(|route| route.name.as_str())),
@@ -201,14 +211,82 @@ impl Limits {
         }
     }
 
+    /// What this process counts of limits that have a name, by the index of their rule; none where a fleet counts.
+    pub(super) fn counts(&self) -> Option<&Memory> {
+        match &self.counts {
+            Counts::Here(counts) => Some(counts),
+            Counts::Shared(_) => None,
+        }
+    }
+
+    /// Those whom the configuration names.
+    pub(super) fn named_subjects(&self, scope: Scope) -> &[Subject] {
+        match scope {
+            Scope::Consumer => &self.consumers,
+            Scope::Route => &self.routes,
+            Scope::Upstream => &self.upstreams,
+            Scope::Key | Scope::Address => &[],
+        }
+    }
+
+    /// Where a fleet counts.
+    pub(super) fn shared(&self) -> Option<&Shared> {
+        match &self.counts {
+            Counts::Here(_) => None,
+            Counts::Shared(shared) => Some(shared),
+        }
+    }
+
+    /// What is counted of calls without a key that is good.
+    pub(super) fn guarded(&self) -> Option<&Memory> {
+        self.guard.as_ref().map(|guard| &guard.counts)
+    }
+
+    pub(super) fn ledger(&self) -> Option<&Ledger> {
+        self.ledger.as_deref()
+    }
+
+    pub(super) fn now(&self) -> Now {
+        self.clock.now()
+    }
+
+    /// True if the calls of a route are counted by itself alone: nobody can look at that without a charge.
+    pub fn is_alone(&self, route: usize) -> bool {
+        self.alone[route].is_some()
+    }
+
+    /// True if quotas are written down.
+    pub fn are_kept(&self) -> bool {
+        self.ledger.is_some()
+    }
+
+    /// Reads what was written down before.
+    ///
+    /// # Errors
+    /// If not all of it could be read.
+    pub async fn read(&self) -> Result<(), StoreError> {
+        match (&self.ledger, self.counts()) {
+            (Some(ledger), Some(counts)) => ledger.read(counts, self.clock.now()).await,
+            (None, _) | (_, None) => Ok(()),
+        }
+    }
+
+    /// Writes down what was counted of quotas.
+    ///
+    /// # Errors
+    /// If not all of it is known to be written; it is told again the next time.
+    pub async fn write(&self) -> Result<(), StoreError> {
+        match (&self.ledger, self.counts()) {
+            (Some(ledger), Some(counts)) => ledger.write(counts).await,
+            (None, _) | (_, None) => Ok(()),
+        }
+    }
+
     /// Callers of whom something is counted, each limit by itself.
     pub fn callers(&self) -> usize {
         let alone = self.alone.iter().flatten().map(Limiter::keys);
-        let here = match &self.counts {
-            Counts::Here(counts) => Some(counts),
-            Counts::Shared(_) => None,
-        };
-        let together = here
+        let together = self
+            .counts()
             .into_iter()
             .flat_map(|counts| (0..self.rules.len()).map(|rule| counts.callers(rule)));
         let guarded = self.guard.iter().map(|guard| guard.counts.callers(0));

@@ -1,6 +1,10 @@
 //! Limits that one process counts by itself.
+//!
+//! What it counts of quotas may outlive it ([`kept`]): a call then notes that its caller's count has changed, which
+//! is all that it pays for that.
 
 mod hash;
+pub mod kept;
 
 use std::collections::HashMap;
 use std::hash::BuildHasher;
@@ -11,6 +15,7 @@ use smallvec::SmallVec;
 
 use crate::bounds;
 use crate::limit::bucket::{Bucket, Pace, Room};
+use crate::limit::overview::Counted;
 use crate::limit::quota::{Count, Quota, Slots, Span, Window};
 use crate::limit::rule::{Charge, Form, Now, Rule, Subject};
 use crate::limit::verdict::{Standing, Verdict};
@@ -24,6 +29,19 @@ const SHARDS: usize = 64;
 pub struct Memory {
     rules: Arc<[Rule]>,
     tables: Vec<Table>,
+    keep: Keep,
+}
+
+/// Whether what is counted of quotas is written down.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Keep {
+    /// It ends with the process.
+    #[default]
+    Not,
+    /// It is.
+    Alone,
+    /// It is, where others write down theirs.
+    Shared,
 }
 
 /// The counts of one rule.
@@ -38,13 +56,19 @@ enum Table {
 #[derive(Debug)]
 struct Shards<T> {
     hasher: Keyed,
-    parts: Vec<Mutex<Map<T>>>,
+    parts: Vec<Mutex<Callers<T>>>,
     /// Callers beyond as many as a part may have, several to one count: nobody is forgotten for them, and
     /// they cannot call without a limit.
-    shared: Vec<Mutex<Map<T>>>,
+    shared: Vec<Mutex<Callers<T>>>,
 }
 
-type Map<T> = HashMap<u64, T, Keyed>;
+/// A part of a table.
+#[derive(Debug)]
+struct Callers<T> {
+    map: HashMap<u64, T, Keyed>,
+    /// Those whose count has changed since it was written down, each once.
+    noted: Vec<u64>,
+}
 
 /// One count, locked. What is small is looked up once, and written back when it is charged.
 enum Held<'t> {
@@ -54,15 +78,22 @@ enum Held<'t> {
 }
 
 struct Part<'t, T> {
-    map: MutexGuard<'t, Map<T>>,
+    callers: MutexGuard<'t, Callers<T>>,
     key: u64,
+    /// False for a count that several callers share: nobody could tell whose it was.
+    is_one: bool,
 }
 
 impl Memory {
     /// Counts for these rules, which are named by their index.
     pub fn new(rules: Arc<[Rule]>) -> Self {
+        Self::kept(rules, Keep::Not)
+    }
+
+    /// The same, whose quotas are written down.
+    pub fn kept(rules: Arc<[Rule]>, keep: Keep) -> Self {
         let tables = rules.iter().map(|rule| Table::new(&rule.form)).collect();
-        Self { rules, tables }
+        Self { rules, tables, keep }
     }
 
     /// The rules.
@@ -82,11 +113,22 @@ impl Memory {
             .collect();
         let is_admitted = held.iter().all(|held| held.admits(now));
         let standing = |(charge, held): (&Charge, &mut Held<'_>)| {
-            let room = if is_admitted { held.take(now) } else { held.room(now) };
+            let room = if is_admitted { held.take(now, self.keep) } else { held.room(now) };
             Standing { rule: charge.rule, room }
         };
         let standings = charges.iter().zip(&mut held).map(standing).collect();
-        if is_admitted { Verdict { standings, refused: None } } else { Verdict::of(standings) }
+        if is_admitted {
+            return Verdict { standings, refused: None };
+        }
+        let verdict = Verdict::of(standings);
+        if self.keep == Keep::Shared {
+            // Somebody may have been given calls back elsewhere.
+            let refusing = verdict.standings.iter().map(|standing| standing.room.free_after > 0);
+            for (held, _) in held.iter_mut().zip(refusing).filter(|(_, refuses)| *refuses) {
+                held.note();
+            }
+        }
+        verdict
     }
 
     /// How one limit stands for a caller, without a charge.
@@ -94,9 +136,51 @@ impl Memory {
         self.tables[charge.rule].hold(charge.subject, now).room(now)
     }
 
-    /// Forgets what is counted of a caller.
-    pub fn reset(&self, charge: Charge) {
-        self.tables[charge.rule].forget(charge.subject);
+    /// Forgets what is counted of a caller; says whether there was anything.
+    pub fn reset(&self, charge: Charge) -> bool {
+        match &self.tables[charge.rule] {
+            Table::Rate(_, shards) => shards.forget(charge.subject.0),
+            Table::Day { counts, .. } => counts.forget(charge.subject.0),
+            Table::Sliding { slots, .. } => slots.forget(charge.subject.0),
+        }
+    }
+
+    /// Forgets what is counted of all callers; says of how many.
+    pub fn reset_all(&self, rule: usize) -> usize {
+        let callers = self.callers(rule);
+        match &self.tables[rule] {
+            Table::Rate(_, shards) => shards.sweep(|_| true),
+            Table::Day { counts, .. } => counts.sweep(|_| true),
+            Table::Sliding { slots, .. } => slots.sweep(|_| true),
+        }
+        callers
+    }
+
+    /// How a limit stands for one caller, or for those with the fewest calls left, in no order; and of how many
+    /// something is counted.
+    pub fn standings(
+        &self,
+        rule: usize,
+        only: Option<Subject>,
+        most: usize,
+        now: Now,
+    ) -> (Vec<Counted>, usize) {
+        match &self.tables[rule] {
+            Table::Rate(pace, shards) => {
+                shards.fewest(only.map(|only| only.0), most, |bucket| bucket.room(pace, now.steady))
+            }
+            Table::Day { quota, window, counts } => {
+                let window = current(&quota.span, window, now);
+                counts.fewest(only.map(|only| only.0), most, |count| {
+                    count.room(quota.calls, window, now.wall)
+                })
+            }
+            Table::Sliding { calls, length, slots } => {
+                slots.fewest(only.map(|only| only.0), most, |slots| {
+                    slots.room(*calls, *length, now.wall)
+                })
+            }
+        }
     }
 
     /// Callers of whom something is counted, by rule.
@@ -158,14 +242,6 @@ impl Table {
             }
         }
     }
-
-    fn forget(&self, subject: Subject) {
-        match self {
-            Self::Rate(_, shards) => shards.forget(subject.0),
-            Self::Day { counts, .. } => counts.forget(subject.0),
-            Self::Sliding { slots, .. } => slots.forget(subject.0),
-        }
-    }
 }
 
 /// The day that it is, for which the calendar is asked once.
@@ -198,7 +274,8 @@ impl Held<'_> {
         }
     }
 
-    fn take(&mut self, now: Now) -> Room {
+    fn take(&mut self, now: Now, keep: Keep) -> Room {
+        let is_kept = keep != Keep::Not;
         match self {
             Self::Rate(pace, part, bucket) => {
                 bucket.take(pace, now.steady);
@@ -206,32 +283,63 @@ impl Held<'_> {
             }
             Self::Day(_, window, part, count) => {
                 count.take(*window);
+                if is_kept {
+                    part.note(&mut count.noted);
+                }
                 part.set(*count);
             }
-            Self::Sliding(_, length, part) => part.entry().take(*length, now.wall),
+            Self::Sliding(_, length, part) => part.change(is_kept, |slots| {
+                slots.take(*length, now.wall);
+                &mut slots.noted
+            }),
         }
         self.room(now)
+    }
+
+    /// Has somebody write the count down, if it is one that is.
+    fn note(&mut self) {
+        match self {
+            Self::Rate(..) => {}
+            Self::Day(_, _, part, _) => part.change(true, |count| &mut count.noted),
+            Self::Sliding(_, _, part) => part.change(true, |slots| &mut slots.noted),
+        }
     }
 }
 
 impl<T: Default> Part<'_, T> {
     fn get(&self) -> Option<&T> {
-        self.map.get(&self.key)
+        self.callers.map.get(&self.key)
     }
 
     fn entry(&mut self) -> &mut T {
-        self.map.entry(self.key).or_default()
+        self.callers.map.entry(self.key).or_default()
     }
 
     fn set(&mut self, counted: T) {
-        self.map.insert(self.key, counted);
+        self.callers.map.insert(self.key, counted);
+    }
+
+    /// Has somebody look at the count, unless somebody will.
+    fn note(&mut self, is_noted: &mut bool) {
+        if self.is_one && !std::mem::replace(is_noted, true) {
+            self.callers.noted.push(self.key);
+        }
+    }
+
+    /// Changes the count and has somebody look at it; what is given back says whether somebody will.
+    fn change(&mut self, is_kept: bool, change: impl FnOnce(&mut T) -> &mut bool) {
+        let Callers { map, noted } = &mut *self.callers;
+        let is_noted = change(map.entry(self.key).or_default());
+        if is_kept && self.is_one && !std::mem::replace(is_noted, true) {
+            noted.push(self.key);
+        }
     }
 }
 
 impl<T: Default> Shards<T> {
     fn new() -> Self {
         let hasher = Keyed::new();
-        let part = || Mutex::new(HashMap::with_hasher(hasher));
+        let part = || Mutex::new(Callers { map: HashMap::with_hasher(hasher), noted: Vec::new() });
         let parts = || (0..SHARDS).map(|_| part()).collect();
         Self { hasher, parts: parts(), shared: parts() }
     }
@@ -240,35 +348,65 @@ impl<T: Default> Shards<T> {
     fn hold<R>(&self, subject: u64, read: impl Fn(&T) -> R) -> (Part<'_, T>, Option<R>) {
         let hash = self.hasher.hash_one(subject);
         let index = (hash >> 32) as usize % SHARDS;
-        let map = lock(&self.parts[index]);
-        let found = map.get(&subject).map(&read);
-        if found.is_some() || map.len() < bounds::LIMIT_CALLERS_MAX / SHARDS {
-            return (Part { map, key: subject }, found);
+        let callers = lock(&self.parts[index]);
+        let found = callers.map.get(&subject).map(&read);
+        if found.is_some() || callers.map.len() < bounds::LIMIT_CALLERS_MAX / SHARDS {
+            return (Part { callers, key: subject, is_one: true }, found);
         }
-        drop(map);
+        drop(callers);
         let key = hash % bounds::LIMIT_COUNTS_SHARED as u64;
-        let map = lock(&self.shared[index]);
-        let found = map.get(&key).map(read);
-        (Part { map, key }, found)
+        let callers = lock(&self.shared[index]);
+        let found = callers.map.get(&key).map(read);
+        (Part { callers, key, is_one: false }, found)
     }
 
-    fn forget(&self, subject: u64) {
+    fn forget(&self, subject: u64) -> bool {
         let (mut part, _) = self.hold(subject, |_| ());
-        part.map.remove(&part.key);
+        let key = part.key;
+        part.callers.noted.retain(|noted| *noted != key);
+        part.callers.map.remove(&key).is_some()
+    }
+
+    fn fewest(
+        &self,
+        only: Option<u64>,
+        most: usize,
+        room: impl Fn(&T) -> Room,
+    ) -> (Vec<Counted>, usize) {
+        let counted = |(key, one): (&u64, &T)| Counted { subject: Subject(*key), room: room(one) };
+        let mut found: Vec<Counted> = Vec::new();
+        if let Some(only) = only {
+            let (part, room) = self.hold(only, &room);
+            let room = room.filter(|_| part.is_one);
+            found.extend(room.map(|room| Counted { subject: Subject(only), room }));
+            let count = found.len();
+            return (found, count);
+        }
+        for part in &self.parts {
+            found.extend(lock(part).map.iter().map(counted));
+            if found.len() > most {
+                found.select_nth_unstable_by_key(most, |one| (one.room.calls, one.subject.0));
+                found.truncate(most);
+            }
+        }
+        // Between two looks some may have come or gone.
+        let count = self.len().max(found.len());
+        (found, count)
     }
 
     fn len(&self) -> usize {
-        self.parts.iter().chain(&self.shared).map(|part| lock(part).len()).sum()
+        self.parts.iter().chain(&self.shared).map(|part| lock(part).map.len()).sum()
     }
 
     fn sweep(&self, is_over: impl Fn(&T) -> bool) {
         for part in self.parts.iter().chain(&self.shared) {
-            let mut part = lock(part);
-            part.retain(|_, counted| !is_over(counted));
+            let Callers { map, noted } = &mut *lock(part);
+            map.retain(|_, counted| !is_over(counted));
+            noted.retain(|key| map.contains_key(key));
             // Room for twice as many stays, so that nothing is moved to and fro.
-            if part.capacity() / 4 > part.len() {
-                let room = part.len() * 2;
-                part.shrink_to(room);
+            if map.capacity() / 4 > map.len() {
+                map.shrink_to(map.len() * 2);
+                noted.shrink_to(map.len());
             }
         }
     }

@@ -51,12 +51,20 @@ pub struct Count {
     pub start: u64,
     /// How many.
     pub used: u64,
+    /// How many of them the state knows of.
+    pub written: u64,
+    /// Somebody will look whether it knows of all.
+    pub noted: bool,
 }
 
 /// Calls by the part of time that they were made in, the first one first. Who calls now and then has one of them: that
 /// is kept in its place in the table, so that a million such callers fit into 100 MB.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Slots(SmallVec<[Slot; 1]>);
+pub struct Slots {
+    slots: SmallVec<[Slot; 1]>,
+    /// Somebody will look whether the state knows of all.
+    pub noted: bool,
+}
 
 /// Calls within a part of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +72,20 @@ pub struct Slot {
     /// Which one since the epoch.
     pub number: u64,
     /// How many.
-    pub used: u64,
+    pub used: u32,
+    /// How many of them the state knows of.
+    pub written: u32,
+}
+
+/// Calls in a part of time that the state is told of, and what it has then if nobody else tells it of others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Addition {
+    /// When the day began, or which slot since the epoch it is.
+    pub part: u64,
+    /// Calls that the state does not know of.
+    pub calls: u64,
+    /// All that it knows of with them.
+    pub expected: u64,
 }
 
 impl Span {
@@ -120,7 +141,7 @@ impl Count {
         if self.start == window.start || is_ahead {
             return *self;
         }
-        Self { start: window.start, used: 0 }
+        Self { start: window.start, noted: self.noted, ..Self::default() }
     }
 
     /// What it has room for.
@@ -136,22 +157,75 @@ impl Count {
         *self = Self { used: current.used + 1, ..current };
     }
 
+    /// What the state is told of: from here on it counts as written.
+    pub fn addition(&mut self) -> Addition {
+        let calls = self.used - self.written;
+        (self.written, self.noted) = (self.used, false);
+        Addition { part: self.start, calls, expected: self.used }
+    }
+
+    /// Takes over what others have added, or forgotten.
+    pub fn settle(&mut self, told: Addition, total: u64) {
+        if self.start == told.part {
+            settle(&mut self.used, &mut self.written, told.expected, total);
+        }
+    }
+
+    /// Takes over what the state knows of a day, if it is the latest that a clock may have shown.
+    pub fn restore(&mut self, start: u64, calls: u64, wall: u64) {
+        if start >= self.start && start <= wall + DAY + DAY / 2 {
+            *self = Self { start, used: calls, written: calls, noted: false };
+        }
+    }
+
     /// True if its day is over.
     pub fn is_over(&self, window: Window) -> bool {
         self.current(window).used == 0
     }
 }
 
+/// What others have added is counted here too; what they have forgotten is not counted any more.
+fn settle(used: &mut u64, written: &mut u64, expected: u64, total: u64) {
+    let (more, fewer) = (total.saturating_sub(expected), expected.saturating_sub(total));
+    for count in [used, written] {
+        *count = (*count + more).saturating_sub(fewer);
+    }
+}
+
+/// Calls of one slot: no quota has as many as do not fit.
+fn small(calls: u64) -> u32 {
+    u32::try_from(calls).unwrap_or(u32::MAX)
+}
+
 impl Slots {
-    /// Slots that were counted before.
-    pub fn of(mut slots: Vec<Slot>) -> Self {
-        slots.sort_unstable_by_key(|slot| slot.number);
-        Self(slots.into())
+    /// What the state is told of: from here on it counts as written. If there is nothing, it is asked for all.
+    pub fn additions(&mut self) -> Vec<Addition> {
+        self.noted = false;
+        let is_written = |slot: &Slot| slot.written == slot.used;
+        let all = self.slots.iter().all(is_written);
+        let told = self.slots.iter_mut().filter(|slot| all || !is_written(slot));
+        told.map(|slot| {
+            let calls = slot.used.saturating_sub(slot.written);
+            slot.written = slot.used;
+            Addition { part: slot.number, calls: u64::from(calls), expected: u64::from(slot.used) }
+        })
+        .collect()
     }
 
-    /// All of them, the first one first.
-    pub fn iter(&self) -> impl Iterator<Item = &Slot> {
-        self.0.iter()
+    /// Takes over what others have added, or forgotten.
+    pub fn settle(&mut self, told: Addition, total: u64) {
+        for slot in self.slots.iter_mut().filter(|slot| slot.number == told.part) {
+            let (mut used, mut written) = (u64::from(slot.used), u64::from(slot.written));
+            settle(&mut used, &mut written, told.expected, total);
+            (slot.used, slot.written) = (small(used), small(written));
+        }
+        self.slots.retain(|slot| slot.used > 0);
+    }
+
+    /// Takes over what the state knows of a slot.
+    pub fn restore(&mut self, number: u64, calls: u64) {
+        self.slots.push(Slot { number, used: small(calls), written: small(calls) });
+        self.slots.sort_unstable_by_key(|slot| slot.number);
     }
 
     /// Those of which a call may be less than the length ago. A call counts until its whole slot is past: never
@@ -161,7 +235,7 @@ impl Slots {
         let ends = move |slot: &Slot| (slot.number + 1).saturating_mul(slot_length) + length;
         // After a jump back of the clock, what lies ahead by more than a slot's end counts as of now.
         let latest = wall + slot_length + length;
-        self.0
+        self.slots
             .iter()
             .map(move |slot| (slot, ends(slot).min(latest)))
             .filter(move |(_, end)| *end > wall)
@@ -171,7 +245,7 @@ impl Slots {
     pub fn room(&self, calls: u64, length: u64, wall: u64) -> Room {
         let (mut used, mut last, mut first) = (0, 0, u64::MAX);
         for (slot, end) in self.counted(length, wall) {
-            used += slot.used;
+            used += u64::from(slot.used);
             last = last.max(end - wall);
             first = first.min(end - wall);
         }
@@ -185,18 +259,22 @@ impl Slots {
     pub fn take(&mut self, length: u64, wall: u64) {
         let now = wall / slot_length(length);
         let oldest = now.saturating_sub(SLOTS + 1);
-        self.0.retain(|slot| slot.number >= oldest);
-        for slot in &mut self.0 {
-            slot.number = slot.number.min(now);
+        self.slots.retain(|slot| slot.number >= oldest);
+        for slot in self.slots.iter_mut().filter(|slot| slot.number > now) {
+            // Written down once more, for the time that it counts for from here on.
+            *slot = Slot { number: now, written: 0, ..*slot };
         }
-        self.0.dedup_by(|later, earlier| {
+        self.slots.dedup_by(|later, earlier| {
             let same = later.number == earlier.number;
-            earlier.used += if same { later.used } else { 0 };
+            if same {
+                earlier.used = earlier.used.saturating_add(later.used);
+                earlier.written = earlier.written.saturating_add(later.written);
+            }
             same
         });
-        match self.0.last_mut() {
-            Some(slot) if slot.number == now => slot.used += 1,
-            Some(_) | None => self.0.push(Slot { number: now, used: 1 }),
+        match self.slots.last_mut() {
+            Some(slot) if slot.number == now => slot.used = slot.used.saturating_add(1),
+            Some(_) | None => self.slots.push(Slot { number: now, used: 1, written: 0 }),
         }
     }
 

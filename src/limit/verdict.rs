@@ -36,7 +36,16 @@ pub enum Refuser {
     Named(usize),
     /// That for calls without a key that is good.
     Unauthenticated,
+    /// What may be sent to the upstream.
+    Upstream,
+    /// The upstream's own word that it wants to be left alone.
+    UpstreamStop,
 }
+
+/// What clients are told where no room came in time in what may be sent to the upstream. No name of a limit has a dot.
+const UPSTREAM: &str = "upstream.limit";
+/// The same where the upstream wants to be left alone.
+const UPSTREAM_STOP: &str = "upstream.stop";
 
 impl Charged {
     /// The limit that refused; none if the call may pass.
@@ -68,6 +77,8 @@ impl Refuser {
             Self::Own => OWN,
             Self::Named(index) => plan.limits.get(index).map_or(OWN, |limit| &limit.name),
             Self::Unauthenticated => UNAUTHENTICATED,
+            Self::Upstream => UPSTREAM,
+            Self::UpstreamStop => UPSTREAM_STOP,
         }
     }
 }

@@ -53,6 +53,13 @@ pub(super) trait Connection {
         with: &[Vec<Param<'_>>],
     ) -> Result<(), Fault>;
 
+    /// The rows that one statement gives for one set of values after the other, which is one row each.
+    async fn query_each(
+        &mut self,
+        sql: &'static str,
+        with: &[Vec<Param<'_>>],
+    ) -> Result<Vec<Row>, Fault>;
+
     /// Keeps other transactions on the same thing out until this one ends.
     async fn exclude_others(&mut self, from: &str) -> Result<(), Fault>;
 

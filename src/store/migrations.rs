@@ -13,6 +13,7 @@ pub(super) struct Migration {
 /// All steps; how many were taken is the version of the form.
 pub(super) const MIGRATIONS: &[Migration] = &[
     Migration { sqlite: SESSIONS_AND_JOBS_SQLITE, postgres: SESSIONS_AND_JOBS_POSTGRES },
+    Migration { sqlite: LIMITS_SQLITE, postgres: LIMITS_POSTGRES },
     Migration { sqlite: CROSSWALK_SQLITE, postgres: CROSSWALK_POSTGRES },
 ];
 
@@ -96,6 +97,47 @@ CREATE TABLE upstream_sessions (
   generation   BIGINT NOT NULL,
   holder       BYTEA,
   leased_until BIGINT NOT NULL
+);
+";
+
+const LIMITS_SQLITE: &str = "
+CREATE TABLE limit_uses (
+  name    TEXT    NOT NULL,
+  span    INTEGER NOT NULL,
+  subject INTEGER NOT NULL,
+  start   INTEGER NOT NULL,
+  calls   INTEGER NOT NULL,
+  expires INTEGER NOT NULL,
+  PRIMARY KEY (name, span, subject, start)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX limit_uses_of_caller ON limit_uses (name, subject);
+CREATE INDEX limit_uses_by_end ON limit_uses (expires);
+
+CREATE TABLE limit_writers (
+  writer  BLOB    NOT NULL PRIMARY KEY,
+  batch   INTEGER NOT NULL,
+  expires INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+";
+
+/// Room is left in each page, so that a count goes up where it stands.
+const LIMITS_POSTGRES: &str = "
+CREATE TABLE limit_uses (
+  name    TEXT   NOT NULL,
+  span    BIGINT NOT NULL,
+  subject BIGINT NOT NULL,
+  start   BIGINT NOT NULL,
+  calls   BIGINT NOT NULL,
+  expires BIGINT NOT NULL,
+  PRIMARY KEY (name, span, subject, start)
+) WITH (fillfactor = 70);
+CREATE INDEX limit_uses_of_caller ON limit_uses (name, subject);
+CREATE INDEX limit_uses_by_end ON limit_uses (expires);
+
+CREATE TABLE limit_writers (
+  writer  BYTEA  NOT NULL PRIMARY KEY,
+  batch   BIGINT NOT NULL,
+  expires BIGINT NOT NULL
 );
 ";
 

@@ -2,7 +2,7 @@
 
 use super::connection::{Access, Connection, Operation, Param};
 use super::error::Fault;
-use super::{jobs, sessions, upstreams};
+use super::{jobs, limits, sessions, upstreams};
 use crate::bounds;
 
 /// How much was taken away.
@@ -14,13 +14,15 @@ pub struct Swept {
     pub jobs: u64,
     /// Sessions at upstreams that ended long ago.
     pub upstream_sessions: u64,
+    /// Calls of quotas that count no more, by caller and part of time, and who wrote them down.
+    pub limit_uses: u64,
 }
 
 impl Swept {
     /// True if there may be more than one batch of something.
     pub(super) fn is_full(self) -> bool {
-        let Self { sessions, jobs, upstream_sessions } = self;
-        [sessions, jobs, upstream_sessions]
+        let Self { sessions, jobs, upstream_sessions, limit_uses } = self;
+        [sessions, jobs, upstream_sessions, limit_uses]
             .into_iter()
             .any(|count| count >= u64::from(bounds::STATE_SWEEP_ROWS_MAX))
     }
@@ -29,6 +31,7 @@ impl Swept {
         self.sessions += more.sessions;
         self.jobs += more.jobs;
         self.upstream_sessions += more.upstream_sessions;
+        self.limit_uses += more.limit_uses;
     }
 }
 
@@ -46,10 +49,12 @@ impl Operation for Sweep {
         let batch = Param::Integer(bounds::STATE_SWEEP_ROWS_MAX.into());
         let now = Param::Integer(self.now);
         let out_of_use = Param::Integer(upstreams::out_of_use(self.now));
+        let writers = connection.execute(limits::SWEEP_WRITERS, &[now, batch]).await?;
         Ok(Swept {
             sessions: connection.execute(sessions::SWEEP, &[now, batch]).await?,
             jobs: connection.execute(jobs::SWEEP, &[now, batch]).await?,
             upstream_sessions: connection.execute(upstreams::SWEEP, &[out_of_use, batch]).await?,
+            limit_uses: connection.execute(limits::SWEEP, &[now, batch]).await? + writers,
         })
     }
 }

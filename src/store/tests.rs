@@ -329,7 +329,7 @@ fn migrated() -> rusqlite::Connection {
 }
 
 /// What looks for rows. A sweep of sessions at upstreams may read all of them: they are as many as the upstreams.
-const SEARCHES: [&str; 14] = [
+const SEARCHES: [&str; 17] = [
     sessions::TRIM,
     sessions::FIND,
     sessions::EXTEND,
@@ -344,13 +344,24 @@ const SEARCHES: [&str; 14] = [
     upstreams::FIND,
     upstreams::PUT,
     upstreams::RELEASE,
+    limits::FIND,
+    limits::FORGET,
+    limits::SWEEP,
 ];
 
 /// SQLite numbers parameters as they come; each connection asserts it for what it prepares.
 #[test]
 fn every_statement_is_one_of_sqlite() {
     let connection = migrated();
-    let others = [sessions::ADD, jobs::ADD, upstreams::LEASE, upstreams::SWEEP];
+    let others = [
+        sessions::ADD,
+        jobs::ADD,
+        upstreams::LEASE,
+        upstreams::SWEEP,
+        limits::TAKE_BATCH,
+        limits::ADD,
+        limits::SWEEP_WRITERS,
+    ];
     let crosswalk = crosswalk::searches().into_iter().chain(crosswalk::OTHERS);
     for sql in SEARCHES.into_iter().chain(others).chain(crosswalk) {
         let statement = connection.prepare(sql).expect("is SQL");
@@ -381,6 +392,7 @@ fn no_search_reads_a_whole_table() {
                 "SCAN sessions",
                 "SCAN jobs",
                 "SCAN upstream_sessions",
+                "SCAN limit_uses",
                 "SCAN own",
                 "SCAN theirs",
                 "SCAN crosswalk_",

@@ -13,14 +13,23 @@ pub struct Spent {
     pub tries: u32,
     /// Which of the upstream's endpoints was tried last.
     pub endpoint: Option<usize>,
-    /// What is not in `time` yet began then.
+    /// Time in which it waited for room at its upstream.
+    pub waited: Duration,
+    /// What is not in `time`, or `waited`, yet began then.
     since: Option<Instant>,
+    /// True if it waits.
+    waits: bool,
 }
 
 impl Spent {
-    /// Something begins.
+    /// Something at the upstream begins.
     pub fn begin(&mut self, now: Instant) {
-        self.since = Some(now);
+        (self.since, self.waits) = (Some(now), false);
+    }
+
+    /// It waits for room.
+    pub fn wait(&mut self, now: Instant) {
+        (self.since, self.waits) = (Some(now), true);
     }
 
     /// An endpoint is tried.
@@ -32,7 +41,8 @@ impl Spent {
     /// Counts the time up to now, if something is going on.
     pub fn until(&mut self, now: Instant) {
         if let Some(since) = &mut self.since {
-            self.time += now.saturating_duration_since(*since);
+            let time = if self.waits { &mut self.waited } else { &mut self.time };
+            *time += now.saturating_duration_since(*since);
             *since = now;
         }
     }
@@ -61,5 +71,11 @@ mod tests {
         spent.end();
         spent.until(start + 9 * second);
         assert_eq!((spent.time, spent.tries, spent.endpoint), (3 * second, 2, Some(0)));
+        assert_eq!(spent.waited, Duration::ZERO);
+        spent.wait(start);
+        spent.until(start + 2 * second);
+        spent.begin(start + 2 * second);
+        spent.until(start + 3 * second);
+        assert_eq!((spent.time, spent.waited), (4 * second, 2 * second));
     }
 }

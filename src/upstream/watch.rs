@@ -36,6 +36,8 @@ pub async fn watch(
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 ticks.tick().await;
+                // It tells what the endpoint is worth, so it waits for nobody, but is counted.
+                shared.turns.charge(Instant::now());
                 let good = is_good(&rules, ask(&settings, &rules).await);
                 if shared.endpoints.checked(index, good) {
                     tell(&name, &settings.authority, good);

@@ -15,7 +15,7 @@ use crate::harness::{
 use crate::vendors::{crosswalk, request, ticket};
 
 #[path = "../support/postgres.rs"]
-mod postgres;
+pub(crate) mod postgres;
 
 /// How often two gateways find out together: it goes wrong in one of the first five, where it does.
 const ROUNDS: usize = 30;

@@ -44,7 +44,7 @@ async fn ask(gateway: &Gateway, method: &str, host: &str) -> Answer {
     Answer::parse(&exchange(&gateway.admin, head.as_bytes()).await)
 }
 
-async fn scrape(gateway: &Gateway) -> String {
+pub(crate) async fn scrape(gateway: &Gateway) -> String {
     let got = ask(gateway, "GET", "localhost").await;
     assert_eq!(got.status, 200, "{got:?}");
     got.body

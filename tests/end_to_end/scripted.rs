@@ -1,6 +1,7 @@
 //! An upstream that does what a test tells it, and keeps what it was sent.
 
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -33,6 +34,8 @@ struct State {
     act: Act,
     /// Requests, byte by byte, in the order in which they came.
     seen: Vec<String>,
+    /// When they had come, from the first one on.
+    times: Vec<Instant>,
 }
 
 impl Scripted {
@@ -43,7 +46,7 @@ impl Scripted {
     /// The same on a listener of the test's own.
     pub(crate) fn start_on(listener: TcpListener, act: Act) -> Self {
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let state = Arc::new(Mutex::new(State { act, seen: Vec::new() }));
+        let state = Arc::new(Mutex::new(State { act, seen: Vec::new(), times: Vec::new() }));
         let server = tokio::spawn(serve(listener, Arc::clone(&state)));
         Self { url, state, server }
     }
@@ -56,6 +59,11 @@ impl Scripted {
     /// How many requests there were since they were last taken.
     pub(crate) fn seen_count(&self) -> usize {
         self.state.lock().unwrap().seen.len()
+    }
+
+    /// When each request had come since it was started.
+    pub(crate) fn times(&self) -> Vec<Instant> {
+        self.state.lock().unwrap().times.clone()
     }
 
     /// The requests since the last time that this was asked.
@@ -86,6 +94,7 @@ async fn serve(listener: TcpListener, state: Arc<Mutex<State>>) {
         let act = {
             let mut state = state.lock().unwrap();
             state.seen.push(request);
+            state.times.push(Instant::now());
             state.next()
         };
         match act {

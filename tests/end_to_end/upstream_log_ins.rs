@@ -35,6 +35,47 @@ async fn change(gateway: &Gateway) -> Answer {
     gateway.call(&line, &headers, r#"{"status":"resolved","staffUserId":7}"#).await
 }
 
+/// What no mapping knows goes on as it came, also by a new session where the first one is over; and no third time.
+#[tokio::test]
+async fn a_forwarded_call_comes_once_more_by_a_new_session() {
+    let given = |number: usize| {
+        let body = format!(r#"{{"arenaSessionId":"LABS-{number}|","workspaceId":200002}}"#);
+        message("200 OK", "application/json", &body)
+    };
+    let over = || message("401 Unauthorized", "application/json", r#"{"status":401,"errors":[]}"#);
+    for (last, status, outcome) in [
+        (message("200 OK", "text/plain", "done"), 200, "yes"),
+        // The client hears nothing of our credential.
+        (over(), 502, "no"),
+    ] {
+        let scripted = Scripted::start(Act::InTurn(vec![given(1), over(), given(2), last])).await;
+        let text = format!(
+            "upstreams:\n  desk:\n    vendor: arena\n    url: {}\n    breaker: off\n    \
+             credential: {{user: {{env: DESK_USER}}, password: {{env: DESK_PASSWORD}}}}\nroutes:\n  main:\n    \
+             client: arena\n    upstream: desk\n    consumers: [tester]\n    unmapped: forward\n    \
+             ids: {{ticket: same}}\n",
+            scripted.url
+        );
+        let home = Home::new("127.0.0.1:0", "mappings", &text, &[]);
+        let mut command = home.command();
+        command.env("DESK_USER", "jo@example.com").env("DESK_PASSWORD", "the-upstreams-password");
+        let gateway = Gateway::launch(&home, command).await;
+        let got = gateway.call("POST /v1/items", &[("arena_session_id", KEY)], "as it is").await;
+        assert_eq!(
+            (got.status, got.header("x-latimer-outcome")),
+            (status, Some(outcome)),
+            "{got:?}"
+        );
+        let seen = scripted.take_seen();
+        let lines: Vec<&str> = seen.iter().filter_map(|seen| seen.split(' ').nth(1)).collect();
+        assert_eq!(lines, ["/login", "/items", "/login", "/items"], "{seen:#?}");
+        for (seen, session) in [(&seen[1], "LABS-1|"), (&seen[3], "LABS-2|")] {
+            assert!(seen.contains(session) && seen.ends_with("as it is"), "{seen}");
+        }
+        gateway.stop().await;
+    }
+}
+
 /// FACTS §2: the page's sample has one spelling and the clients in use read the other; a back accepts both.
 #[tokio::test]
 async fn arenas_session_id_is_read_in_both_spellings() {

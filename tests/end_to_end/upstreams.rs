@@ -213,7 +213,6 @@ async fn past_the_limit_a_client_is_told_when_to_come_again() {
 #[tokio::test]
 async fn when_an_upstream_would_be_called_again_is_passed_on() {
     let scripted = Scripted::start(Act::Reset).await;
-    let gateway = gateway_to(&scripted.url).await;
     // The row of the mapping: 429 with this code.
     let limited = r#"{"errors":{"token":"TooManyRequests"}}"#;
     let json = "Content-Type: application/json\r\n";
@@ -227,12 +226,16 @@ async fn when_an_upstream_would_be_called_again_is_passed_on() {
         ("", None),
     ] {
         scripted.act(answer("429 Too Many Requests", &format!("{json}{said}"), limited));
+        // One of its own each time: it leaves the upstream alone from then on.
+        let gateway = gateway_to(&scripted.url).await;
         let got = open_10(&gateway).await;
+        gateway.stop().await;
         let told = (got.status, got.header("x-latimer-fault"), got.header("x-latimer-outcome"));
         assert_eq!(told, (429, Some("rate_limited"), Some("no")), "{said:?}: {got:?}");
         assert_eq!(got.header("retry-after"), wanted, "{said:?}: {got:?}");
     }
     // Of another fault it says nothing that is for the client.
+    let gateway = gateway_to(&scripted.url).await;
     let refused = r#"{"errors":{"caseInstanceId":"invalidId"}}"#;
     scripted.act(answer("400 Bad Request", &format!("{json}Retry-After: 7\r\n"), refused));
     let got = open_10(&gateway).await;

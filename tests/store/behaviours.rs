@@ -2,7 +2,7 @@
 
 use latimer::bounds;
 use latimer::store::{
-    AddedJob, Job, NewJob, NewSession, Reason, Session, SharedSession, Store, Swept,
+    AddedJob, Batch, Job, NewJob, NewSession, Reason, Session, SharedSession, Store, Swept, Used,
 };
 
 use crate::{Fresh, all, answer, hash, id, job, runtime, session, session_with};
@@ -41,6 +41,11 @@ pub(crate) fn hold(fresh: &mut impl Fresh) {
         of_many_at_once_one_adds_a_job,
         a_sweep_takes_what_has_ended,
         a_sweep_takes_more_than_one_batch,
+        uses_are_added_and_their_totals_told,
+        a_batch_that_is_told_again_adds_nothing,
+        uses_are_found_by_limit_and_time_page_by_page,
+        uses_are_forgotten_by_caller_and_by_limit,
+        uses_that_count_no_more_are_swept,
         generations_do_not_begin_anew_at_once,
         what_cannot_be_kept_is_refused,
         a_dropped_future_takes_nothing_back,
@@ -300,11 +305,12 @@ async fn a_sweep_takes_what_has_ended(store: &Store) {
     store.put_upstream_session(hash(1), id(1), vec![1], 2000).await.unwrap();
     assert_eq!(store.sweep(1999).await.unwrap(), Swept::default());
     let swept = store.sweep(2000).await.unwrap();
-    assert_eq!(swept, Swept { sessions: 1, jobs: 1, upstream_sessions: 0 });
+    assert_eq!(swept, Swept { sessions: 1, jobs: 1, ..Swept::default() });
     assert!(find(store, 2, 2000).await.is_some());
     assert!(store.job("acme", id(2), 2000).await.unwrap().is_some(), "not finished");
     let swept = store.sweep(2000 + DAY).await.unwrap();
-    assert_eq!(swept, Swept { sessions: 1, jobs: 1, upstream_sessions: 1 });
+    let all = Swept { sessions: 1, jobs: 1, upstream_sessions: 1, ..Swept::default() };
+    assert_eq!(swept, all);
     assert_eq!(store.sweep(i64::MAX).await.unwrap(), Swept::default());
 }
 
@@ -315,6 +321,87 @@ async fn a_sweep_takes_more_than_one_batch(store: &Store) {
     all(jobs.iter().map(|one| store.add_job(one)).collect()).await;
     let swept = store.sweep(2000 + DAY).await.unwrap();
     assert_eq!(swept, Swept { jobs: many.into(), ..Swept::default() });
+}
+
+/// Calls of a caller in the hour that begins then; they count until 2000.
+fn used(limit: &str, subject: u64, start: u64, calls: u64) -> Used {
+    Used { limit: limit.to_owned(), span: 24, subject, start, calls, expires: 2000 }
+}
+
+fn batch(writer: u32, number: u64) -> Batch {
+    Batch { writer: id(writer), number, expires: 3000 }
+}
+
+async fn uses(store: &Store, limit: &str) -> Vec<(u64, u64, u64)> {
+    let found = store.uses(limit, 24, None, 1000).await.unwrap();
+    found.iter().map(|one| (one.subject, one.start, one.calls)).collect()
+}
+
+async fn uses_are_added_and_their_totals_told(store: &Store) {
+    let (high, low) = (u64::MAX - 1, 7);
+    let first = vec![used("day", high, 1, 3), used("day", low, 1, 2), used("hour", low, 1, 9)];
+    assert_eq!(store.add_uses(batch(1, 1), first).await.unwrap(), [3, 2, 9]);
+    let more = vec![used("day", low, 1, 5), used("day", low, 2, 1), used("day", high, 1, 0)];
+    assert_eq!(store.add_uses(batch(2, 1), more).await.unwrap(), [7, 1, 3], "by another one");
+    assert_eq!(store.add_uses(batch(1, 2), Vec::new()).await.unwrap(), [0; 0]);
+    // Subjects are in the order of numbers with a sign.
+    assert_eq!(uses(store, "day").await, [(high, 1, 3), (low, 1, 7), (low, 2, 1)]);
+    assert_eq!(uses(store, "hour").await, [(low, 1, 9)]);
+    assert_eq!(store.uses("day", 25, None, 1000).await.unwrap(), [], "of another length");
+}
+
+async fn a_batch_that_is_told_again_adds_nothing(store: &Store) {
+    let calls = vec![used("day", 1, 1, 3), used("day", 2, 1, 4)];
+    assert_eq!(store.add_uses(batch(1, 1), calls.clone()).await.unwrap(), [3, 4]);
+    assert_eq!(store.add_uses(batch(2, 1), calls.clone()).await.unwrap(), [6, 8]);
+    for number in [1, 0] {
+        assert_eq!(store.add_uses(batch(1, number), calls.clone()).await.unwrap(), [6, 8]);
+    }
+    assert_eq!(store.add_uses(batch(1, 2), calls).await.unwrap(), [9, 12], "the next one does");
+    let together: Vec<_> =
+        (0..50).map(|one| store.add_uses(batch(one, 9), vec![used("many", 1, 1, 1)])).collect();
+    assert!(all(together).await.iter().all(Result::is_ok));
+    assert_eq!(uses(store, "many").await, [(1, 1, 50)]);
+}
+
+async fn uses_are_found_by_limit_and_time_page_by_page(store: &Store) {
+    let page = u64::from(bounds::LIMIT_USES_PAGE);
+    let calls: Vec<Used> = (0..page + 5).map(|one| used("day", one / 2, one % 2, 1)).collect();
+    for (number, part) in calls.chunks(2_000).enumerate() {
+        store.add_uses(batch(1, number as u64 + 1), part.to_vec()).await.unwrap();
+    }
+    let first = store.uses("day", 24, None, 1999).await.unwrap();
+    assert_eq!(first.len() as u64, page);
+    let last = first.last().map(|one| (one.subject, one.start));
+    let rest = store.uses("day", 24, last, 1999).await.unwrap();
+    assert_eq!([first, rest].concat(), calls);
+    assert_eq!(store.uses("day", 24, None, 2000).await.unwrap(), [], "they count no more");
+}
+
+async fn uses_are_forgotten_by_caller_and_by_limit(store: &Store) {
+    let many = u64::from(bounds::STATE_SWEEP_ROWS_MAX) * 2 + 3;
+    let calls: Vec<Used> = (0..many).map(|one| used("day", one, 1, 1)).collect();
+    store.add_uses(batch(1, 1), calls).await.unwrap();
+    let calls = vec![used("hour", 1, 1, 5), used("hour", 1, 2, 5), used("hour", u64::MAX, 1, 2)];
+    store.add_uses(batch(1, 2), calls).await.unwrap();
+    store.forget_uses("hour", Some(1)).await.unwrap();
+    assert_eq!(uses(store, "hour").await, [(u64::MAX, 1, 2)]);
+    store.forget_uses("day", None).await.unwrap();
+    assert_eq!(uses(store, "day").await, []);
+    assert_eq!(uses(store, "hour").await, [(u64::MAX, 1, 2)], "another limit");
+    let again = store.add_uses(batch(1, 3), vec![used("hour", 1, 1, 1)]).await.unwrap();
+    assert_eq!(again, [1], "from the beginning");
+}
+
+async fn uses_that_count_no_more_are_swept(store: &Store) {
+    let longer = Used { expires: 2001, ..used("day", 2, 1, 1) };
+    store.add_uses(batch(1, 1), vec![used("day", 1, 1, 1), longer]).await.unwrap();
+    assert_eq!(store.sweep(1999).await.unwrap(), Swept::default());
+    let one = Swept { limit_uses: 1, ..Swept::default() };
+    assert_eq!(store.sweep(2000).await.unwrap(), one);
+    assert_eq!(uses(store, "day").await, [(2, 1, 1)]);
+    assert_eq!(store.sweep(2001).await.unwrap(), one);
+    assert_eq!(store.sweep(3000).await.unwrap(), one, "the writer");
 }
 
 async fn generations_do_not_begin_anew_at_once(store: &Store) {

@@ -201,7 +201,8 @@ impl Model {
         });
         let after = counts(self);
         let gone = |at: usize| u64::try_from(before[at] - after[at]).unwrap();
-        Answer::Swept(Swept { sessions: gone(0), jobs: gone(1), upstream_sessions: gone(2) })
+        let (sessions, jobs, upstream_sessions) = (gone(0), gone(1), gone(2));
+        Answer::Swept(Swept { sessions, jobs, upstream_sessions, ..Swept::default() })
     }
 }
 

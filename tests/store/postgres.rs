@@ -21,7 +21,8 @@ struct Emptied {
 impl Fresh for Emptied {
     fn store(&mut self) -> Store {
         let tables = "latimer.sessions, latimer.jobs, latimer.upstream_sessions, \
-                      latimer.crosswalk_ids, latimer.crosswalk_past, latimer.crosswalk_conflicts";
+             latimer.limit_uses, latimer.limit_writers, \
+             latimer.crosswalk_ids, latimer.crosswalk_past, latimer.crosswalk_conflicts";
         self.beside.execute(&format!("TRUNCATE {tables}"));
         self.store.clone()
     }

@@ -56,7 +56,7 @@ pub(super) static REQUEST_DURATION: Family = seconds(
 pub(super) static GATEWAY_DURATION: Family = seconds(
     Kind::Histogram,
     "latimer_gateway_duration",
-    "The gateway's own share of that: all but the time spent on the upstream",
+    "The gateway's own share of that: all but the time spent on the upstream, or waiting for room there",
 );
 pub(super) static UPSTREAM_DURATION: Family = seconds(
     Kind::Histogram,
@@ -120,6 +120,26 @@ pub(super) static UPSTREAM_SHEDS: Family = family(
     Kind::Counter,
     "latimer_upstream_sheds",
     "Requests not sent because as many as there may be were under way to the upstream",
+);
+pub(super) static UPSTREAM_WAITED: Family = seconds(
+    Kind::Histogram,
+    "latimer_upstream_waited",
+    "Time that calls waited for room in what may be sent to the upstream, of those that did",
+);
+pub(super) static UPSTREAM_WAITING: Family = family(
+    Kind::Gauge,
+    "latimer_upstream_requests_waiting",
+    "Requests that wait for room in what may be sent to the upstream",
+);
+pub(super) static UPSTREAM_TURNS_REFUSED: Family = family(
+    Kind::Counter,
+    "latimer_upstream_turns_refused",
+    "Requests not sent because there was no room in time in what may be sent to the upstream",
+);
+pub(super) static UPSTREAM_STOPS: Family = family(
+    Kind::Counter,
+    "latimer_upstream_stops",
+    "How often the upstream said that it wants no requests for a while",
 );
 pub(super) static UPSTREAM_RETRIES: Family = family(
     Kind::Counter,

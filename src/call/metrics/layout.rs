@@ -59,6 +59,7 @@ pub(super) struct RouteCells {
     pub(super) duration: usize,
     pub(super) own_duration: usize,
     pub(super) upstream_duration: usize,
+    pub(super) waited: usize,
     pub(super) bytes_in: usize,
     pub(super) bytes_out: usize,
     decisions: [usize; 2],
@@ -195,6 +196,8 @@ impl Making {
             own_duration: self.cell(&families::GATEWAY_DURATION, of_route()),
             upstream_duration: self
                 .cell(&families::UPSTREAM_DURATION, vec![("upstream", upstream.name.clone())]),
+            waited: self
+                .cell(&families::UPSTREAM_WAITED, vec![("upstream", upstream.name.clone())]),
             bytes_in: self.cell(&families::REQUEST_BODY, of_route()),
             bytes_out: self.cell(&families::RESPONSE_BODY, of_route()),
             decisions: DECISIONS.map(|name| decision(self, name)),
@@ -212,7 +215,9 @@ impl Making {
         let own = (route.limit != Limit::None).then_some(Refuser::Own);
         let guard = (plan.unauthenticated != Limit::None).then_some(Refuser::Unauthenticated);
         let named = route.limits.iter().map(|index| Refuser::Named(*index));
-        let refusers = own.into_iter().chain(named).chain(guard);
+        let budget = plan.upstreams[route.upstream].resilience.limit.map(|_| Refuser::Upstream);
+        let upstreams = budget.into_iter().chain([Refuser::UpstreamStop]);
+        let refusers = own.into_iter().chain(named).chain(guard).chain(upstreams);
         let cells = refusers.map(|refuser| {
             let limit = refuser.name(plan).to_owned();
             let labels = vec![("route", route.name.clone()), ("limit", limit)];

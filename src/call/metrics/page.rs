@@ -71,9 +71,12 @@ impl Page {
         let Observed { gate, upstreams } = &self.observed;
         write(encoder, &families::IN_FLIGHT, [([], gate.inside() as u64)])?;
         write(encoder, &families::SHEDS, [([], gate.shed())])?;
-        let each: [Reading<upstream::Shared>; 4] = [
+        let each: [Reading<upstream::Shared>; 7] = [
             (&families::UPSTREAM_IN_FLIGHT, |shared| shared.gate.inside() as u64),
             (&families::UPSTREAM_SHEDS, |shared| shared.gate.shed()),
+            (&families::UPSTREAM_WAITING, |shared| shared.turns.waiting() as u64),
+            (&families::UPSTREAM_TURNS_REFUSED, |shared| shared.turns.refused()),
+            (&families::UPSTREAM_STOPS, |shared| shared.turns.stops()),
             (&families::UPSTREAM_RETRIES, |shared| shared.budget.taken()),
             (&families::UPSTREAM_RETRIES_REFUSED, |shared| shared.budget.refused()),
         ];

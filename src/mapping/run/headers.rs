@@ -177,6 +177,33 @@ pub(super) fn put_content_type(body: &Body, headers: &mut HeaderMap) {
     }
 }
 
+/// If an upstream's answer says that no calls are left: when there are some again.
+pub fn spent_until(limits: &[Named], headers: &HeaderMap) -> Option<jiff::Timestamp> {
+    let told = |field: GatewayField| {
+        let (name, hole) = limits.iter().find_map(|named| match &named.place.content {
+            Content::Hole(hole)
+                if hole.slot == Slot::Gateway(field) && named.place.arrow.reads() =>
+            {
+                Some((named.header.as_ref()?, hole))
+            }
+            _ => None,
+        })?;
+        // Two of them say nothing.
+        let mut values = headers.get_all(name).iter();
+        let (Some(value), None) = (values.next(), values.next()) else { return None };
+        let text = value.to_str().ok()?.trim();
+        match &hole.codec {
+            Some(codec) => codec.read(text),
+            None => Some(text.into()),
+        }
+    };
+    let left: i64 = told(GatewayField::RateRemaining)?.parse().ok()?;
+    if left > 0 {
+        return None;
+    }
+    told(GatewayField::RateReset)?.parse().ok()
+}
+
 /// Writes the header fields of `limits:`, which stand on every answer.
 pub fn limit_headers(limits: &[Named], sources: Sources<'_>, headers: &mut HeaderMap) {
     let renderer = Renderer::new(sources);

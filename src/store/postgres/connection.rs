@@ -134,6 +134,12 @@ fn params<'a>(with: &'a [Param<'a>]) -> Vec<&'a (dyn ToSql + Sync)> {
     with.iter().map(|param| param as &(dyn ToSql + Sync)).collect()
 }
 
+fn row_of(row: &tokio_postgres::Row) -> Result<Row, Fault> {
+    let values: Result<Vec<Value>, _> =
+        (0..row.len()).map(|at| row.try_get::<_, Value>(at)).collect();
+    values.map(Row::new).map_err(|error| Fault::caused(Reason::Corrupt, error))
+}
+
 impl Connection for PostgresConnection {
     async fn query(&mut self, sql: &'static str, with: &[Param<'_>]) -> Result<Vec<Row>, Fault> {
         let statement = self.statement(sql).await?;
@@ -143,14 +149,7 @@ impl Connection for PostgresConnection {
             .query(&statement, &params(with))
             .await
             .map_err(|error| self.fault(error))?;
-        found
-            .iter()
-            .map(|row| {
-                let values: Result<Vec<Value>, _> =
-                    (0..row.len()).map(|at| row.try_get::<_, Value>(at)).collect();
-                values.map(Row::new).map_err(|error| Fault::caused(Reason::Corrupt, error))
-            })
-            .collect()
+        found.iter().map(row_of).collect()
     }
 
     async fn execute(&mut self, sql: &'static str, with: &[Param<'_>]) -> Result<u64, Fault> {
@@ -170,7 +169,22 @@ impl Connection for PostgresConnection {
         let sent = with
             .iter()
             .map(|with| async move { client.execute(statement, &params(with)).await.map(drop) });
-        all(sent).await.map_err(|error| self.fault(error))
+        all(sent).await.map(drop).map_err(|error| self.fault(error))
+    }
+
+    /// As above, they are all sent before.
+    async fn query_each(
+        &mut self,
+        sql: &'static str,
+        with: &[Vec<Param<'_>>],
+    ) -> Result<Vec<Row>, Fault> {
+        let statement = &self.statement(sql).await?;
+        self.phase = Phase::Sent;
+        let client = &self.client;
+        let sent =
+            with.iter().map(|with| async move { client.query(statement, &params(with)).await });
+        let found = all(sent).await.map_err(|error| self.fault(error))?;
+        found.iter().flatten().map(row_of).collect()
     }
 
     /// Until the transaction ends. Two things with one hash only wait for each other without need.
@@ -196,30 +210,36 @@ impl Connection for PostgresConnection {
 }
 
 /// Tables that the steps make, and the one of the steps.
-const TABLES: i64 = 7;
+const TABLES: i64 = 9;
 
-/// Waits for all of them; the first fault if there is any.
-async fn all<T, E>(futures: impl Iterator<Item = T>) -> Result<(), E>
+/// Waits for all of them; their answers in their order, or the first fault if there is any.
+async fn all<T, A, E>(futures: impl Iterator<Item = T>) -> Result<Vec<A>, E>
 where
-    T: Future<Output = Result<(), E>>,
+    T: Future<Output = Result<A, E>>,
 {
-    let mut waiting: Vec<Pin<Box<T>>> = futures.map(Box::pin).collect();
-    let mut first = Ok(());
+    let mut waiting: Vec<(Pin<Box<T>>, Option<A>)> =
+        futures.map(|future| (Box::pin(future), None)).collect();
+    let mut first = None;
+    let mut left: Vec<usize> = (0..waiting.len()).collect();
     std::future::poll_fn(|context| {
-        waiting.retain_mut(|future| match future.as_mut().poll(context) {
-            Poll::Ready(Ok(())) => false,
-            Poll::Ready(Err(error)) => {
-                if first.is_ok() {
-                    first = Err(error);
+        left.retain(|index| {
+            let (future, answer) = &mut waiting[*index];
+            match future.as_mut().poll(context) {
+                Poll::Ready(Ok(found)) => *answer = Some(found),
+                Poll::Ready(Err(error)) => {
+                    first.get_or_insert(error);
                 }
-                false
+                Poll::Pending => return true,
             }
-            Poll::Pending => true,
+            false
         });
-        if waiting.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        if left.is_empty() { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;
-    first
+    match first {
+        Some(error) => Err(error),
+        None => Ok(waiting.into_iter().filter_map(|(_, answer)| answer).collect()),
+    }
 }
 
 /// What a fault of PostgreSQL means. One without a word of the server's says that the connection went.

@@ -70,18 +70,21 @@ fn value(value: ValueRef<'_>) -> Result<Value, Fault> {
     })
 }
 
+fn rows_of(statement: &mut CachedStatement<'_>, with: &[Param<'_>]) -> Result<Vec<Row>, Fault> {
+    let columns = statement.column_count();
+    let mut found = statement.query(params_from_iter(with)).map_err(fault)?;
+    let mut rows = Vec::new();
+    while let Some(row) = found.next().map_err(fault)? {
+        let values: Result<Vec<Value>, Fault> =
+            (0..columns).map(|at| value(row.get_ref(at).map_err(fault)?)).collect();
+        rows.push(Row::new(values?));
+    }
+    Ok(rows)
+}
+
 impl Connection for SqliteConnection {
     async fn query(&mut self, sql: &'static str, with: &[Param<'_>]) -> Result<Vec<Row>, Fault> {
-        let mut statement = self.prepared(sql)?;
-        let columns = statement.column_count();
-        let mut found = statement.query(params_from_iter(with)).map_err(fault)?;
-        let mut rows = Vec::new();
-        while let Some(row) = found.next().map_err(fault)? {
-            let values: Result<Vec<Value>, Fault> =
-                (0..columns).map(|at| value(row.get_ref(at).map_err(fault)?)).collect();
-            rows.push(Row::new(values?));
-        }
-        Ok(rows)
+        rows_of(&mut self.prepared(sql)?, with)
     }
 
     async fn execute(&mut self, sql: &'static str, with: &[Param<'_>]) -> Result<u64, Fault> {
@@ -99,6 +102,19 @@ impl Connection for SqliteConnection {
             statement.execute(params_from_iter(with)).map_err(fault)?;
         }
         Ok(())
+    }
+
+    async fn query_each(
+        &mut self,
+        sql: &'static str,
+        with: &[Vec<Param<'_>>],
+    ) -> Result<Vec<Row>, Fault> {
+        let mut statement = self.prepared(sql)?;
+        let mut rows = Vec::with_capacity(with.len());
+        for with in with {
+            rows.extend(rows_of(&mut statement, with)?);
+        }
+        Ok(rows)
     }
 
     /// There is one writer, and its transactions begin with the file's lock.

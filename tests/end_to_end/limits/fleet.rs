@@ -3,13 +3,14 @@
 use std::time::{Duration, Instant};
 
 use latimer::sim::{Simulator, Vendor};
+use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::{bytes, read_answer, redis};
-use crate::harness::{Answer, Gateway, KEY, simulator, upstream};
+use crate::harness::{Answer, Gateway, KEY, exchange, simulator, upstream};
 use crate::vendors::{crosswalk, request, sayable, ticket};
 
 /// Calls a second, and at once.
@@ -108,6 +109,37 @@ async fn gateways_admit_together_what_one_would() {
     next.stop().await;
     let (code, _) = other.ended().await;
     assert_eq!(code, None, "it was killed");
+    thalamus.stop().await;
+}
+
+/// What is counted there is shown, and given back, by whichever gateway is asked.
+#[tokio::test]
+async fn an_operator_sees_what_the_fleet_has_counted() {
+    let (thalamus, server) = (thalamus().await, redis::Server::start_own());
+    let more = "named: {from: {per: address, rate: 9/h}, day: {per: consumer, quota: 3/day, resets: sliding}}";
+    let one = gateway(&thalamus, &server, "none\n    limits: [from, day]", more).await;
+    let other = gateway(&thalamus, &server, "none\n    limits: [from, day]", more).await;
+    for gateway in [&one, &other, &one] {
+        assert_eq!(call(gateway).await.status, 200);
+    }
+    assert_eq!(call(&other).await.header("x-latimer-limit"), Some("day"));
+    let ask = b"GET /limits HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    for gateway in [&one, &other] {
+        let told = Answer::parse(&exchange(&gateway.admin, ask).await).json();
+        let limits = told["limits"].as_array().unwrap();
+        let limit = |name: &str| limits.iter().find(|limit| limit["limit"] == name).unwrap();
+        assert_eq!(
+            (&limit("day")["callers"][0]["who"], &limit("day")["callers"][0]["used"]),
+            (&json!("tester"), &json!(3))
+        );
+        assert_eq!(limit("day")["callers"].as_array().unwrap().len(), 1, "{told}");
+        assert_eq!(
+            (&limit("from")["listed"], &limit("day")["listed"]),
+            (&json!(false), &json!(true))
+        );
+    }
+    one.stop().await;
+    other.stop().await;
     thalamus.stop().await;
 }
 
