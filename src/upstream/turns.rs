@@ -1,6 +1,6 @@
 //! How much may be sent to an upstream: its budget, and its own word that it wants to be left alone.
 //!
-//! Every request has a turn before it leaves ([`Turns::ask`]). Who finds no room waits in fair order ([`queue`]), not
+//! Every request has a turn before it leaves ([`Turns::ask`]). Who finds no room waits in fair order (`queue`), not
 //! longer than `wait` says and never past its deadline. All workers share the queue. Of those who wait one leads: it
 //! has the only timer, and wakes whoever is due; when it goes another one leads. So there is no task to keep alive,
 //! and nobody hangs when a worker ends.
