@@ -225,9 +225,9 @@ impl Builder<'_> {
             operations.map(|operation| self.pair(route, operation, upstream, actor)).collect();
         self.check_supplied(route, &client, upstream);
         let consumer_settings = self.consumer_settings(route, &client);
-        let realm = callers::realm(&client, &settings);
         Some(Route {
             name: route.name.value.clone(),
+            realm: callers::realm(&client, &settings),
             settings,
             consumer_settings,
             upstream: upstream_index,
@@ -245,7 +245,6 @@ impl Builder<'_> {
             answers: route.answers,
             forwards_reads,
             path_prefix: route.path_prefix.value.trim_end_matches('/').to_owned(),
-            realm,
             same_vendor,
             pairs,
             client,
