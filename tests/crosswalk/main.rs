@@ -4,6 +4,7 @@
 #[path = "../end_to_end/authority.rs"]
 mod authority;
 mod postgres;
+mod progress;
 #[path = "../support/postgres.rs"]
 mod server;
 

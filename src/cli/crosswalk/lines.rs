@@ -10,6 +10,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use flate2::bufread::MultiGzDecoder;
+use terminal_size::{Width, terminal_size_of};
 
 use crate::bounds;
 use crate::cli::tell;
@@ -145,7 +146,12 @@ impl Progress {
         };
         let seconds = self.begun.elapsed().as_secs_f64().max(0.001);
         let rate = lines as f64 / seconds;
-        tell(&format!("\r\x1b[K{share}{lines} lines, {rate:.0} a second"));
+        let mut text = format!("{share}{lines} lines, {rate:.0} a second");
+        // What went over into a second line could not be taken off again.
+        if let Some((Width(columns), _)) = terminal_size_of(io::stderr()) {
+            text.truncate(usize::from(columns.saturating_sub(1)));
+        }
+        tell(&format!("\r\x1b[K{text}"));
     }
 }
 

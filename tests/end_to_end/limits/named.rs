@@ -88,8 +88,8 @@ async fn a_network_of_ipv6_is_one_address() {
     gateway.stop().await;
 }
 
-/// The fields are of the newest draft, draft-ietf-httpapi-ratelimit-headers-10: a policy's quota and window, what is
-/// left of it and after how long there is more.
+/// The fields are of the newest draft, draft-ietf-httpapi-ratelimit-headers-11, sections 3.1 and 4.1: a policy's quota
+/// and window, what is left of it and after how long there is more. By its section 6 `Retry-After` is not before that.
 #[tokio::test]
 async fn every_client_is_refused_in_its_own_way_and_told_by_what() {
     let thalamus = simulator(Vendor::Thalamus, &[(ticket(Vendor::Thalamus, 1), "open")]).await;
