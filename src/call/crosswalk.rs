@@ -25,7 +25,7 @@ use crate::mapping::model::Operation;
 use crate::mapping::run::Refusal;
 use crate::plan::{Asking, CarriedId, Carrying, Credential, Pair};
 use crate::upstream::Departure;
-use crate::value::{Fault, IdKind, Record, Value};
+use crate::value::{Fault, IdKind, Record, Value, fit_id};
 
 /// The ids of one call.
 pub(super) struct Ids<'c> {
@@ -95,7 +95,10 @@ impl<'c> Ids<'c> {
         for id in &self.carrying.request {
             let Some(own) = said.text(id.field) else { continue };
             let mut found = self.find(id, own, visit.deadline, looked).await?;
-            let asks = found == Known::Missing && id.missing == Missing::AskUpstream;
+            // What no crosswalk can hold is no system's id.
+            let asks = found == Known::Missing
+                && id.missing == Missing::AskUpstream
+                && fit_id(own).is_ok();
             if let Some(asking) = self.carrying.asking.as_ref().filter(|_| asks)
                 && self.crosswalk.known(id.way, own).is_none()
             {

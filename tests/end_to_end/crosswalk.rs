@@ -1,5 +1,6 @@
 //! Routes whose ids the crosswalk translates: all 25 pairs of vendors, with other ids on both sides.
 
+mod after;
 mod away;
 mod fleet;
 mod lives;
