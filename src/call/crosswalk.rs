@@ -29,10 +29,10 @@ use crate::value::{Fault, IdKind, Record, Value, fit_id};
 
 /// The ids of one call.
 pub(super) struct Ids<'c> {
-    pub(super) responder: &'c Responder<'c>,
+    responder: &'c Responder<'c>,
     /// The operation, on both sides.
-    pub(super) sides: (&'c Operation, &'c Pair),
-    pub(super) carrying: &'c Carrying,
+    sides: (&'c Operation, &'c Pair),
+    carrying: &'c Carrying,
     crosswalk: &'c Crosswalk,
 }
 

@@ -7,7 +7,7 @@ use super::route::{Messages, Route};
 use super::section::{Reader, Section, one_of};
 use super::state::StateConfig;
 use super::tree::{Item, Kind, Spanned};
-use super::{codes, form, schema};
+use super::{codes, schema};
 use crate::diag::{Diagnostic, Location};
 use crate::value::{IdKind, fit_system};
 
@@ -196,19 +196,24 @@ fn system(
     key: &str,
     name: Option<&Spanned<String>>,
 ) -> Option<Spanned<String>> {
+    let fit = |text: &str| match fit_system(text) {
+        Ok(()) => Ok(text.to_owned()),
+        Err(wrong) => Err(Malformed::new(
+            format!("{} {wrong}", quote(text)),
+            "write the system's name as `latimer crosswalk` has it",
+        )),
+    };
     if let Some(section) = systems.filter(|section| section.get(key).is_some()) {
-        return reader.leaf(section, key, |text| {
-            let name = form::text(text)?;
-            match fit_system(&name) {
-                Ok(()) => Ok(name),
-                Err(wrong) => Err(Malformed::new(
-                    format!("{} {wrong}", quote(&name)),
-                    "write the system's name as `latimer crosswalk` has it",
-                )),
-            }
-        });
+        return reader.leaf(section, key, fit);
     }
-    name.cloned()
+    let name = name?;
+    if let Err(Malformed { found, .. }) = fit(&name.value) {
+        let message = format!("the crosswalk can have no system of that name: {found}");
+        let label = format!("name it otherwise there: `ids: {{systems: {{{key}: …}}}}`");
+        reader.error(codes::CONFLICT, &name.at, message, label);
+        return None;
+    }
+    Some(name.clone())
 }
 
 /// What belongs to a crosswalk that nothing asks.
