@@ -185,6 +185,12 @@ async fn every_client_changes_a_ticket_that_has_another_id_in_every_upstream() {
 
 /// Between two of a kind there is more that both have a word for; the id and the status are what was asked for.
 fn check_own(vendor: Vendor, body: &serde_json::Value, own: &str, word: &str, what: &str) {
+    // Which ids stand in what is private to the vendor nobody can tell.
+    for private in
+        [&body["assignee"], &body["inventory"]["request"], &body["context"]["simpleProfile"]]
+    {
+        assert!(private.is_null(), "{what}: {body}");
+    }
     let status = answered(vendor, word);
     let (id, told) = match vendor {
         Vendor::Arena => (body["guid"].clone(), body["status"]["value"].clone()),

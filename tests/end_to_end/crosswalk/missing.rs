@@ -6,6 +6,7 @@ use latimer::sim::Vendor;
 
 use crate::crosswalk::{of_page, send};
 use crate::harness::{Answer, Gateway, Home, KEY, upstream};
+use crate::metrics::scrape;
 use crate::scripted::{Act, Scripted, message};
 use crate::vendors::{reading, request};
 
@@ -171,5 +172,26 @@ async fn a_question_that_fails_is_a_no_and_is_not_remembered() {
     stage.desk.act(Act::InTurn(vec![found(), changed()]));
     let (got, seen) = stage.change("ask_upstream", "4711").await;
     assert_eq!((got.header("x-latimer-outcome"), seen.len()), (Some("yes"), 2), "{got:?}");
+    stage.gateway.stop().await;
+}
+
+#[tokio::test]
+async fn ids_are_counted_by_how_they_were_looked_up() {
+    let stage = Stage::start().await;
+    stage.link("4711", "815").await;
+    for ticket in ["4711", "4711", "4711", "4712"] {
+        stage.change("refuse", ticket).await;
+    }
+    let page = scrape(&stage.gateway).await;
+    for (series, count) in [
+        ("lookups_total{route=\"refuse\",result=\"cached\"}", 2),
+        ("lookups_total{route=\"refuse\",result=\"asked\"}", 2),
+        ("lookups_total{route=\"refuse\",result=\"failed\"}", 0),
+        ("missing_total{route=\"refuse\"}", 1),
+        ("missing_total{route=\"pass\"}", 0),
+    ] {
+        let line = format!("latimer_crosswalk_{series} {count}");
+        assert!(page.lines().any(|known| known == line), "no {line} in\n{page}");
+    }
     stage.gateway.stop().await;
 }
