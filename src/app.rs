@@ -63,6 +63,8 @@ pub struct Gateway {
     /// Writes down what is used of quotas.
     writing: JoinHandle<()>,
     keeping: Option<JoinHandle<()>>,
+    /// Follows the crosswalk.
+    following: Option<JoinHandle<()>>,
     renewing: JoinHandle<()>,
     watching: JoinSet<()>,
 }
@@ -122,8 +124,10 @@ pub async fn start_on(
     let log_ins = state::log_ins(config, &plan, store.as_ref())?;
     let fleet = state::fleet(config, &plan, store.as_ref())?;
     let ledger = state::ledger(config, &plan, store.as_ref())?;
+    let crosswalk = state::crosswalk(&plan, store.as_ref());
     let limits = config.limits.store.clone();
-    let shared = Shared::new(plan, Outliving { log_ins, store, limits, fleet, ledger })?;
+    let outliving = Outliving { log_ins, store, limits, fleet, ledger, crosswalk };
+    let shared = Shared::new(plan, outliving)?;
     shared.limits.read().await.map_err(StartError::State)?;
     let certificates = tls.iter().map(tls::Server::certificate).chain(shared.certificates());
     let certificates = certificates.collect();
@@ -144,7 +148,8 @@ pub async fn start_on(
     let ready = Arc::new(AtomicBool::new(true));
     let sweeping = tokio::spawn(sweep(Arc::clone(&shared.limits), stopped.clone()));
     let writing = tokio::spawn(state::write_quotas(Arc::clone(&shared.limits)));
-    let Outliving { log_ins, store, .. } = shared.outliving.clone();
+    let Outliving { log_ins, store, crosswalk, .. } = shared.outliving.clone();
+    let following = crosswalk.map(|one| tokio::spawn(async move { one.follow().await }));
     let keeping = store.map(|store| tokio::spawn(state::keep(store, log_ins, stopped.clone())));
     let renewing =
         tokio::spawn(tls::watch(certificates, bounds::TLS_RENEW_INTERVAL, stopped.clone()));
@@ -165,6 +170,7 @@ pub async fn start_on(
         limits: Arc::clone(&shared.limits),
         writing,
         keeping,
+        following,
         renewing,
         watching,
     })
@@ -234,6 +240,9 @@ impl Gateway {
         }
         let _ = self.renewing.await;
         self.watching.join_all().await;
+        if let Some(following) = self.following {
+            following.abort();
+        }
         self.administering.abort();
         hurried
     }

@@ -254,6 +254,18 @@ pub const CROSSWALK_NOTE_BYTES_MAX: usize = 1_024;
 pub const CROSSWALK_LINE_BYTES_MAX: usize = 16 * 1024;
 /// What is shown of a list of findings, of conflicts, or of what was before.
 pub const CROSSWALK_SHOWN_MAX: usize = 50;
+/// Ids that one worker knows without a question to the crosswalk.
+pub const CROSSWALK_CACHED_MAX: usize = 100_000;
+/// Bytes of their texts and their partners'.
+pub const CROSSWALK_CACHED_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Time between two looks for ids of the crosswalk that have gone.
+pub const CROSSWALK_LOOK_INTERVAL: Duration = Duration::from_millis(250);
+/// Time for which what is known of ids is believed after the last look that came to something.
+pub const CROSSWALK_TRUST: Duration = Duration::from_secs(30);
+/// Time for which it is known that an id is not linked.
+pub const CROSSWALK_MISSING_KEPT: Duration = Duration::from_millis(500);
+/// Pairs that are merged in one transaction beside a gateway, which waits for it.
+pub const CROSSWALK_BESIDE_MAX: usize = 256;
 /// Questions to the store that wait, and changes that wait.
 pub const STATE_QUEUE_MAX: usize = 4_096;
 /// Changes that are committed together.

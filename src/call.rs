@@ -16,6 +16,7 @@ mod accepted;
 mod address;
 mod admit;
 mod body;
+mod crosswalk;
 mod decode;
 mod enrich;
 mod exchange;
@@ -46,12 +47,13 @@ pub use explain::{Line, Stage, explain};
 pub use judge::{Verdict, judge};
 pub use metrics::{Connection, Metrics, Observed, Tally};
 pub use path::handle;
-pub use record::{CallLine, CallRecord, DroppedFields, ReadBack, Translation};
+pub use record::{CallLine, CallRecord, DroppedFields, Looked, ReadBack, Translation};
 pub use respond::nobody_knows;
 pub use trace::TraceId;
 
 use crate::credential::Keeper;
 use crate::credential::shared::Fleet;
+use crate::crosswalk::Crosswalk;
 use crate::limit::{Limits, Refuser};
 use crate::mapping::run::Refusal;
 use crate::plan::Plan;
@@ -82,6 +84,8 @@ pub struct Services {
     pub jobs: Option<Store>,
     /// Clients that log in; none if nobody does.
     pub log_ins: Option<Arc<LogIns>>,
+    /// The crosswalk, as this worker asks it; none if no route does.
+    pub crosswalk: Option<Crosswalk>,
 }
 
 impl Services {

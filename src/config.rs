@@ -54,6 +54,7 @@ mod environment;
 mod form;
 mod forwarding;
 mod gateway;
+mod ids;
 mod limits;
 mod merge;
 mod operator;
@@ -78,6 +79,7 @@ use section::Reader;
 pub use consumer::{Consumer, Key, Login};
 pub use form::{Cidr, Rate, Scheme, Url};
 pub use gateway::{Access, Admin, Bounds, Log, LogFormat};
+pub use ids::{CrosswalkIds, Ids, Missing};
 pub use limits::{
     Limit, LimitForm, LimitScope, LimitStore, Limits, NamedLimit, OnStoreFailure, RATE,
     RedisConfig, UpstreamLimit,
@@ -85,7 +87,7 @@ pub use limits::{
 pub use operator::{AdminPlace, admin_place};
 pub use pepper::{PepperPlace, pepper_place};
 pub use resilience::{Balance, Breaker, Health, Resilience, RetryBudget};
-pub use route::{Actor, Answers, Consumers, Ids, Messages, Policy, Route, Unmapped};
+pub use route::{Actor, Answers, Consumers, Messages, Policy, Route, Unmapped};
 pub use settings::Setting;
 pub use state::{PostgresConfig, StateConfig};
 pub use tree::Spanned;
@@ -242,6 +244,7 @@ fn checked(reader: &mut Reader<'_>, merged: &tree::Item) -> Option<Config> {
     references::check(reader, root, &config.routes);
     limits::check(reader, &config.limits, config.has_pepper);
     forwarding::check(reader, &config.upstreams, &config.routes);
+    ids::check(reader, &config.state, &config.routes);
     Some(config)
 }
 

@@ -35,8 +35,9 @@ pub mod mapping;
 pub mod catalog;
 pub mod plan;
 
-// L4: limits, what outlives a call, clients that log in, upstreams and our sessions there
+// L4: limits, what outlives a call and what is remembered of it, clients that log in, upstreams and our sessions there
 pub mod credential;
+pub mod crosswalk;
 pub mod limit;
 pub mod session;
 pub mod store;

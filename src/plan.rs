@@ -9,6 +9,7 @@ mod build;
 mod callers;
 mod credentials;
 mod identity;
+mod ids;
 mod keys;
 mod limits;
 mod logins;
@@ -20,6 +21,7 @@ use std::time::Duration;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 pub use build::{Problem, build};
+pub use ids::{Asking, CarriedId, Carrying, Way};
 pub use keys::{KeyRefused, Keys};
 pub use limits::{CountedLimit, OWN};
 pub use logins::{LogIn, LogIns};
@@ -60,6 +62,8 @@ pub struct Plan {
     pub trusted_proxies: Vec<Cidr>,
     /// Limits that are counted together with others.
     pub limits: Vec<CountedLimit>,
+    /// What calls ask the crosswalk; nothing if no route has its ids from there.
+    pub ways: Vec<Way>,
     /// Calls from one address without a key that is good.
     pub unauthenticated: Limit,
     keys: Keys,
@@ -86,7 +90,7 @@ pub struct Route {
     pub limit: Limit,
     /// Indexes of the limits that its calls count towards, in ascending order.
     pub limits: Vec<usize>,
-    /// How ids are translated; `None` if both systems have the same.
+    /// How ids of tickets are translated by a file of pairs; `None` if they are not.
     pub ids: Option<Arc<Pairs>>,
     /// Time for one call.
     pub deadline: Duration,
@@ -109,8 +113,9 @@ pub struct Route {
     pub path_prefix: String,
     /// What the sessions of its clients are good for: the vendor's API, and of several tenants of it this one.
     pub realm: String,
-    /// True if client and upstream are of one vendor.
-    pub same_vendor: bool,
+    /// True if what is private to a vendor passes: client and upstream are of the same one, and the crosswalk
+    /// translates nothing. Which ids stand in there nobody can tell.
+    pub passes_raw: bool,
     /// Per operation of the client's mapping: the upstream's operation and the fields that get lost.
     pub pairs: Vec<Option<Pair>>,
 }
@@ -127,6 +132,8 @@ pub struct Pair {
     /// The request field that says who the call is from, and the upstream's setting that it says of every
     /// call; none where it is what the client says.
     pub actor: Option<(u8, SettingId)>,
+    /// What the crosswalk translates of it; none where the route has no ids from there.
+    pub crosswalk: Option<Box<Carrying>>,
     /// How the ticket is read after a write; none where it is not.
     pub read_back: Option<Box<ReadBack>>,
 }
@@ -146,6 +153,25 @@ pub struct ReadBack {
     pub enriches: bool,
     /// How the read settles an outcome of which nobody knows; none where it is not read for that.
     pub settles: Option<Settles>,
+}
+
+impl Pair {
+    /// True if nothing in a body has to be another one between two systems of one vendor, ids of a file apart.
+    pub fn passes_bytes(&self) -> bool {
+        self.actor.is_none() && self.crosswalk.is_none()
+    }
+
+    /// An operation that the gateway itself asks for, in the upstream's terms.
+    fn of(upstream: usize) -> Self {
+        Self {
+            upstream,
+            dropped: Vec::new(),
+            ticket: None,
+            actor: None,
+            crosswalk: None,
+            read_back: None,
+        }
+    }
 }
 
 impl ReadBack {

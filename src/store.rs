@@ -110,6 +110,31 @@ pub fn open_reading(config: &StateConfig) -> Result<Store, StoreError> {
     }
 }
 
+/// Opens what a configuration names for changing what gateways follow: the crosswalk. True if a gateway has the same
+/// file, which then waits while something is changed.
+///
+/// # Errors
+/// As [`open`]; also if a gateway has a file of another form.
+pub fn open_changing(config: &StateConfig) -> Result<(Store, bool), StoreError> {
+    let error = match open_within(config, Duration::ZERO) {
+        Ok(store) => return Ok((store, false)),
+        Err(error) => error,
+    };
+    match config {
+        StateConfig::Sqlite(path) if matches!(error.reason(), Reason::InUse { .. }) => {
+            match Sqlite::open_beside(path, true) {
+                Ok(Some(sqlite)) => {
+                    let place = config.to_string().into();
+                    Ok((Store { database: Database::Sqlite(sqlite), place }, true))
+                }
+                Ok(None) => Err(error),
+                Err(fault) => Err(fault.at(&config.to_string().into())),
+            }
+        }
+        StateConfig::Sqlite(_) | StateConfig::Memory | StateConfig::Postgres(_) => Err(error),
+    }
+}
+
 /// A store for trying things out, in a file that has no name and goes with it.
 ///
 /// # Errors

@@ -4,7 +4,9 @@
 //! error. Mappings turn a vendor's messages into these and back. Nothing here knows a vendor.
 
 mod fault;
+mod id;
 mod record;
 
 pub use fault::Fault;
+pub use id::{IdKind, fit_id, fit_system};
 pub use record::{FieldId, RawId, Record, SecretId, SettingId, Value, WordId};

@@ -415,6 +415,8 @@ fn with_series(change: impl Fn(&str) -> String) -> Vec<Arc<SourceFile>> {
     shipped().into_iter().map(changed).collect()
 }
 
+/// In place of `enrich: on`.
+const ASKS: &str = "ids: {ticket: crosswalk, missing: ask_upstream}";
 const ENRICHED: &str =
     "routes:\n  main: {client: arena, upstream: desk, consumers: [acme], enrich: on}\n";
 
@@ -431,6 +433,9 @@ fn c004_enrich_where_nothing_can_be_read() {
     let text = format!("{UPSTREAM}{ENRICHED}");
     insta::assert_snapshot!(shown(&found_with(&sources, &text), "C004"));
     assert_eq!(found_with(&sources, &text.replace("enrich: on", "enrich: off")).len(), 0);
+    let asks = text.replace("enrich: on", ASKS);
+    insta::assert_snapshot!("ask_upstream_c004", shown(&found_with(&sources, &asks), "C004"));
+    assert_eq!(found_with(&shipped(), &asks).len(), 0);
     assert_eq!(found_with(&shipped(), &text).len(), 0);
 }
 
@@ -451,6 +456,8 @@ fn m009_enrich_where_the_read_needs_what_the_write_does_not_say() {
     let own = |finding: &&Diagnostic| finding.message.starts_with("`enrich: on`");
     assert_eq!(found.iter().filter(own).count(), 1, "{found:#?}");
     insta::assert_snapshot!(shown(&found, "M009"));
+    let asks = text.replace("enrich: on", ASKS);
+    insta::assert_snapshot!("ask_upstream_m009", shown(&found_with(&sources, &asks), "M009"));
 }
 
 #[test]

@@ -24,7 +24,7 @@ const SETTINGS: [&str; 10] = [
 ];
 
 /// What an operator or a client does not come upon.
-const INSIDE: [&str; 20] = [
+const INSIDE: [&str; 21] = [
     "FILE_DEPTH_MAX",
     "MAPPING_NODES_MAX",
     "CONFIGURATION_NODES_MAX",
@@ -44,6 +44,7 @@ const INSIDE: [&str; 20] = [
     "UPSTREAM_SESSION_KEPT",
     "STATE_GROUP_MAX",
     "CROSSWALK_BATCH_MAX",
+    "CROSSWALK_BESIDE_MAX",
     "STATE_SWEEP_ROWS_MAX",
 ];
 
@@ -54,6 +55,10 @@ fn size(bytes: usize) -> String {
 
 fn time(duration: Duration) -> String {
     format!("{} s", duration.as_secs())
+}
+
+fn milliseconds(duration: Duration) -> String {
+    format!("{} ms", duration.as_millis())
 }
 
 fn both(one: String, other: String) -> String {
@@ -110,6 +115,34 @@ fn told() -> Vec<(Vec<&'static str>, &'static str, String)> {
     ]
 }
 
+fn told_of_crosswalk() -> Vec<(Vec<&'static str>, &'static str, String)> {
+    vec![
+        (
+            vec!["CROSSWALK_NOTE_BYTES_MAX", "CROSSWALK_LINE_BYTES_MAX", "CROSSWALK_SHOWN_MAX"],
+            "crosswalk, a note",
+            both(
+                both(format!("{CROSSWALK_NOTE_BYTES_MAX} bytes"), size(CROSSWALK_LINE_BYTES_MAX)),
+                CROSSWALK_SHOWN_MAX.to_string(),
+            ),
+        ),
+        (
+            vec!["CROSSWALK_CACHED_MAX", "CROSSWALK_CACHED_BYTES_MAX"],
+            "crosswalk, ids that a worker knows",
+            both(CROSSWALK_CACHED_MAX.to_string(), size(CROSSWALK_CACHED_BYTES_MAX)),
+        ),
+        (
+            vec!["CROSSWALK_LOOK_INTERVAL", "CROSSWALK_TRUST"],
+            "crosswalk, time between two looks",
+            both(milliseconds(CROSSWALK_LOOK_INTERVAL), time(CROSSWALK_TRUST)),
+        ),
+        (
+            vec!["CROSSWALK_MISSING_KEPT"],
+            "crosswalk, time for which it is known",
+            milliseconds(CROSSWALK_MISSING_KEPT),
+        ),
+    ]
+}
+
 fn told_of_state() -> Vec<(Vec<&'static str>, &'static str, String)> {
     vec![
         (vec!["JOB_KEPT"], "outcome of a call that finishes later", time(JOB_KEPT)),
@@ -144,14 +177,6 @@ fn told_of_state() -> Vec<(Vec<&'static str>, &'static str, String)> {
             both(
                 format!("{STATE_NAME_BYTES_MAX} bytes"),
                 format!("{} MiB", STATE_VALUE_BYTES_MAX / 1024 / 1024),
-            ),
-        ),
-        (
-            vec!["CROSSWALK_NOTE_BYTES_MAX", "CROSSWALK_LINE_BYTES_MAX", "CROSSWALK_SHOWN_MAX"],
-            "crosswalk, a note",
-            both(
-                both(format!("{CROSSWALK_NOTE_BYTES_MAX} bytes"), size(CROSSWALK_LINE_BYTES_MAX)),
-                CROSSWALK_SHOWN_MAX.to_string(),
             ),
         ),
         (vec!["STATE_QUEUE_MAX"], "state, changes", STATE_QUEUE_MAX.to_string()),
@@ -245,7 +270,12 @@ fn told_of_http2() -> Vec<(Vec<&'static str>, &'static str, String)> {
 }
 
 fn all_told() -> impl Iterator<Item = (Vec<&'static str>, &'static str, String)> {
-    told().into_iter().chain(told_of_http2()).chain(told_of_state()).chain(told_of_limits())
+    told()
+        .into_iter()
+        .chain(told_of_http2())
+        .chain(told_of_state())
+        .chain(told_of_crosswalk())
+        .chain(told_of_limits())
 }
 
 #[test]

@@ -349,6 +349,32 @@ fn explain_names_the_line_of_each_field_and_hides_secrets() {
     assert!(shown.contains("[secret]"), "{shown}");
 }
 
+/// Without the state it is not known what an id is in the upstream.
+#[test]
+fn explain_says_what_the_crosswalk_would_be_asked() {
+    let reply = "201 Created\nContent-Type: application/json\n\n\
+                 {\"context\":{},\"case\":{\"id\":10,\"status\":\"resolved\"}}\n";
+    for (ticket, missing, shows) in [
+        // Thalamus' ids are numbers.
+        ("T-1", "refuse", "not shown  it has the upstream's id"),
+        ("17", "ask_upstream", "PUT /base/api/v4/cases/17/transitions"),
+    ] {
+        let request = format!(
+            "POST /tickets/{ticket}/status HTTP/1.1\napikey: the-key-of-acme\n\
+             Content-Type: application/json\n\n{{\"status\":\"resolved\",\"staffUserId\":7}}\n"
+        );
+        let route =
+            format!("    client: series\n    ids: {{ticket: crosswalk, missing: {missing}}}\n");
+        let shown = explained(&route, &[("reply", reply)], &request, 0);
+        let then = if missing == "refuse" { "refused" } else { "asked for at the upstream" };
+        let asks = format!(
+            "ticket series={ticket} asks the crosswalk for its id of desk; if it has none: {then}"
+        );
+        assert!(shown.contains(&asks) && shown.contains(shows), "{shown}");
+        assert!(shown.contains("Status changed to resolved"), "{shown}");
+    }
+}
+
 #[test]
 fn explain_names_the_row_that_reads_a_fault_and_the_one_that_writes_it() {
     let shown = explain("400 Bad Request", r#"{"errors":{"caseInstanceId":"invalidId"}}"#, 1);

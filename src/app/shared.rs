@@ -11,6 +11,7 @@ use crate::app::{Outliving, StartError};
 use crate::call::{Metrics, Observed, Services};
 use crate::config::{self, Scheme, Spanned};
 use crate::credential::Keeper;
+use crate::crosswalk::Crosswalk;
 use crate::limit::Limits;
 use crate::plan::{self, Plan};
 use crate::secret::Secret;
@@ -122,6 +123,7 @@ impl Shared {
             jobs: self.outliving.store.clone(),
             log_ins: self.outliving.log_ins.clone(),
             fleet: self.outliving.fleet.clone(),
+            crosswalk: self.outliving.crosswalk.clone().map(Crosswalk::new),
         }
     }
 }

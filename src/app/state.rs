@@ -8,6 +8,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use crate::app::StartError;
 use crate::config::{self, Config, LimitStore};
 use crate::credential::shared::Fleet;
+use crate::crosswalk::Followed;
 use crate::limit::{Ledger, Limits};
 use crate::plan::Plan;
 use crate::session::{Attempts, LogIns, Passwords, Sessions};
@@ -27,11 +28,13 @@ pub struct Outliving {
     pub fleet: Option<Arc<Fleet>>,
     /// Where quotas are written down.
     pub ledger: Option<Arc<Ledger>>,
+    /// The crosswalk, if routes ask it.
+    pub crosswalk: Option<Arc<Followed>>,
 }
 
 /// The store; it is not opened if nothing outlives a call.
 pub(super) async fn open(config: &Config, plan: &Plan) -> Result<Option<Store>, StartError> {
-    let is_wanted = is_fleet(config, plan) || keeps_quotas(config, plan);
+    let is_wanted = is_fleet(config, plan) || keeps_quotas(config, plan) || !plan.ways.is_empty();
     if plan.log_ins.is_empty() && !plan.has_jobs() && !is_wanted {
         return Ok(None);
     }
@@ -76,6 +79,12 @@ pub(super) fn ledger(
     let Some(store) = store.filter(|_| keeps_quotas(config, plan)) else { return Ok(None) };
     let shared = matches!(config.state.value, config::StateConfig::Postgres(_));
     Ok(Some(Arc::new(Ledger::new(store.clone(), shared).map_err(StartError::Random)?)))
+}
+
+/// The crosswalk, for routes that ask it.
+pub(super) fn crosswalk(plan: &Plan, store: Option<&Store>) -> Option<Arc<Followed>> {
+    let store = store.filter(|_| !plan.ways.is_empty())?;
+    Some(Arc::new(Followed::new(store.clone(), plan.ways.clone())))
 }
 
 /// Writes down what is counted of quotas, until it is aborted: whoever does that writes down the rest. Of a state

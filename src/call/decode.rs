@@ -79,7 +79,7 @@ pub(super) fn decode<'a>(
                 let (vocabulary, none) = (&plan.vocabulary, Settings::default());
                 read_request(vocabulary, &route.client, operation, &head, body, &none, options)
             };
-            let whole = !route.same_vendor
+            let whole = !route.passes_raw
                 || !may_come_of_settings(operation, &record, settings)
                 || again().is_ok_and(|(said, _)| said.present().eq(record.present()));
             Ok(Decoded { operation: target.operation, record, whole })

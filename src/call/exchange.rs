@@ -1,7 +1,10 @@
 //! Translates, signs, sends, judges: one loop, and the only owner of a second try.
 
+use std::borrow::Cow;
+
 use tokio::time::Instant;
 
+use crate::call::crosswalk::Ids;
 use crate::call::enrich::Reading;
 use crate::call::job::Job;
 use crate::call::judge::{Verdict, judge};
@@ -39,16 +42,35 @@ pub(super) async fn exchange(
 ) -> Result<(Record<'static>, u32), Stop> {
     let Responder { services, route, head, call, .. } = *responder;
     let (sides, consumer) = ((operation, pair), learned.consumer);
-    let translated = outgoing::translate(services, route, sides, record, consumer)?;
-    learned.dropped = translated.dropped;
     let upstream = (route.upstream, &services.plan.upstreams[route.upstream]);
     let credential = route.credential_for(upstream.1, learned.consumer);
     let departure = &responder.departure;
-    let (consumer, rank) = (learned.consumer, Rank::Fresh);
+    let rank = Rank::Fresh;
     let mut visit =
         Visit { services, upstream, call, head, departure, deadline, consumer, rank, spent };
+    let ids = Ids::of(responder, sides)?;
+    let said = match &ids {
+        None => Cow::Borrowed(record),
+        Some(ids) => {
+            let carried = ids.to_upstream(&mut visit, credential, record, &mut learned.looked);
+            Cow::Owned(carried.await?)
+        }
+    };
+    let translated = outgoing::translate(services, route, sides, said, consumer)?;
+    learned.dropped = translated.dropped;
     let exchange = Exchange { responder, operation, pair, record: &translated.record, bytes };
     let verdict = exchange.run(&mut visit, credential, &responder.digits).await?;
+    let verdict = match (ids, verdict) {
+        (Some(ids), Verdict::Yes { record: answer, unreadable })
+            if ids.has_any(record, &answer) =>
+        {
+            // That is settled, also if the call should be given up while its ids are asked for.
+            *outcome = Outcome::Yes;
+            let own = ids.to_client(record, answer, deadline, &mut learned.looked);
+            Verdict::Yes { record: Box::pin(own).await, unreadable }
+        }
+        (_, verdict) => verdict,
+    };
     let verdict = match &pair.read_back {
         None => verdict,
         Some(read_back) => {

@@ -3,7 +3,10 @@
 //! What is shown is what runs: the same functions read, translate, write and judge. Secrets are shown
 //! as `[secret]`.
 
+mod ids;
 mod read_back;
+
+use std::borrow::Cow;
 
 use http::request::Parts;
 
@@ -23,7 +26,7 @@ use crate::mapping::run::{
 };
 use crate::plan::{Credential, Pair, Route};
 use crate::upstream::{Departure, Reply, ReplyBody};
-use crate::value::{Record, Value};
+use crate::value::{Fault, Record, Value};
 
 /// One stage, with what it came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -155,13 +158,14 @@ impl Explainer<'_> {
         let operation = &route.client.operations[decoded.operation];
         self.show_record(operation, &decoded.record);
         let pair = route.pairs[decoded.operation].as_ref().ok_or_else(|| {
-            Stop::because(crate::value::Fault::InvalidRequest, "the upstream has no such operation")
+            Stop::because(Fault::InvalidRequest, "the upstream has no such operation")
         })?;
+        let asks = self.show_ids(operation, pair, &decoded.record);
         let translated = outgoing::translate(
             services,
             route,
             (operation, pair),
-            &decoded.record,
+            Cow::Borrowed(&decoded.record),
             learned.consumer,
         )?;
         learned.dropped = translated.dropped;
@@ -169,8 +173,14 @@ impl Explainer<'_> {
             let names = self.responder().dropped_names(learned).into_owned();
             self.show("dropped", vec![Line::new("fields", names, "")]);
         }
-        let kept = if decoded.whole && pair.actor.is_none() { body } else { &[] };
-        self.request((operation, pair), &translated.record, kept)?;
+        let kept = if decoded.whole && pair.passes_bytes() { body } else { &[] };
+        match self.request((operation, pair), &translated.record, kept) {
+            Err(stop) if asks && stop.fault == Fault::NotFound => {
+                let why = "it has the upstream's id, and the client's would be none there";
+                self.show("upstream request", vec![Line::new("not shown", why, "")]);
+            }
+            written => written?,
+        }
         match reply {
             Some(reply) => {
                 self.reply((operation, pair), &decoded.record, &translated.record, reply, learned)
@@ -289,8 +299,8 @@ impl Explainer<'_> {
             && let Some(address) = job::accepted_at(target, &reply)
         {
             let endpoint = location::find(&address, &upstream.endpoints);
-            let (endpoint, path) = endpoint
-                .map_err(|why| Stop::new(crate::value::Fault::OutcomeUnknown).caused(why))?;
+            let (endpoint, path) =
+                endpoint.map_err(|why| Stop::new(Fault::OutcomeUnknown).caused(why))?;
             let poll = target.poll.as_ref().map(|poll| poll.at.line()).unwrap_or_default();
             let asked = format!("GET {path} of {}", upstream.endpoints[endpoint].host_and_port());
             self.show(

@@ -173,7 +173,7 @@ fn judge_reply(
         return (Judged { verdict: Verdict::Expired(stop), is_known: true }, Seen::Answered);
     }
     // What is private to one vendor is never shown to the client of another one.
-    let read = if route.same_vendor { read_answer } else { read_public_answer };
+    let read = if route.passes_raw { read_answer } else { read_public_answer };
     let reading = read(vocabulary, &upstream.mapping, operation, head, whole, settings, request);
     let verdict = match reading {
         Reading::Yes { record, unreadable } => {

@@ -25,7 +25,7 @@ use prometheus_client::registry::Registry;
 
 pub use page::Observed;
 
-use crate::call::CallRecord;
+use crate::call::{CallRecord, Looked};
 use crate::plan::Plan;
 use layout::Layout;
 use page::Page;
@@ -119,6 +119,11 @@ impl Tally {
         }
         if let Some(read_back) = &record.read_back {
             shard.add(cells.read_back(read_back), 1);
+        }
+        if record.looked != Looked::default() {
+            for (cell, count) in cells.looked(record.looked) {
+                shard.add(cell, u64::from(count));
+            }
         }
         for field in &record.dropped {
             if let Some(cell) = cells.dropped(record, *field) {

@@ -24,25 +24,23 @@ pub(super) struct Translated<'r, 'a> {
     pub(super) dropped: DroppedFields,
 }
 
-/// Translates ids, and holds the record against the route's policies.
+/// Translates ids by the route's file, and holds the record against the route's policies.
 pub(super) fn translate<'r, 'a>(
     services: &Services,
     route: &Route,
     (operation, pair): (&Operation, &Pair),
-    record: &'r Record<'a>,
+    // Most calls say the same on both sides.
+    mut record: Cow<'r, Record<'a>>,
     consumer: Option<usize>,
 ) -> Result<Translated<'r, 'a>, Stop> {
-    // Most calls say the same on both sides.
-    let mut record = Cow::Borrowed(record);
-    if !route.same_vendor && record.has_raw() {
+    if !route.passes_raw && record.has_raw() {
         record.to_mut().drop_raw();
     }
     if let (Some(pairs), Some(field)) = (&route.ids, pair.ticket)
         && let Some(id) = record.text(field)
     {
         let Some(theirs) = pairs.to_upstream.get(id) else {
-            let reason = "the ticket has no counterpart in the upstream";
-            return Err(Stop::because(Fault::NotFound, reason));
+            return Err(no_counterpart());
         };
         let theirs = Value::Text(Cow::Owned(theirs.to_string()));
         record.to_mut().set(field, Some(theirs));
@@ -62,6 +60,11 @@ pub(super) fn translate<'r, 'a>(
         return Err(own_terms(operation, Refusal::member(Fault::InvalidRequest, first, reason)));
     }
     Ok(Translated { record, dropped })
+}
+
+/// Nothing is sent of a ticket that the upstream does not have.
+pub(super) fn no_counterpart() -> Stop {
+    Stop::because(Fault::NotFound, "the ticket has no counterpart in the upstream")
 }
 
 /// Writes the request.
@@ -141,10 +144,9 @@ pub(super) fn keep_bytes(
 /// An id that the upstream's format cannot hold is an id that it does not have.
 fn upstream_terms(services: &Services, operation: &Operation, refusal: Refusal) -> Refusal {
     let def = &services.plan.vocabulary.operations[operation.id];
-    let is_id = def
-        .request
-        .iter()
-        .any(|field| field.name == refusal.field && field.kind == Type::Id && field.required);
+    let is_id = def.request.iter().any(|field| {
+        field.name == refusal.field && matches!(field.kind, Type::Id(_)) && field.required
+    });
     if is_id && refusal.fault == Fault::InvalidRequest {
         return Refusal { fault: Fault::NotFound, ..refusal };
     }
@@ -152,7 +154,7 @@ fn upstream_terms(services: &Services, operation: &Operation, refusal: Refusal) 
 }
 
 /// The refusal by the name that the client gave the member.
-fn own_terms(operation: &Operation, refusal: Refusal) -> Stop {
+pub(super) fn own_terms(operation: &Operation, refusal: Refusal) -> Stop {
     let request = &operation.request;
     let named = request.places().find(|place| {
         place.content.holes().any(|hole| {

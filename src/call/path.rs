@@ -91,6 +91,7 @@ where
     settle(services, &mut learned, &response).await;
     record.operation = learned.operation;
     record.dropped = learned.dropped;
+    record.looked = learned.looked;
     record.read_back = learned.read_after.map(|after| after.read_back);
     record.close(&response, outcome);
     response
@@ -253,7 +254,7 @@ async fn translate(
         // From here on the client asks.
         early(Box::pin(accepted::begin(responder, operation, kinds, learned)).await?);
     }
-    let bytes = if decoded.whole && pair.actor.is_none() { bytes } else { &[] };
+    let bytes = if decoded.whole && pair.passes_bytes() { bytes } else { &[] };
     let sides = (operation, pair);
     let exchanging = exchange::exchange(
         responder,
@@ -324,7 +325,7 @@ pub(super) fn write(
     let Responder { services, route, head, .. } = *responder;
     // From here on it may borrow of the request.
     let mut answer: Record<'_> = answer;
-    if !route.same_vendor {
+    if !route.passes_raw {
         answer.drop_raw();
     }
     let def = &services.plan.vocabulary.operations[operation.id];

@@ -60,6 +60,8 @@ pub struct CallRecord {
     pub dropped: DroppedFields,
     /// What came of reading the ticket after it; none where it was not read.
     pub read_back: Option<ReadBack>,
+    /// Its ids that the crosswalk was to translate.
+    pub looked: Looked,
     /// How long it took.
     pub duration: Duration,
     /// What of that was the upstream's.
@@ -79,6 +81,19 @@ pub enum CallLine {
     Operation(usize),
     /// None that it knows.
     Unmapped,
+}
+
+/// Ids of a call that the crosswalk was to translate, by how they were looked up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Looked {
+    /// Those that were known.
+    pub cached: u8,
+    /// Those that were asked for.
+    pub asked: u8,
+    /// Those that were to be asked for, and could not be.
+    pub failed: u8,
+    /// Those known or asked for that have no counterpart.
+    pub missing: u8,
 }
 
 /// What came of reading the ticket after a write.
@@ -134,6 +149,7 @@ impl CallRecord {
             unreadable: 0,
             dropped: DroppedFields::new(),
             read_back: None,
+            looked: Looked::default(),
             duration: Duration::ZERO,
             spent: Spent::default(),
             departure: Departure::default(),
@@ -176,6 +192,17 @@ impl CallRecord {
     /// What the gateway took for itself: waiting for room at the upstream is none of it.
     pub fn own_time(&self) -> Duration {
         self.duration.saturating_sub(self.spent.time + self.spent.waited)
+    }
+}
+
+impl Looked {
+    /// Counts those of another part of the call.
+    pub(super) fn add(&mut self, more: Self) {
+        let Self { cached, asked, failed, missing } = more;
+        self.cached = self.cached.saturating_add(cached);
+        self.asked = self.asked.saturating_add(asked);
+        self.missing = self.missing.saturating_add(missing);
+        self.failed = self.failed.saturating_add(failed);
     }
 }
 

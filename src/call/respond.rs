@@ -12,7 +12,7 @@ use crate::bounds;
 use crate::call::accepted::Open;
 use crate::call::send::{REQUEST_ID, VIA_LATIMER};
 use crate::call::told::Told;
-use crate::call::{DroppedFields, Outcome, ReadBack, Services, Stop};
+use crate::call::{DroppedFields, Looked, Outcome, ReadBack, Services, Stop};
 use crate::codec::coding;
 use crate::config::Messages;
 use crate::ident::{CallDigits, CallId};
@@ -60,6 +60,8 @@ pub(super) struct Learned {
     pub(super) dropped: DroppedFields,
     /// What came of reading the ticket after a write; on the heap, because it seldom is.
     pub(super) read_after: Option<Box<ReadAfter>>,
+    /// Ids that the crosswalk was to translate.
+    pub(super) looked: Looked,
 }
 
 /// What came of reading the ticket after a write.

@@ -1,7 +1,7 @@
 //! `latimer crosswalk`: which ticket of one system is which of another.
 //!
-//! What only looks goes beside a gateway that runs. What changes an SQLite file wants it alone, because a gateway
-//! would not see the change; a PostgreSQL database takes changes from everybody.
+//! All of it goes beside a gateway that runs, which follows what is changed. In an SQLite file a gateway waits while
+//! something is written, so an import beside one goes in small steps and leaves it time between them.
 
 mod check;
 mod export;
@@ -85,6 +85,8 @@ struct Opened {
     runtime: Runtime,
     store: Store,
     state: StateConfig,
+    /// True if a gateway has the file too.
+    beside: bool,
 }
 
 /// How a command ends: with a code, or one that says that it was told why not.
@@ -148,13 +150,13 @@ impl Place {
         let opened = match access {
             Access::Look if is_nothing => {
                 store::open_within(&StateConfig::Memory, bounds::STATE_TIMEOUT)
+                    .map(|one| (one, false))
             }
-            Access::Look => store::open_reading(&state),
-            // Nobody who types a command waits for a gateway to stop.
-            Access::Change => store::open_within(&state, std::time::Duration::ZERO),
+            Access::Look => store::open_reading(&state).map(|one| (one, false)),
+            Access::Change => store::open_changing(&state),
         };
         match opened {
-            Ok(store) => Ok(Opened { runtime: runtime()?, store, state }),
+            Ok((store, beside)) => Ok(Opened { runtime: runtime()?, store, state, beside }),
             Err(error) => {
                 let code = could_not(&error);
                 if matches!(error.reason(), Reason::InUse { .. }) {
@@ -166,8 +168,8 @@ impl Place {
     }
 }
 
-const IN_USE: &str = "what changes the crosswalk in a file wants it alone: stop the gateway for that, or keep the \
-                      state in PostgreSQL; find, export, check, backup and import --dry-run go while it runs\n";
+const IN_USE: &str = "the gateway is of another version, and its file has another form: stop it for that, or use the \
+                      program that it runs\n";
 
 impl Opened {
     /// What comes of an operation, or that it was told why not.

@@ -5,7 +5,7 @@
 
 use super::codes;
 use super::form::quote;
-use super::route::{Actor, Ids, Route, Unmapped};
+use super::route::{Actor, Route, Unmapped};
 use super::section::Reader;
 use super::upstream::Upstream;
 use crate::diag::Diagnostic;
@@ -46,11 +46,11 @@ fn other_vendor(route: &Route, upstream: &Upstream) -> Option<Diagnostic> {
 
 /// An id that nobody translates would reach another ticket.
 fn other_ids(route: &Route) -> Option<Diagnostic> {
-    let Ids::Pairs(file) = &route.ids else { return None };
+    let at = route.ids.differ_at()?;
     let message = "`unmapped: forward` wants `ids: {ticket: same}`: in a call that the mapping does not know, \
                    no id can be translated, and the client's own would name another ticket";
     let finding = conflict(route, message.to_owned(), "write `refuse`, or leave it out");
-    Some(finding.also(file.at.clone(), "the ids differ"))
+    Some(finding.also(at.clone(), "the ids differ"))
 }
 
 /// What nobody reads keeps the name that its sender put there.

@@ -1,16 +1,16 @@
 //! `routes:`, which API is answered by which upstream, for whom, and under which rules.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use rustc_hash::FxHashSet;
 
 use super::form::{self, Malformed, net, quote};
 use super::gateway::TIMEOUT;
+use super::ids::{self, Ids};
 use super::limits::{self, Limit};
 use super::section::{Reader, Section};
 use super::settings::{self, Setting};
-use super::tree::{Entry, Item, Kind, Spanned};
+use super::tree::{Entry, Kind, Spanned};
 use super::{codes, schema, upstream};
 use crate::bounds;
 
@@ -34,7 +34,7 @@ pub struct Route {
     pub limit: Limit,
     /// Limits by name that its calls count towards besides.
     pub limits: Vec<Spanned<String>>,
-    /// How ticket ids are carried over.
+    /// How ids are carried over.
     pub ids: Ids,
     /// Time for one call, all in all.
     pub deadline: Duration,
@@ -47,7 +47,7 @@ pub struct Route {
     /// What happens to members of a body that the mapping does not name.
     pub unknown_members: Policy,
     /// Whose text a fault carries.
-    pub messages: Messages,
+    pub messages: Spanned<Messages>,
     /// What happens to paths that the mapping does not know; forwarding wants the same vendor on both sides.
     pub unmapped: Spanned<Unmapped>,
     /// Whether clients are answered at once whose vendor has them ask.
@@ -67,15 +67,6 @@ pub enum Consumers {
     All,
     /// These, by name.
     Named(Vec<Spanned<String>>),
-}
-
-/// How ticket ids are carried over.
-#[derive(Clone, Debug)]
-pub enum Ids {
-    /// The client's id is the upstream's.
-    Same,
-    /// By a file of pairs, which [`pairs::load`](super::pairs::load) reads.
-    Pairs(Spanned<PathBuf>),
 }
 
 /// What happens to what cannot be carried over as it is.
@@ -148,8 +139,8 @@ fn one(reader: &mut Reader<'_>, entry: &Entry) -> Option<Route> {
     let (host, path_prefix) = place(reader, section);
     let limits = limits::of_route(reader, section);
     let limit = limits::limit(reader, section, !limits.is_empty());
-    let ids = ids(reader, section);
     let deadline = reader.duration(section, "deadline", TIMEOUT, bounds::DEADLINE);
+    let ids = ids::read(reader, section, client.as_ref(), upstream.as_ref());
     let settings = settings::read(reader, section);
     let allow = [("allow", Policy::Allow), ("refuse", Policy::Refuse)];
     let report = [("report", Policy::Allow), ("refuse", Policy::Refuse)];
@@ -159,7 +150,7 @@ fn one(reader: &mut Reader<'_>, entry: &Entry) -> Option<Route> {
         dropped_fields: reader.word(section, "dropped_fields", &report, Policy::Allow),
         lossy_words: reader.word(section, "lossy_words", &allow, Policy::Allow),
         unknown_members: reader.word(section, "unknown_members", &allow, Policy::Allow),
-        messages: reader.word(section, "messages", &messages, Messages::Own),
+        messages: spanned_word(reader, section, "messages", &messages, Messages::Own),
         unmapped: unmapped(reader, section),
         answers: reader.word(section, "async", &answers, Answers::Jobs),
         enrich: enrich(reader, section),
@@ -227,48 +218,25 @@ fn place(
     (host, prefix.unwrap_or_else(everywhere))
 }
 
-fn ids(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Ids> {
-    if section.get("ids").is_none() {
-        return Some(Ids::Same);
-    }
-    let ids = reader.subsection(section, "ids", schema::IDS)?;
-    match ids.get("ticket") {
-        None => Some(Ids::Same),
-        Some(item) => ticket(reader, &ids, item),
-    }
-}
-
-fn ticket(reader: &mut Reader<'_>, ids: &Section<'_>, item: &Item) -> Option<Ids> {
-    match &item.kind {
-        Kind::Text(text) if text == "same" => Some(Ids::Same),
-        Kind::Text(text) if text == "crosswalk" => {
-            let message = "`crosswalk` is not supported by this version";
-            reader.error(codes::UNSUPPORTED, &item.at, message, "write `same` or `{file: PATH}`");
-            None
-        }
-        Kind::Text(text) => {
-            let message = format!("`ids.ticket`: {} is no way to carry ids over", quote(text));
-            reader.error(codes::FORM, &item.at, message, "write `same` or `{file: PATH}`");
-            None
-        }
-        Kind::Map(_) | Kind::List(_) | Kind::Nothing => {
-            let pairs = reader.subsection(ids, "ticket", schema::IDS_FILE)?;
-            let file = reader.required(&pairs, "file", "add `file:` with the path of the pairs")?;
-            reader.path(file, &pairs.path("file")).map(Ids::Pairs)
-        }
-    }
-}
-
 fn unmapped(reader: &mut Reader<'_>, section: &Section<'_>) -> Spanned<Unmapped> {
     let words = [("refuse", Unmapped::Refuse), ("forward", Unmapped::Forward)];
-    let value = reader.word(section, "unmapped", &words, Unmapped::Refuse);
-    let at = section.get("unmapped").map_or(&section.at, |item| &item.at);
-    Spanned::new(value, at.clone())
+    spanned_word(reader, section, "unmapped", &words, Unmapped::Refuse)
 }
 
 fn enrich(reader: &mut Reader<'_>, section: &Section<'_>) -> Spanned<bool> {
-    let value = reader.word(section, "enrich", &[("off", false), ("on", true)], false);
-    let at = section.get("enrich").map_or(&section.at, |item| &item.at);
+    spanned_word(reader, section, "enrich", &[("off", false), ("on", true)], false)
+}
+
+/// One of a few words, or the default, with its place or the section's.
+fn spanned_word<T: Copy>(
+    reader: &mut Reader<'_>,
+    section: &Section<'_>,
+    key: &str,
+    words: &[(&str, T)],
+    default: T,
+) -> Spanned<T> {
+    let value = reader.word(section, key, words, default);
+    let at = section.get(key).map_or(&section.at, |item| &item.at);
     Spanned::new(value, at.clone())
 }
 

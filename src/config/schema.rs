@@ -35,8 +35,6 @@ pub(super) enum Shape {
 /// The form of a text whose key is not supported yet.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Form {
-    /// Not empty.
-    Text,
     /// One of these words.
     Words(&'static [&'static str]),
 }
@@ -233,16 +231,19 @@ pub(super) const LIMIT: &[Field] = &[Field::leaf("rate"), Field::leaf("burst")];
 /// The keys of a route's `ids`.
 pub(super) const IDS: &[Field] = &[
     Field::now("ticket", Shape::LeafOrMap(IDS_FILE)),
-    Field::later("systems", Shape::Map(SYSTEMS)),
+    Field::leaf("user"),
+    Field::now("missing", Shape::LeafOrMap(MISSING)),
+    Field::now("systems", Shape::Map(SYSTEMS)),
 ];
 
 /// The keys of a file of pairs.
 pub(super) const IDS_FILE: &[Field] = &[Field::leaf("file")];
 
-const SYSTEMS: &[Field] = &[
-    Field::now("client", Shape::Later(Form::Text)),
-    Field::now("upstream", Shape::Later(Form::Text)),
-];
+/// The keys of the long form of `ids.missing`.
+pub(super) const MISSING: &[Field] = &[Field::leaf("ticket"), Field::leaf("user")];
+
+/// The keys of `ids.systems`.
+pub(super) const SYSTEMS: &[Field] = &[Field::leaf("client"), Field::leaf("upstream")];
 
 /// The keys of `log`.
 pub(super) const LOG: &[Field] = &[Field::leaf("format"), Field::leaf("access")];

@@ -47,8 +47,8 @@ fn the_reference_shows_the_defaults() {
     assert_eq!(shown.path_prefix.value, plain.path_prefix.value);
     assert_eq!((shown.limit, shown.deadline), (plain.limit, plain.deadline));
     assert_eq!(
-        (shown.dropped_fields, shown.lossy_words, shown.unknown_members, shown.messages),
-        (plain.dropped_fields, plain.lossy_words, plain.unknown_members, plain.messages)
+        (shown.dropped_fields, shown.lossy_words, shown.unknown_members, shown.messages.value),
+        (plain.dropped_fields, plain.lossy_words, plain.unknown_members, plain.messages.value)
     );
     assert_eq!(shown.unmapped.value, plain.unmapped.value);
 }
@@ -137,7 +137,7 @@ fn short_forms_and_long_forms() {
         "burst is the rate's number"
     );
     assert_eq!(config.listen.value.port(), 1);
-    let Ids::Pairs(path) = &config.routes[0].ids else { panic!("a file of pairs") };
+    let path = config.routes[0].ids.pairs.as_ref().expect("a file of pairs");
     assert_eq!(path.value, Path::new("base/p.csv"));
 }
 

@@ -48,7 +48,6 @@ fn check(reader: &mut Reader<'_>, key: &'static str, shape: &'static Shape, item
 
 fn form_of(form: Form, text: &str) -> Result<(), Malformed> {
     match form {
-        Form::Text => form::text(text).map(drop),
         Form::Words(words) => {
             let words: Vec<(&str, ())> = words.iter().map(|word| (*word, ())).collect();
             one_of(text, &words)

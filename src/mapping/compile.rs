@@ -204,7 +204,7 @@ impl Compiler<'_> {
                 let kind = self.vocabulary.type_by_name(&setting.kind.text);
                 if kind.is_none() {
                     let message = format!("no type named `{}`", setting.kind.text);
-                    let known = ["id", "text", "int", "time", "bool"];
+                    let known = ["id", "user_id", "text", "int", "time", "bool"];
                     let span = setting.kind.span;
                     self.findings.unknown("M002", span, message, &setting.kind.text, known);
                 }

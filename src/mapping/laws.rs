@@ -76,7 +76,7 @@ impl<'a> Trial<'a> {
                 Type::Int => "7",
                 Type::Bool => "true",
                 Type::Time => "2014-05-02T21:22:13Z",
-                Type::Id | Type::Text | Type::Word(_) | Type::Secret | Type::Raw => "setting",
+                Type::Id(_) | Type::Text | Type::Word(_) | Type::Secret | Type::Raw => "setting",
             };
             (setting.name.as_str(), value)
         });

@@ -5,14 +5,16 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use crate::catalog::Catalog;
-use crate::config::{self, Answers, Config, Consumers, Ids, RawYaml, Setting, Spanned, pairs};
+use crate::config::{self, Answers, Config, Consumers, RawYaml, Setting, Spanned, pairs};
 use crate::diag::{self, Diagnostic};
 use crate::mapping::compile::TableOverride;
 use crate::mapping::model::{Mapping, Operation, OperationDef, OperationKind, OrElse, Type};
 use crate::mapping::run::Settings;
 use crate::mapping::syntax::{self, Findings, Named};
+use crate::plan::ids::Ways;
 use crate::plan::{
-    Keys, LogIns, Pair, Plan, Route, Routing, Upstream, callers, credentials, identity, limits,
+    Carrying, Keys, LogIns, Pair, Plan, Route, Routing, Upstream, callers, credentials, identity,
+    ids, limits,
 };
 use crate::value::SettingId;
 
@@ -26,8 +28,8 @@ pub type Problem = Vec<Diagnostic>;
 pub fn build(config: &Config, catalog: &Catalog) -> Result<(Plan, Problem), Problem> {
     let names = config.consumers.iter().map(|consumer| consumer.name.value.as_str());
     let numbers = names.zip(0..).collect();
-    let (found, routing) = (Vec::new(), Routing::default());
-    let mut builder = Builder { config, numbers, catalog, found, routing };
+    let (found, routing, ways) = (Vec::new(), Routing::default(), Ways::default());
+    let mut builder = Builder { config, numbers, catalog, found, routing, ways };
     let upstreams: Vec<Option<Upstream>> =
         config.upstreams.iter().map(|upstream| builder.upstream(upstream)).collect();
     let mut routes = Vec::new();
@@ -41,7 +43,7 @@ pub fn build(config: &Config, catalog: &Catalog) -> Result<(Plan, Problem), Prob
         routes.extend(builder.route(route, index, upstream.unwrap_or(0), upstream_plan));
     }
     let mut found = builder.found;
-    let routing = builder.routing;
+    let (routing, ways) = (builder.routing, builder.ways.0);
     found.extend(callers::unknown_settings(config, catalog));
     diag::sort(&mut found);
     // A consumer's setting is held against each of its routes.
@@ -75,6 +77,7 @@ pub fn build(config: &Config, catalog: &Catalog) -> Result<(Plan, Problem), Prob
         log_ins: LogIns::of(config),
         trusted_proxies: config.trusted_proxies.clone(),
         limits,
+        ways,
         unauthenticated: config.limits.unauthenticated,
         keys: Keys::of(config),
     };
@@ -88,6 +91,7 @@ struct Builder<'a> {
     catalog: &'a Catalog,
     found: Vec<Diagnostic>,
     routing: Routing,
+    ways: Ways,
 }
 
 impl Builder<'_> {
@@ -151,7 +155,7 @@ impl Builder<'_> {
                 Type::Int => crate::mapping::codecs::Codec::Int.read(value).is_some(),
                 Type::Bool => matches!(value.as_str(), "true" | "false"),
                 Type::Time => crate::mapping::codecs::Codec::IsoDate.read(value).is_some(),
-                Type::Id | Type::Text | Type::Word(_) | Type::Secret | Type::Raw => true,
+                Type::Id(_) | Type::Text | Type::Word(_) | Type::Secret | Type::Raw => true,
             };
             if !fits {
                 let message = format!("`{value}` does not fit the setting `{name}`");
@@ -206,23 +210,21 @@ impl Builder<'_> {
             ),
         };
         let same_vendor = client.vendor == upstream.mapping.vendor;
-        let ids = match &route.ids {
-            Ids::Same => None,
-            Ids::Pairs(path) => match pairs::load(path) {
-                Ok(pairs) => Some(Arc::new(pairs)),
-                Err(mut found) => {
-                    self.found.append(&mut found);
-                    None
-                }
-            },
-        };
+        let ids = route.ids.pairs.as_ref().and_then(|path| match pairs::load(path) {
+            Ok(pairs) => Some(Arc::new(pairs)),
+            Err(mut found) => {
+                self.found.append(&mut found);
+                None
+            }
+        });
         let vocabulary = &self.catalog.vocabulary;
         self.found.extend(identity::without_reading(vocabulary, route, upstream));
         let actor = identity::actor(vocabulary, route, upstream);
         let actor = actor.map_err(|finding| self.found.push(finding)).ok().flatten();
         let operations = client.operations.iter();
-        let pairs =
-            operations.map(|operation| self.pair(route, operation, upstream, actor)).collect();
+        let pairs = operations
+            .map(|operation| self.pair(route, operation, (upstream_index, upstream), actor))
+            .collect();
         self.check_supplied(route, &client, upstream);
         let consumer_settings = self.consumer_settings(route, &client);
         Some(Route {
@@ -240,12 +242,12 @@ impl Builder<'_> {
             dropped_fields: route.dropped_fields,
             lossy_words: route.lossy_words,
             unknown_members: route.unknown_members,
-            messages: route.messages,
+            messages: route.messages.value,
             unmapped: route.unmapped.value,
             answers: route.answers,
             forwards_reads,
             path_prefix: route.path_prefix.value.trim_end_matches('/').to_owned(),
-            same_vendor,
+            passes_raw: same_vendor && route.ids.crosswalk.is_none(),
             pairs,
             client,
         })
@@ -323,7 +325,7 @@ impl Builder<'_> {
         &mut self,
         route: &config::Route,
         operation: &Operation,
-        upstream: &Upstream,
+        (upstream_index, upstream): (usize, &Upstream),
         actor: Option<SettingId>,
     ) -> Option<Pair> {
         if operation.kind.is_ours() {
@@ -336,7 +338,7 @@ impl Builder<'_> {
         let is_dropped = |field: &u8| {
             operation.request.says(*field) && !upstream.mapping.carries(target, *field)
         };
-        let dropped =
+        let dropped: Vec<u8> =
             (0u8..).zip(&def.request).map(|(field, _)| field).filter(is_dropped).collect();
         let actor = def
             .request_field("actor")
@@ -345,7 +347,19 @@ impl Builder<'_> {
         let read_back = identity::read_back(&self.catalog.vocabulary, route, operation, upstream);
         let read_back = read_back.map_err(|finding| self.found.push(finding)).ok().flatten();
         let read_back = read_back.map(Box::new);
-        Some(Pair { upstream: index, dropped, ticket: ticket_field(def), actor, read_back })
+        let asking = ids::asking(&self.catalog.vocabulary, route, operation, upstream);
+        let asking = asking.map_err(|finding| self.found.push(finding)).ok().flatten();
+        let crosswalk = route.ids.crosswalk.as_ref().map(|crosswalk| {
+            // What the upstream does not get, or gets from a setting of its own, is nobody's to translate.
+            let goes_on = |field: u8| {
+                !dropped.contains(&field) && actor.is_none_or(|(actor, _)| actor != field)
+            };
+            let fields = (&def.request[..], &def.answer[..]);
+            let carrying = self.ways.carrying(crosswalk, upstream_index, fields, goes_on);
+            Box::new(Carrying { asking, ..carrying })
+        });
+        let ticket = ticket_field(def);
+        Some(Pair { upstream: index, dropped, ticket, actor, crosswalk, read_back })
     }
 
     /// M009: what the upstream needs and this route's callers never say.

@@ -1,16 +1,16 @@
 //! What a route's `enrich`, `read_back` and `actor` come to: how a ticket is read after a write, and whose name calls bear.
 
 use crate::config::{self, Actor};
-use crate::diag::Diagnostic;
+use crate::diag::{Diagnostic, Location};
 use crate::mapping::model::{
-    Hole, Mapping, Operation, OperationDef, OperationKind, OrElse, Slot, Type, Vocabulary,
+    Field, Hole, Mapping, Operation, OperationDef, OperationKind, OrElse, Slot, Type, Vocabulary,
 };
 use crate::mapping::syntax::Arrow;
 use crate::plan::{Pair, ReadBack, Settles, Upstream};
 use crate::value::SettingId;
 
 /// The operation by which a ticket is read.
-const READ_TICKET: &str = "read_ticket";
+pub(super) const READ_TICKET: &str = "read_ticket";
 
 /// The reading operation of a mapping, by its index there.
 fn reading(vocabulary: &Vocabulary, mapping: &Mapping) -> Option<usize> {
@@ -37,6 +37,41 @@ pub(super) fn without_reading(
     Some(finding.also(route.upstream.at.clone(), "the upstream"))
 }
 
+/// How the ticket of a call is read at its upstream, by the operation that reads one.
+pub(super) struct TicketRead {
+    /// The operation, by its index in the upstream's mapping.
+    pub(super) operation: usize,
+    /// Request fields of the call, each with that of the read.
+    pub(super) asks: Vec<(u8, u8)>,
+    /// What the read needs and the call does not say, with where it is needed.
+    pub(super) lacks: Option<(String, Location)>,
+}
+
+/// How the ticket of an operation is read; `None` where the vendor has nothing to read with.
+pub(super) fn ticket_read(
+    vocabulary: &Vocabulary,
+    client: &Operation,
+    upstream: &Upstream,
+) -> Option<TicketRead> {
+    let operation = reading(vocabulary, &upstream.mapping)?;
+    let target = &upstream.mapping.operations[operation];
+    let (call, read) = (&vocabulary.operations[client.id], &vocabulary.operations[target.id]);
+    let lacks = (0u8..).zip(&read.request).find_map(|(field, declared)| {
+        let said = call.request_field(&declared.name).is_some_and(|own| client.request.says(own));
+        let hole = needed(target, field, upstream).filter(|_| !said)?;
+        Some((declared.name.clone(), hole.at.clone()))
+    });
+    let asks = (0u8..)
+        .zip(&call.request)
+        .filter_map(|(own, field)| Some((own, alike(&read.request, &field.name, field.kind)?)));
+    Some(TicketRead { operation, asks: asks.collect(), lacks })
+}
+
+fn alike(fields: &[Field], name: &str, kind: Type) -> Option<u8> {
+    let index = fields.iter().position(|known| known.name == name && known.kind == kind)?;
+    u8::try_from(index).ok()
+}
+
 /// How the ticket of a write is read afterwards; `None` where it never is.
 ///
 /// # Errors
@@ -50,51 +85,33 @@ pub(super) fn read_back(
     if !(route.enrich.value || route.read_back) || client.kind != OperationKind::Write {
         return Ok(None);
     }
-    let Some(operation) = reading(vocabulary, &upstream.mapping) else { return Ok(None) };
+    let Some(ticket_read) = ticket_read(vocabulary, client, upstream) else { return Ok(None) };
+    if let Some((name, hole)) = ticket_read.lacks {
+        if !route.enrich.value {
+            return Ok(None);
+        }
+        let message = format!(
+            "`enrich: on`: reading a ticket of `{}` needs `{name}`, which {} clients do not say with `{}`",
+            upstream.name, route.client.value, client.name
+        );
+        let finding = Diagnostic::error("M009", route.enrich.at.clone(), message);
+        return Err(finding.also(hole, "needed here"));
+    }
+    let TicketRead { operation, asks, .. } = ticket_read;
     let target = &upstream.mapping.operations[operation];
     let (write, read) = (&vocabulary.operations[client.id], &vocabulary.operations[target.id]);
-    for (field, declared) in (0u8..).zip(&read.request) {
-        let said = write.request_field(&declared.name).is_some_and(|own| client.request.says(own));
-        if let Some(hole) = needed(target, field, upstream).filter(|_| !said) {
-            if !route.enrich.value {
-                return Ok(None);
-            }
-            let message = format!(
-                "`enrich: on`: reading a ticket of `{}` needs `{}`, which {} clients do not say with `{}`",
-                upstream.name, declared.name, route.client.value, client.name
-            );
-            let finding = Diagnostic::error("M009", route.enrich.at.clone(), message);
-            return Err(finding.also(hole.at.clone(), "needed here"));
-        }
-    }
-    let alike = |from: &OperationDef, name: &str, kind: Type, is_request: bool| {
-        let fields = if is_request { &from.request } else { &from.answer };
-        let index = fields.iter().position(|known| known.name == name && known.kind == kind)?;
-        u8::try_from(index).ok()
-    };
-    let asks = (0u8..)
-        .zip(&write.request)
-        .filter_map(|(own, field)| Some((own, alike(read, &field.name, field.kind, true)?)));
     let fills = (0u8..).zip(&write.answer).filter_map(|(own, field)| {
         // The id is the client's own in any case.
-        let theirs =
-            alike(read, &field.name, field.kind, false).filter(|_| field.kind != Type::Id)?;
+        let theirs = alike(&read.answer, &field.name, field.kind)
+            .filter(|_| !matches!(field.kind, Type::Id(_)))?;
         let shown = holds(client, own, Arrow::writes) && holds(target, theirs, Arrow::reads);
         shown.then_some((own, theirs))
     });
-    let status = alike(read, "status", type_of(write, "status"), false);
-    let asks: Vec<(u8, u8)> = asks.collect();
+    let status = alike(&read.answer, "status", type_of(write, "status"));
     let settles =
         route.read_back.then(|| settles(write, client, (target, status?), &asks, upstream));
-    let pair = Pair {
-        upstream: operation,
-        dropped: Vec::new(),
-        ticket: None,
-        actor: None,
-        read_back: None,
-    };
     Ok(Some(ReadBack {
-        pair,
+        pair: Pair::of(operation),
         asks,
         fills: fills.collect(),
         status: write.answer_field("status").zip(status),
@@ -120,7 +137,7 @@ fn settles(
     let untold = (0u8..).zip(&write.request).filter(|(field, declared)| {
         let is_told = *field == wanted || asks.iter().any(|(own, _)| own == field);
         // An id says whose ticket it is, or who made the change.
-        !is_told && declared.kind != Type::Id && mapping.carries(target, *field)
+        !is_told && !matches!(declared.kind, Type::Id(_)) && mapping.carries(target, *field)
     });
     Some(Settles {
         wanted,

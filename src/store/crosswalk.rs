@@ -21,17 +21,9 @@ use super::error::Fault;
 use super::{Reason, Store, StoreError};
 use crate::bounds;
 
+pub use crate::value::{IdKind as Kind, fit_id, fit_system};
 pub use merge::Outcome;
 pub use read::{Counts, Entry, Found, Id, Past, Row, State};
-
-/// What there are ids of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
-    /// Tickets.
-    Ticket,
-    /// People, as the systems know them.
-    User,
-}
 
 /// An id with its system.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -69,24 +61,6 @@ pub struct Conflict {
 /// Where the history of the crosswalk and its conflicts are locked against other changes in a fleet.
 const LOCK: &str = "crosswalk";
 
-impl Kind {
-    /// All of them.
-    pub const ALL: [Self; 2] = [Self::Ticket, Self::User];
-
-    /// Its name in files, commands and tables.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Ticket => "ticket",
-            Self::User => "user",
-        }
-    }
-
-    /// The kind of a name.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.name() == name)
-    }
-}
-
 impl SystemId {
     /// An id in a system.
     pub fn new(system: impl Into<String>, id: impl Into<String>) -> Self {
@@ -118,32 +92,6 @@ impl Pair {
 impl SystemId {
     fn is_fit(&self) -> bool {
         fit_system(&self.system).is_ok() && fit_id(&self.id).is_ok()
-    }
-}
-
-/// Says what is wrong with an id.
-///
-/// # Errors
-/// If it is empty or too long, or has blanks around it or control characters.
-pub fn fit_id(id: &str) -> Result<(), &'static str> {
-    match id {
-        "" => Err("is empty"),
-        _ if id.len() > bounds::STATE_NAME_BYTES_MAX => Err("is too long"),
-        _ if id.chars().any(char::is_control) => Err("has control characters"),
-        _ if id.trim() != id => Err("has blanks around it"),
-        _ => Ok(()),
-    }
-}
-
-/// Says what is wrong with the name of a system.
-///
-/// # Errors
-/// If it cannot be an id either, holds `=`, or is the name of a column that files have.
-pub fn fit_system(system: &str) -> Result<(), &'static str> {
-    match system {
-        "kind" | "note" => Err("is the name of another column"),
-        _ if system.contains('=') => Err("holds `=`"),
-        _ => fit_id(system),
     }
 }
 
@@ -241,6 +189,15 @@ impl Store {
         self.fits([system])?;
         let (at, system) = (at.clone(), system.to_owned());
         self.run(read::Partner { kind, at, system }).await
+    }
+
+    /// The number of the id that went last, of those that an entry had and has no more; none if all are where they
+    /// were. While that number is the same, whatever was linked is still.
+    ///
+    /// # Errors
+    /// If that cannot be told.
+    pub async fn crosswalk_last_gone(&self) -> Result<Option<i64>, StoreError> {
+        self.run(read::LastGone).await
     }
 
     /// All that is known of an id, in one system or in all of them, now or before.

@@ -87,12 +87,18 @@ impl Sqlite {
 
     /// Opens a file for looking only, beside a gateway that may have it.
     pub(super) fn open_reading(path: &Path) -> Result<Self, Fault> {
-        let Some([reader, writer]) = file::open_beside(path)? else {
-            return Self::open(path, Duration::ZERO);
-        };
+        match Self::open_beside(path, false)? {
+            Some(beside) => Ok(beside),
+            None => Self::open(path, Duration::ZERO),
+        }
+    }
+
+    /// Opens a file beside the gateway that has it; none if its form is not today's.
+    pub(super) fn open_beside(path: &Path, changes: bool) -> Result<Option<Self>, Fault> {
+        let Some([reader, writer]) = file::open_beside(path, changes)? else { return Ok(None) };
         let (reads, waiting) = sync_channel(bounds::STATE_QUEUE_MAX);
         spawn("state-read", move || read(reader, &waiting))?;
-        Self::start(Writer::new(writer, None), Some(reads))
+        Self::start(Writer::new(writer, None), Some(reads)).map(Some)
     }
 
     /// One on the disk that nobody else finds, and that goes with its handles.

@@ -390,23 +390,46 @@ impl Drop for Gateway {
 }
 
 #[test]
-fn looking_goes_beside_a_gateway_and_changing_does_not() {
+fn everything_goes_beside_a_gateway() {
     let place = Place::new();
     place.write("pairs.csv", pairs(100));
     place.prints(&["import", "pairs.csv"], 0);
     let gateway = Gateway::start(&place);
-    for change in [["import", "pairs.csv"], ["unlink", "arena=A-0000001"]] {
-        let told = place.cannot(&change);
-        let process = format!("another gateway uses it, process {}", gateway.0.id());
-        has(&told, &[&process, "stop the gateway for that, or keep the state in PostgreSQL"]);
-    }
     has(&place.prints(&["find", "A-0000001"], 0), &["linked"]);
     has(&place.prints(&["check"], 0), &["ticket ids of arena: 100"]);
     has(&place.prints(&["import", "--dry-run", "pairs.csv"], 0), &["100 known before"]);
     assert_eq!(place.export().lines().count(), 101);
     has(&place.prints(&["backup", "copy.sqlite"], 0), &["wrote copy.sqlite"]);
+    has(&place.prints(&["unlink", "arena=A-0000001"], 0), &["unlinked"]);
+    place.write("more.csv", pairs(2_000));
+    // The other id of the one that was taken out is where it was, and it joins that again.
+    let told = ["1900 linked, 1 joined others", "99 known before, 0 repeated, 0 conflicts"];
+    has(&place.prints(&["import", "more.csv"], 0), &told);
+    has(&place.prints(&["link", "arena=A-0000002", "akana=2"], 0), &["linked arena"]);
+    has(&place.prints(&["import", "-", "--format", "csv"], 1), &["the file is empty"]);
     drop(gateway);
+    assert_eq!(place.export().lines().count(), 2_001);
+    has(&place.prints(&["check"], 0), &["whole"]);
+}
+
+/// What a gateway of another version has in a form of its own is left to it.
+#[test]
+fn a_file_of_another_form_is_not_changed_beside_a_gateway() {
+    let place = Place::new();
+    place.write("pairs.csv", pairs(10));
     place.prints(&["import", "pairs.csv"], 0);
+    let file = rusqlite::Connection::open(place.path("latimer.sqlite")).unwrap();
+    let form: i64 = file.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
+    let gateway = Gateway::start(&place);
+    let process = format!("another gateway uses it, process {}", gateway.0.id());
+    file.execute_batch(&format!("PRAGMA user_version = {}", form - 1)).unwrap();
+    for change in [["import", "pairs.csv"], ["unlink", "arena=A-0000001"]] {
+        has(&place.cannot(&change), &[&process, "its file has another form"]);
+    }
+    file.execute_batch(&format!("PRAGMA user_version = {}", form + 1)).unwrap();
+    has(&place.cannot(&["unlink", "arena=A-0000001"]), &["a newer version"]);
+    file.execute_batch(&format!("PRAGMA user_version = {form}")).unwrap();
+    place.prints(&["unlink", "arena=A-0000001"], 0);
 }
 
 #[test]

@@ -28,6 +28,9 @@ pub(crate) const OTHER_KEY: &str = "another-key";
 pub(crate) const ACCOUNT_USER: &str = "latimer@example.com";
 pub(crate) const ACCOUNT_PASSWORD: &str = "the-upstreams-password";
 
+/// What `password: {env: STATE_PASSWORD}` finds: that of a PostgreSQL of the tests' own.
+const STATE_PASSWORD: &str = "s3cr3t";
+
 /// What `pepper: {env: TEST_PEPPER}` finds.
 pub(crate) const PEPPER: &str = "JefeJefeJefeJefeJefeJefeJefeJefe";
 
@@ -240,9 +243,24 @@ impl Home {
     }
 
     fn serving(&self, mut command: Command) -> Command {
-        command.arg("serve").arg("--config").arg(self.path("latimer.yaml")).env("TEST_KEY", KEY);
+        command.arg("serve");
+        self.configured(command)
+    }
+
+    /// `latimer crosswalk …` on the configuration, in its folder; gives the exit code, and what it prints.
+    pub(crate) async fn crosswalk(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        let mut command = Command::new(PROGRAM);
+        command.arg("crosswalk").args(arguments).current_dir(self.folder.path());
+        let done = self.configured(command).kill_on_drop(true).output();
+        let done = tokio::time::timeout(PATIENCE, done).await.expect("it ends in time").unwrap();
+        let text = [done.stdout, done.stderr].concat();
+        (done.status.code(), String::from_utf8(text).unwrap())
+    }
+
+    fn configured(&self, mut command: Command) -> Command {
+        command.arg("--config").arg(self.path("latimer.yaml")).env("TEST_KEY", KEY);
         command.env("OTHER_KEY", OTHER_KEY).env("ORBIT_USER", "desk@x.y");
-        command.env("TEST_PEPPER", PEPPER);
+        command.env("TEST_PEPPER", PEPPER).env("STATE_PASSWORD", STATE_PASSWORD);
         for vendor in Vendor::ALL {
             let name = format!("{}_TOKEN", vendor.name().to_uppercase());
             command.env(name, vendor.default_token());

@@ -12,6 +12,7 @@ mod budgets;
 mod coded;
 mod comments;
 mod connections;
+mod crosswalk;
 mod deadlines;
 mod edited;
 mod endpoints;

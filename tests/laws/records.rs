@@ -171,7 +171,7 @@ fn value(desk: &Desk, field: &Field, sender: Sender) -> BoxedStrategy<Option<Val
             }
         }
         // An actor is a number for one vendor and a name for another.
-        (None, Type::Id) => "-?[1-9][0-9]{0,9}".boxed(),
+        (None, Type::Id(_)) => "-?[1-9][0-9]{0,9}".boxed(),
         (None, _) => text().boxed(),
     };
     let value = match (sender, field.kind) {

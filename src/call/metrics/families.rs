@@ -97,6 +97,16 @@ pub(super) static READ_BACKS: Family = family(
     "latimer_read_backs",
     "Tickets that were to be read after a write, by whether they could be",
 );
+pub(super) static LOOK_UPS: Family = family(
+    Kind::Counter,
+    "latimer_crosswalk_lookups",
+    "Ids that the crosswalk was to translate, by how they were looked up",
+);
+pub(super) static MISSING: Family = family(
+    Kind::Counter,
+    "latimer_crosswalk_missing",
+    "Ids that the crosswalk has no counterpart of, whatever became of them then",
+);
 pub(super) static CONNECTIONS: Family =
     family(Kind::Gauge, "latimer_connections", "Open connections of clients");
 pub(super) static CONNECTIONS_ACCEPTED: Family = family(

@@ -6,7 +6,7 @@
 use crate::call::metrics::families::{self, Family, Kind};
 use crate::call::metrics::shard::HISTOGRAM_CELLS;
 use crate::call::respond::outcome_of;
-use crate::call::{CallRecord, Outcome, ReadBack, Translation};
+use crate::call::{CallRecord, Looked, Outcome, ReadBack, Translation};
 use crate::config::Limit;
 use crate::limit::Refuser;
 use crate::plan::{Plan, Route};
@@ -27,6 +27,9 @@ const OUTCOMES: [Outcome; 3] = [Outcome::Yes, Outcome::No, Outcome::Unknown];
 const DECISIONS: [&str; 2] = ["admitted", "refused"];
 /// What becomes of reading a ticket after a write, in the order of its cells.
 const READ_BACKS: [&str; 2] = ["read", "failed"];
+
+/// How ids are looked up in the crosswalk, in the order of their cells.
+const LOOK_UPS: [&str; 3] = ["cached", "asked", "failed"];
 
 /// The cells of a plan.
 #[derive(Debug)]
@@ -68,6 +71,8 @@ pub(super) struct RouteCells {
     translations: [usize; 4],
     pub(super) unreadable: usize,
     read_backs: [usize; 2],
+    /// Of ids in the crosswalk, and of those that it does not have.
+    looked: [usize; 4],
     /// By operation: field and cell. There are a few at most, so looking through them is quickest.
     dropped: Vec<Vec<(FieldId, usize)>>,
 }
@@ -100,6 +105,12 @@ impl RouteCells {
             ReadBack::Read => self.read_backs[0],
             ReadBack::Failed { .. } => self.read_backs[1],
         }
+    }
+
+    /// The cells of ids that were looked up, and how many there were.
+    pub(super) fn looked(&self, looked: Looked) -> impl Iterator<Item = (usize, u8)> {
+        let Looked { cached, asked, failed, missing } = looked;
+        self.looked.into_iter().zip([cached, asked, failed, missing])
     }
 
     pub(super) fn translation(&self, translation: Translation) -> usize {
@@ -183,6 +194,10 @@ impl Making {
             let labels = vec![("route", name.clone()), ("result", result.to_owned())];
             making.cell(&families::READ_BACKS, labels)
         };
+        let looked = |making: &mut Self, result: &str| {
+            let labels = vec![("route", name.clone()), ("result", result.to_owned())];
+            making.cell(&families::LOOK_UPS, labels)
+        };
         let translation = |making: &mut Self, translation: Translation| {
             let mapping = if translation.is_clients() { &route.client } else { &upstream.mapping };
             let stage = translation.name().to_owned();
@@ -206,6 +221,10 @@ impl Making {
             unreadable: self
                 .cell(&families::UNREADABLE, vec![("mapping", upstream.mapping.vendor.clone())]),
             read_backs: READ_BACKS.map(|result| read_back(self, result)),
+            looked: {
+                let [cached, asked, failed] = LOOK_UPS.map(|result| looked(self, result));
+                [cached, asked, failed, self.cell(&families::MISSING, of_route())]
+            },
             dropped: self.dropped(plan, route),
         }
     }

@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use tokio::time::Instant;
 
 use super::lines::{Line, Lines};
 use super::record::Records;
@@ -96,6 +97,7 @@ impl Report {
     ) -> Result<(), u8> {
         let batch_max = match opened.state {
             StateConfig::Postgres(_) => POSTGRES_BATCH,
+            StateConfig::Sqlite(_) if opened.beside => bounds::CROSSWALK_BESIDE_MAX,
             StateConfig::Sqlite(_) | StateConfig::Memory => bounds::CROSSWALK_BATCH_MAX,
         };
         let mut records = Records::new(format);
@@ -161,6 +163,7 @@ impl Report {
         let merged = opened.runtime.block_on(async {
             match trial {
                 Some(trial) => self.try_out(&opened.store, trial, pairs).await,
+                None if opened.beside => self.merge_beside(&opened.store, pairs).await,
                 None => opened.store.link_crosswalk(pairs, &self.name, self.now).await,
             }
         });
@@ -179,6 +182,19 @@ impl Report {
             self.note(line, &pair, outcome);
         }
         Ok(())
+    }
+
+    /// Merges, and then leaves a gateway that waits to write as much time as that took: SQLite has it look from time
+    /// to time, and would have it look in vain.
+    async fn merge_beside(
+        &self,
+        store: &Store,
+        pairs: &[Pair],
+    ) -> Result<Vec<Outcome>, StoreError> {
+        let begun = Instant::now();
+        let merged = store.link_crosswalk(pairs, &self.name, self.now).await;
+        tokio::time::sleep(begun.elapsed()).await;
+        merged
     }
 
     /// Merges into a store of its own, where everything that decides over the pairs is as it is in the real one.

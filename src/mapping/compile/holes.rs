@@ -347,10 +347,10 @@ impl Compiler<'_> {
 
 fn codec_fits(codec: Codec, kind: Type) -> bool {
     match codec {
-        Codec::Int => matches!(kind, Type::Id | Type::Text | Type::Int | Type::Word(_)),
-        Codec::Uuid32 => matches!(kind, Type::Id | Type::Text),
+        Codec::Int => matches!(kind, Type::Id(_) | Type::Text | Type::Int | Type::Word(_)),
+        Codec::Uuid32 => matches!(kind, Type::Id(_) | Type::Text),
         Codec::Basic | Codec::Base64 | Codec::Percent | Codec::Lower => {
-            matches!(kind, Type::Id | Type::Text | Type::Secret | Type::Word(_))
+            matches!(kind, Type::Id(_) | Type::Text | Type::Secret | Type::Word(_))
         }
         Codec::Lines => matches!(kind, Type::Text),
         Codec::HttpDate | Codec::IsoDate | Codec::ArenaDate | Codec::UsDate | Codec::UnixMs => {

@@ -123,7 +123,7 @@ fn fields(vocabulary: &Vocabulary, declared: &[FieldDecl], findings: &mut Findin
             let kind = vocabulary.type_by_name(&field.kind.text);
             if kind.is_none() {
                 let message = format!("no type named `{}`", field.kind.text);
-                let own = ["id", "text", "int", "time", "bool", "secret", "raw"];
+                let own = ["id", "user_id", "text", "int", "time", "bool", "secret", "raw"];
                 let words = vocabulary.types.iter().map(|kind| kind.name.as_str());
                 let known = own.into_iter().chain(words);
                 findings.unknown("M002", field.kind.span, message, &field.kind.text, known);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::diag::SourceFile;
 use crate::mapping::model::Pattern;
-use crate::value::{Fault, SecretId, WordId};
+use crate::value::{Fault, IdKind, SecretId, WordId};
 
 /// The vocabulary.
 #[derive(Debug)]
@@ -76,8 +76,8 @@ pub struct Field {
 /// The types of values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Type {
-    /// Names one thing in its system.
-    Id,
+    /// Names one thing in its system: a ticket, or a person.
+    Id(IdKind),
     /// Any text.
     Text,
     /// A whole number.
@@ -161,13 +161,13 @@ gateway_fields! {
     /// Who logged in.
     SessionUser = "session.user": Type::Text,
     /// Who logged in, as 32 hexadecimal digits that stay the same.
-    SessionAccount = "session.account": Type::Id,
+    SessionAccount = "session.account": Type::Id(IdKind::User),
     /// When the session began.
     SessionCreated = "session.created": Type::Time,
     /// When it ends, unless it is prolonged.
     SessionExpires = "session.expires": Type::Time,
     /// 128 random bits as hexadecimal digits, for a secret that is given out.
-    SessionRandom = "session.random": Type::Id,
+    SessionRandom = "session.random": Type::Id(IdKind::User),
 }
 
 impl GatewayField {
@@ -265,7 +265,8 @@ impl Vocabulary {
     /// The type of that name: one of the language's own, or a word type.
     pub fn type_by_name(&self, name: &str) -> Option<Type> {
         match name {
-            "id" => Some(Type::Id),
+            "id" => Some(Type::Id(IdKind::Ticket)),
+            "user_id" => Some(Type::Id(IdKind::User)),
             "text" => Some(Type::Text),
             "int" => Some(Type::Int),
             "time" => Some(Type::Time),

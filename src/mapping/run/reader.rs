@@ -357,7 +357,7 @@ pub(super) fn wrong(member: &str, why: &'static str) -> Refusal {
 
 /// An id that is not of the vendor's form has a fault of its own.
 fn unfit(hole: &Hole, member: &str) -> Refusal {
-    let required_id = hole.kind == Type::Id && hole.is_required();
+    let required_id = matches!(hole.kind, Type::Id(_)) && hole.is_required();
     let fault = if required_id { Fault::InvalidId } else { Fault::InvalidRequest };
     Refusal::member(fault, member, format!("{member} does not have the form that belongs here"))
 }

@@ -127,6 +127,21 @@ impl Operation for Partner {
     }
 }
 
+/// The last row of the history.
+pub(super) struct LastGone;
+
+pub(super) const LAST_GONE: &str = "SELECT max(number) FROM crosswalk_past";
+
+impl Operation for LastGone {
+    type Answer = Option<i64>;
+    const ACCESS: Access = Access::Read;
+
+    async fn run(&self, connection: &mut impl Connection) -> Result<Option<i64>, Fault> {
+        let row = connection.query(LAST_GONE, &[]).await?.pop();
+        row.ok_or_else(Fault::corrupt)?.integer_or_null()
+    }
+}
+
 /// All that is known of an id.
 pub(super) struct Find {
     pub(super) id: String,
@@ -404,8 +419,9 @@ impl Operation for Has {
 }
 
 #[cfg(test)]
-pub(super) const SEARCHES: [&str; 12] = [
+pub(super) const SEARCHES: [&str; 13] = [
     PARTNER,
+    LAST_GONE,
     NEXT[0],
     NEXT[1],
     NEXT[2],

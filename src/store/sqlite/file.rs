@@ -2,7 +2,8 @@
 //!
 //! One gateway has the file at a time, though SQLite would let several: what one of them keeps of it in
 //! memory would not be so any more when another writes. A lock on a file beside it says who. It is not on the
-//! file itself, where SQLite has locks of its own that opening it once more would lose.
+//! file itself, where SQLite has locks of its own that opening it once more would lose. Beside the gateway others
+//! look, and change what it follows; between them SQLite's own locks decide.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -49,17 +50,21 @@ pub(super) fn open(path: &Path, lock_wait: Duration) -> Result<Opened, Fault> {
     Ok(Opened { writer: SqliteConnection::new(writer.0), reader, lock })
 }
 
-/// Two connections that only look, whoever has the file; none if its form is not today's.
-pub(super) fn open_beside(path: &Path) -> Result<Option<[SqliteConnection; 2]>, Fault> {
+/// Two connections, whoever has the file: the first one only looks, and so does the other one if it does not change
+/// anything. None if the file's form is not today's.
+pub(super) fn open_beside(
+    path: &Path,
+    changes: bool,
+) -> Result<Option<[SqliteConnection; 2]>, Fault> {
     let connection = connect(path)?;
     identify(&connection)?;
     if number(&connection, "PRAGMA user_version")? < known() {
         return Ok(None);
     }
     let connections = [connection, connect(path)?];
-    for connection in &connections {
-        connection.batch("PRAGMA query_only = ON")?;
-    }
+    let [reader, writer] = &connections;
+    reader.batch("PRAGMA query_only = ON")?;
+    writer.batch(if changes { "PRAGMA synchronous = FULL" } else { "PRAGMA query_only = ON" })?;
     Ok(Some(connections))
 }
 
