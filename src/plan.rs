@@ -21,7 +21,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 pub use build::{Problem, build};
 pub use keys::{KeyRefused, Keys};
-pub use limits::{CountedLimit, OWN};
+pub use limits::{CountedLimit, OWN, OwnLimit};
 pub use logins::{LogIn, LogIns};
 pub use routing::{Found, Routing, Target};
 
@@ -84,6 +84,8 @@ pub struct Route {
     pub consumers: Option<FxHashSet<usize>>,
     /// The limit per consumer, if it is the only one; what is counted together with others is in `limits`.
     pub limit: Limit,
+    /// What every answer tells of that one.
+    pub own_limit: Option<OwnLimit>,
     /// Indexes of the limits that its calls count towards, in ascending order.
     pub limits: Vec<usize>,
     /// How ids are translated; `None` if both systems have the same.

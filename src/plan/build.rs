@@ -12,7 +12,8 @@ use crate::mapping::model::{Mapping, Operation, OperationDef, OperationKind, OrE
 use crate::mapping::run::Settings;
 use crate::mapping::syntax::{self, Findings, Named};
 use crate::plan::{
-    Keys, LogIns, Pair, Plan, Route, Routing, Upstream, callers, credentials, identity, limits,
+    Keys, LogIns, OwnLimit, Pair, Plan, Route, Routing, Upstream, callers, credentials, identity,
+    limits,
 };
 use crate::value::SettingId;
 
@@ -56,6 +57,7 @@ pub fn build(config: &Config, catalog: &Catalog) -> Result<(Plan, Problem), Prob
             route.limit = config::Limit::None;
         }
         route.limits = limits;
+        route.own_limit = OwnLimit::of(&route.limit, &route.client.limits);
     }
     found.extend(credentials::assign(config, catalog, &mut routes, &mut upstreams));
     diag::sort(&mut found);
@@ -234,6 +236,7 @@ impl Builder<'_> {
             credentials: FxHashMap::default(),
             consumers,
             limit: route.limit,
+            own_limit: None,
             limits: Vec::new(),
             ids,
             deadline: route.deadline,
