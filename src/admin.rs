@@ -93,19 +93,29 @@ async fn serve(operator: &Arc<Operator>, request: Request<Incoming>) -> Response
                 let (operator, uri) = (Arc::clone(operator), request.uri().clone());
                 // There may be a million callers to look through.
                 let handle = tokio::runtime::Handle::current();
-                let showing = move || {
+                aside(move || {
                     handle.block_on(limits::show(&operator, uri.query().unwrap_or_default()))
-                };
-                let shown = tokio::task::spawn_blocking(showing).await;
-                shown.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+                })
+                .await
             }
             ("/limits", _) => not_allowed("GET, HEAD", "GET or HEAD\n"),
             (_, &Method::POST) => limits::reset(operator, request).await,
             (..) => not_allowed("POST", "POST\n"),
         };
     }
+    let is_metrics = path == "/metrics";
     let ready = operator.ready.load(Ordering::Acquire);
-    answer(&request, ready, || operator.metrics.text())
+    let operator = Arc::clone(operator);
+    let answering = move || answer(&request, ready, || operator.metrics.text());
+    if is_metrics { aside(answering).await } else { answering() }
+}
+
+/// Answers on a thread that may take its time: on this one the connections of clients are accepted.
+async fn aside(
+    answering: impl FnOnce() -> Response<Full<Bytes>> + Send + 'static,
+) -> Response<Full<Bytes>> {
+    let answered = tokio::task::spawn_blocking(answering).await;
+    answered.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
 }
 
 fn not_allowed(allow: &'static str, told: &'static str) -> Response<Full<Bytes>> {

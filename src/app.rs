@@ -268,7 +268,9 @@ async fn sweep(limits: Arc<Limits>, mut stop: watch::Receiver<bool>) {
             _ = ticks.tick() => {}
             _ = stop.changed() => return,
         }
-        limits.sweep();
+        let limits = Arc::clone(&limits);
+        // There may be a million callers to look through, and connections are accepted on this thread.
+        let _ = tokio::task::spawn_blocking(move || limits.sweep()).await;
     }
 }
 

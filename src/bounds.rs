@@ -242,6 +242,8 @@ pub const PASSWORD_CHECKS_WAITING_MAX: usize = 64;
 /// Time for which a session at an upstream is kept after its end: a gateway must not see its generation begin
 /// anew while it remembers it.
 pub const UPSTREAM_SESSION_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+/// A name in the configuration; in the store some stand together.
+pub const NAME_BYTES_MAX: usize = 128;
 /// A name in the store: a consumer, a vendor, a user.
 pub const STATE_NAME_BYTES_MAX: usize = 512;
 /// What is kept as it is: a job's answer, a session at an upstream.

@@ -183,9 +183,9 @@ fn could_not(why: &dyn std::error::Error) -> u8 {
     COULD_NOT_TELL
 }
 
-/// A runtime for commands that serve.
+/// A runtime for commands that serve. It has this thread and no other: the gateway's workers bring their own.
 fn runtime() -> Result<tokio::runtime::Runtime, u8> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
         tell(&format!("error: cannot start the runtime: {error}\n"));
         COULD_NOT_TELL
     })

@@ -23,7 +23,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 pub use build::{Problem, build};
 pub use ids::{Asking, CarriedId, Carrying, Way};
 pub use keys::{KeyRefused, Keys};
-pub use limits::{CountedLimit, OWN};
+pub use limits::{CountedLimit, OWN, OwnLimit};
 pub use logins::{LogIn, LogIns};
 pub use routing::{Found, Routing, Target};
 
@@ -88,6 +88,8 @@ pub struct Route {
     pub consumers: Option<FxHashSet<usize>>,
     /// The limit per consumer, if it is the only one; what is counted together with others is in `limits`.
     pub limit: Limit,
+    /// What every answer tells of that one.
+    pub own_limit: Option<OwnLimit>,
     /// Indexes of the limits that its calls count towards, in ascending order.
     pub limits: Vec<usize>,
     /// How ids of tickets are translated by a file of pairs; `None` if they are not.

@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::bounds;
 use crate::call::{CallLine, CallRecord, Outcome, ReadBack};
@@ -27,19 +29,20 @@ static QUEUE: OnceLock<Arc<Queue>> = OnceLock::new();
 pub fn start(log: &Log) -> io::Result<()> {
     let queue = Queue::start(io::stderr())?;
     let access = match log.access {
-        Access::Off => "latimer::access=off",
-        Access::Sampled | Access::Full => "latimer::access=info",
+        Access::Off => LevelFilter::OFF,
+        Access::Sampled | Access::Full => LevelFilter::INFO,
     };
     SAMPLED.store(log.access == Access::Sampled, Ordering::Relaxed);
-    let filter = EnvFilter::new(format!("info,{access}"));
+    let filter =
+        Targets::new().with_default(LevelFilter::INFO).with_target("latimer::access", access);
+    let registry = tracing_subscriber::registry().with(filter);
     let lines = Arc::clone(&queue);
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let form = tracing_subscriber::fmt::layer()
         .with_writer(move || Lines(Arc::clone(&lines)))
         .with_ansi(io::stderr().is_terminal());
     let started = match log.format {
-        LogFormat::Text => builder.try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+        LogFormat::Text => registry.with(form).try_init(),
+        LogFormat::Json => registry.with(form.json().flatten_event(true)).try_init(),
     };
     // A second start in one process keeps the first one's form.
     if started.is_ok() && QUEUE.set(queue).is_ok() {

@@ -98,7 +98,11 @@ fn told() -> Vec<(Vec<&'static str>, &'static str, String)> {
         (vec!["LOCATION_BYTES_MAX"], "address that", size(LOCATION_BYTES_MAX)),
         (vec!["CONNECTION_AGE_MAX"], "time for which", time(CONNECTION_AGE_MAX)),
         (vec!["LOG_BYTES_MAX", "LOG_END"], "log lines", both(size(LOG_BYTES_MAX), time(LOG_END))),
-        (vec!["CONFIGURATION_BYTES_MAX"], "configuration file", size(CONFIGURATION_BYTES_MAX)),
+        (
+            vec!["CONFIGURATION_BYTES_MAX", "NAME_BYTES_MAX"],
+            "configuration file",
+            both(size(CONFIGURATION_BYTES_MAX), format!("{NAME_BYTES_MAX} bytes")),
+        ),
         (vec!["MAPPING_BYTES_MAX"], "mapping file", size(MAPPING_BYTES_MAX)),
         (vec!["SECRET_BYTES_MAX"], "file with a secret", size(SECRET_BYTES_MAX)),
         (

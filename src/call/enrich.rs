@@ -36,6 +36,15 @@ pub(super) struct Reading<'r> {
     pub(super) credential: &'r Credential,
 }
 
+/// False if the verdict leaves nothing to be read, as that of most calls.
+pub(super) fn may_read(read_back: &plan::ReadBack, verdict: &Verdict) -> bool {
+    match verdict {
+        Verdict::Yes { .. } => read_back.enriches,
+        Verdict::Stopped(stop) => stop.fault == Fault::OutcomeUnknown,
+        Verdict::Expired(_) => false,
+    }
+}
+
 impl Reading<'_> {
     /// Reads the ticket if the verdict leaves something to be read, and adds that to it. What was written is in
     /// the upstream's terms.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use tokio::time::Instant;
 
 use crate::call::crosswalk::Ids;
-use crate::call::enrich::Reading;
+use crate::call::enrich::{self, Reading};
 use crate::call::job::Job;
 use crate::call::judge::{Verdict, judge};
 use crate::call::respond::{Learned, Responder};
@@ -73,6 +73,8 @@ pub(super) async fn exchange(
     };
     let verdict = match &pair.read_back {
         None => verdict,
+        // Few calls want it: the others need find no room for it.
+        Some(read_back) if !enrich::may_read(read_back, &verdict) => verdict,
         Some(read_back) => {
             let reading = Reading { responder, sides, read_back, said: record, credential };
             let written = &translated.record;

@@ -9,7 +9,7 @@ use http::request::Parts;
 
 use crate::call::admit::request_head;
 use crate::call::{Services, Stop};
-pub(super) use crate::clock::now;
+use crate::clock::now;
 use crate::limit::Subject;
 use crate::mapping::run::{Presented, read_secrets};
 use crate::plan::{KeyRefused, LogIn, Plan, Route, Target};

@@ -264,7 +264,8 @@ impl Responder<'_> {
             ..Gateway::default()
         };
         let record = Record::new();
-        limit_headers(limits, self.sources(&record, &gateway, learned), headers);
+        let sources = self.sources(&record, &gateway, learned);
+        limit_headers(limits, told.lasting, sources, headers);
     }
 }
 

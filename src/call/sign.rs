@@ -9,10 +9,11 @@ use http::header::ACCEPT;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::bounds;
-use crate::call::identity::{now, unavailable};
+use crate::call::identity::unavailable;
 use crate::call::judge::{seen_of_body, stop_of_error};
 use crate::call::send::Visit;
 use crate::call::{Services, Stop, Translation};
+use crate::clock::now;
 use crate::credential::shared::{Fleet, Shared};
 use crate::credential::{Keeper, Next, Session, Work};
 use crate::mapping::model::{LogIn, Request};

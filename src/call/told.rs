@@ -2,11 +2,12 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use http::HeaderValue;
+
 use crate::call::Services;
-use crate::config::Limit;
 use crate::limit::{Charged, Decision, Room, Standing, UNAUTHENTICATED, Verdict};
 use crate::mapping::run::LimitFacts;
-use crate::plan::{OWN, Route};
+use crate::plan::{OWN, OwnLimit, Route};
 
 /// What a client is told of its limits.
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +18,8 @@ pub(super) struct Told<'p> {
     pub(super) calls: u64,
     /// Calls that are left of them.
     pub(super) remaining: u64,
+    /// Header fields that say the same on every answer, where they were made before.
+    pub(super) lasting: &'p [Option<HeaderValue>],
     /// Time until all of them are there again.
     reset_after: Duration,
 }
@@ -37,24 +40,22 @@ impl<'p> Told<'p> {
         route: &'p Route,
         charged: Option<&Charged>,
     ) -> Option<Self> {
-        match (charged, &route.limit) {
+        match (charged, &route.own_limit) {
             (Some(Charged::Shut(seconds)), _) => Some(Self::shut(*seconds)),
             (Some(Charged::Together(verdict)), _) => Self::together(services, verdict),
             (None, _) if !route.limits.is_empty() => {
                 let verdict = services.limits.untouched(&route.limits);
                 Self::together(services, &verdict)
             }
-            (_, Limit::None) => None,
-            (decision, Limit::Bucket { rate, burst }) => {
-                let calls = u64::from(*burst);
-                let whole = rate.per.as_micros() * u128::from(*burst);
-                let window = seconds(micros(whole / u128::from(rate.count.max(1)))).max(1);
+            (_, None) => None,
+            (decision, Some(OwnLimit { calls, window, headers })) => {
                 let decision = match decision {
                     Some(Charged::Alone(decision)) => Some(decision),
                     Some(_) | None => None,
                 };
+                let (calls, window) = (*calls, *window);
                 let stands = Stands { name: OWN, calls, window, room: alone(decision, calls) };
-                Some(Self::new(&stands, &stands))
+                Some(Self { lasting: headers, ..Self::new(&stands, &stands) })
             }
         }
     }
@@ -66,7 +67,8 @@ impl<'p> Told<'p> {
         let facts =
             LimitFacts { name, calls, window, remaining: room.calls, seconds: seconds(wait) };
         let reset_after = Duration::from_micros(vendors.room.whole_after);
-        Self { tightest: facts, calls: vendors.calls, remaining: vendors.room.calls, reset_after }
+        let (calls, remaining) = (vendors.calls, vendors.room.calls);
+        Self { tightest: facts, calls, remaining, lasting: &[], reset_after }
     }
 
     fn together(services: &'p Services, verdict: &Verdict) -> Option<Self> {

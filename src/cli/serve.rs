@@ -39,6 +39,8 @@ impl Serve {
             let (count, path) = (warnings.len(), self.config.display());
             tell(&format!("warnings: {count}; `latimer check --config {path}` shows them\n"));
         }
+        // They hold the text of whole files.
+        drop(warnings);
         // While there is one thread.
         let sockets = match Sockets::take() {
             Ok(sockets) => sockets,
@@ -55,7 +57,7 @@ impl Serve {
             Ok(runtime) => runtime,
             Err(code) => return code,
         };
-        let code = runtime.block_on(serve(sockets, &config, plan));
+        let code = runtime.block_on(serve(sockets, config, plan));
         telemetry::end();
         // A name that is still being looked up holds nobody up.
         runtime.shutdown_background();
@@ -64,13 +66,15 @@ impl Serve {
 }
 
 /// Serves until a signal came and calls in flight have ended, or until a second one came.
-async fn serve(sockets: Sockets, config: &Config, plan: Plan) -> u8 {
+async fn serve(sockets: Sockets, config: Config, plan: Plan) -> u8 {
     let mut stops = Stops::listen();
     let hangups = survive_hangups();
-    let gateway = match app::start_on(sockets, config, plan).await {
+    let gateway = match app::start_on(sockets, &config, plan).await {
         Ok(gateway) => gateway,
         Err(error) => return fail(&error),
     };
+    let drain = config.drain;
+    drop(config);
     let notify = Arc::new(Notify::from_environment());
     tell(&format!("latimer ready listen={} admin={}\n", gateway.listen, gateway.admin));
     notify.ready(&format!("serving clients on {}", gateway.listen));
@@ -78,7 +82,6 @@ async fn serve(sockets: Sockets, config: &Config, plan: Plan) -> u8 {
         .watchdog()
         .map(|granted| tokio::spawn(systemd::watch(Arc::clone(&notify), granted, gateway.pulse())));
     let signal = stops.next().await;
-    let drain = config.drain;
     tracing::info!(target: "latimer::signals", signal, ?drain, "told to stop: calls in flight may end");
     notify.stopping(&format!("stopping: calls in flight have {drain:?}"));
     let hurry = async {

@@ -14,6 +14,8 @@ pub(super) mod url;
 pub use net::Cidr;
 pub use url::{Scheme, Url};
 
+use crate::bounds;
+
 /// Why a text has not the wanted form.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Malformed {
@@ -213,8 +215,14 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, Malformed> {
     })
 }
 
-/// `[a-z][a-z0-9_-]*`, the names of upstreams, consumers, routes and settings.
+/// `[a-z][a-z0-9_-]*`, the names of upstreams, consumers, routes, limits and settings.
 pub(super) fn name(text: &str) -> Result<String, Malformed> {
+    if text.len() > bounds::NAME_BYTES_MAX {
+        return Err(Malformed::new(
+            format!("a name of {} bytes is too long", text.len()),
+            format!("write at most {} bytes", bounds::NAME_BYTES_MAX),
+        ));
+    }
     let mut characters = text.chars();
     let starts = characters.next().is_some_and(|first| first.is_ascii_lowercase());
     if starts && characters.all(|c| matches!(c, 'a'..='z' | '0'..='9' | '_' | '-')) {

@@ -71,6 +71,10 @@ impl Ledger {
                     memory.restore(index, subject, used.start, used.calls, now);
                 }
                 let Some(last) = page.last() else { break };
+                // One that is not full is the last.
+                if page.len() < bounds::LIMIT_USES_PAGE as usize {
+                    break;
+                }
                 after = Some((last.subject, last.start));
                 callers = memory.callers(index);
             }

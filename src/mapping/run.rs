@@ -27,7 +27,7 @@ use std::borrow::Cow;
 use http::HeaderValue;
 
 pub use answer::{AnswerHead, Mismatch, Reading, read_answer, read_public_answer};
-pub use headers::{limit_headers, spent_until};
+pub use headers::{lasting_limit_headers, limit_headers, spent_until};
 pub use negotiate::{Unreadable, acceptable, choose_body, media_type, preferred};
 pub use read::{
     ReadOptions, RequestHead, fits_path, read_credentials, read_request, read_secrets, selects,

@@ -13,8 +13,8 @@ use crate::mapping::run::Settings;
 use crate::mapping::syntax::{self, Findings, Named};
 use crate::plan::ids::Ways;
 use crate::plan::{
-    Carrying, Keys, LogIns, Pair, Plan, Route, Routing, Upstream, callers, credentials, identity,
-    ids, limits,
+    Carrying, Keys, LogIns, OwnLimit, Pair, Plan, Route, Routing, Upstream, callers, credentials,
+    identity, ids, limits,
 };
 use crate::value::SettingId;
 
@@ -58,6 +58,7 @@ pub fn build(config: &Config, catalog: &Catalog) -> Result<(Plan, Problem), Prob
             route.limit = config::Limit::None;
         }
         route.limits = limits;
+        route.own_limit = OwnLimit::of(&route.limit, &route.client.limits);
     }
     found.extend(credentials::assign(config, catalog, &mut routes, &mut upstreams));
     diag::sort(&mut found);
@@ -236,6 +237,7 @@ impl Builder<'_> {
             credentials: FxHashMap::default(),
             consumers,
             limit: route.limit,
+            own_limit: None,
             limits: Vec::new(),
             ids,
             deadline: route.deadline,

@@ -1,8 +1,11 @@
 //! Which limits the calls of a route count towards.
 
+use http::HeaderValue;
 use rustc_hash::FxHashMap;
 
 use crate::config::{Config, Limit, LimitForm, LimitScope, LimitStore};
+use crate::mapping::model::Named;
+use crate::mapping::run::{LimitFacts, lasting_limit_headers};
 
 /// A limit that calls are counted towards.
 #[derive(Clone, Debug)]
@@ -19,6 +22,29 @@ pub struct CountedLimit {
 
 /// How clients are told of a route's own limit.
 pub const OWN: &str = "default";
+
+/// What every answer tells of a route's own limit.
+#[derive(Debug)]
+pub struct OwnLimit {
+    /// Calls that it takes.
+    pub calls: u64,
+    /// In how many seconds.
+    pub window: u64,
+    /// The header fields of the client's `limits:` that say no more than that.
+    pub headers: Vec<Option<HeaderValue>>,
+}
+
+impl OwnLimit {
+    /// Of a limit that is a route's only one, as a client's mapping tells of it.
+    pub(super) fn of(limit: &Limit, told: &[Named]) -> Option<Self> {
+        let Limit::Bucket { rate, burst } = limit else { return None };
+        let calls = u64::from(*burst);
+        let whole = rate.per.as_micros() * u128::from(*burst) / u128::from(rate.count.max(1));
+        let window = u64::try_from(whole.div_ceil(1_000_000)).unwrap_or(u64::MAX).max(1);
+        let facts = LimitFacts { name: OWN, calls, window, remaining: 0, seconds: 0 };
+        Some(Self { calls, window, headers: lasting_limit_headers(told, &facts) })
+    }
+}
 
 /// All limits that are counted together with others, and for each route those of its calls, in ascending order. A
 /// route with a limit of its own and none besides has none here, unless a fleet counts together.

@@ -277,7 +277,7 @@ fn write(
     let wanted = RequestParts { headers: &headers, kind: as_xml.then_some(&kind) };
     let text = texts.upstream.as_deref().map_or(FaultText::Own, FaultText::Upstream);
     // What stands on every answer is left out where it cannot be written.
-    limit_headers(&desk.mapping.limits, sources, &mut HeaderMap::new());
+    limit_headers(&desk.mapping.limits, &[], sources, &mut HeaderMap::new());
     let written = write_fault(&desk.operation().faults, texts.fault, text, sources, wanted);
     let allowed = written.headers.get(ALLOW).map(HeaderValue::as_bytes);
     let wanted = (texts.fault == Fault::MethodNotAllowed).then_some(allow.as_bytes());

@@ -92,6 +92,8 @@ fn names() {
     for text in ["", "A", "9a", "-a", "a b", "a.b", "ä"] {
         assert_eq!(found(name(text)), format!("`{text}` is not a name"));
     }
+    assert!(name(&"a".repeat(128)).is_ok());
+    assert_eq!(found(name(&"a".repeat(129))), "a name of 129 bytes is too long");
 }
 
 #[test]

@@ -21,7 +21,7 @@ impl Compiler<'_> {
         position: Position,
         read: bool,
     ) -> Pattern {
-        let mut pieces: Vec<Piece> = Vec::new();
+        let mut pieces: Vec<Piece> = Vec::with_capacity(template.parts.len());
         for part in &template.parts {
             match part {
                 Part::Literal(text) => pieces.push(Piece::Text(text.text.as_str().into())),
@@ -188,7 +188,7 @@ impl Compiler<'_> {
         what: &str,
     ) -> Vec<Named> {
         let mut seen: Vec<String> = Vec::new();
-        let mut named = Vec::new();
+        let mut named = Vec::with_capacity(entries.len());
         for (key, value) in entries {
             let name = self.name_pattern(key, position, what);
             let text = name.to_string();

@@ -44,10 +44,15 @@ impl Format {
     /// # Errors
     /// If the text is no expression, or one that would grow too large.
     pub fn new(name: String, text: String, at: Location) -> Result<Self, regex::Error> {
-        let anchored = format!(r"\A(?:{text})\z");
-        let regex = RegexBuilder::new(&anchored).size_limit(bounds::FORMAT_BYTES_MAX).build()?;
         let run = regex_syntax::parse(&text).ok().and_then(|hir| Run::of(&hir));
-        let shape = run.map_or(Shape::Expression(regex), |run| Shape::Run(Box::new(run)));
+        let shape = match run {
+            Some(run) => Shape::Run(Box::new(run)),
+            None => {
+                let anchored = format!(r"\A(?:{text})\z");
+                let mut expression = RegexBuilder::new(&anchored);
+                Shape::Expression(expression.size_limit(bounds::FORMAT_BYTES_MAX).build()?)
+            }
+        };
         Ok(Self { name, text, at, shape })
     }
 

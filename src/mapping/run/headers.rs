@@ -2,11 +2,9 @@
 
 use http::header::{CONTENT_TYPE, COOKIE, SET_COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue};
-use smallvec::SmallVec;
 
-use crate::mapping::model::{
-    Body, Content, GatewayField, Hole, Named, Pattern, Piece, Place, Slot,
-};
+use crate::codec::decimal::Decimal;
+use crate::mapping::model::{Body, Content, GatewayField, Hole, Named, Piece, Place, Slot};
 use crate::mapping::run::read::BLANKS;
 use crate::mapping::run::render::{Rendered, Renderer};
 use crate::mapping::run::{LimitFacts, Refusal, Sources};
@@ -204,15 +202,23 @@ pub fn spent_until(limits: &[Named], headers: &HeaderMap) -> Option<jiff::Timest
     told(GatewayField::RateReset)?.parse().ok()
 }
 
-/// Writes the header fields of `limits:`, which stand on every answer.
-pub fn limit_headers(limits: &[Named], sources: Sources<'_>, headers: &mut HeaderMap) {
+/// Writes the header fields of `limits:`, which stand on every answer. `lasting` are those of them that were made
+/// before the first call.
+pub fn limit_headers(
+    limits: &[Named],
+    lasting: &[Option<HeaderValue>],
+    sources: Sources<'_>,
+    headers: &mut HeaderMap,
+) {
     let renderer = Renderer::new(sources);
-    for named in limits {
+    for (index, named) in limits.iter().enumerate() {
         // Every answer has them, so those that are put together from numbers take no detour.
-        if let (Some(name), Content::Text(pattern), Some(facts)) =
-            (&named.header, &named.place.content, &sources.gateway.limit)
-            && let Some(value) = limit_value(pattern, facts)
-        {
+        let made = match (lasting.get(index), &sources.gateway.limit) {
+            (Some(Some(value)), _) => Some(value.clone()),
+            (_, Some(facts)) => limit_value(&named.place.content, facts),
+            (_, None) => None,
+        };
+        if let (Some(name), Some(value)) = (&named.header, made) {
             headers.insert(name.clone(), value);
             continue;
         }
@@ -221,50 +227,49 @@ pub fn limit_headers(limits: &[Named], sources: Sources<'_>, headers: &mut Heade
     }
 }
 
+/// The header fields of `limits:` that tell the same of a limit on every answer; none for those that tell how it
+/// stands.
+pub fn lasting_limit_headers(limits: &[Named], facts: &LimitFacts<'_>) -> Vec<Option<HeaderValue>> {
+    let lasts = |hole: &Hole| {
+        use GatewayField::{LimitCalls, LimitName, LimitWindow};
+        matches!(hole.slot, Slot::Gateway(LimitName | LimitCalls | LimitWindow))
+    };
+    let lasting = limits.iter().map(|named| {
+        let content = &named.place.content;
+        content.holes().all(lasts).then(|| limit_value(content, facts)).flatten()
+    });
+    lasting.collect()
+}
+
+/// What most of such texts are shorter than; a longer one is written like any other.
+const LIMIT_BYTES_USUAL: usize = 96;
+
 /// A text that has nothing in it but what is told of a limit; none for any other.
-fn limit_value(pattern: &Pattern, facts: &LimitFacts<'_>) -> Option<HeaderValue> {
-    let mut text: SmallVec<[u8; 96]> = SmallVec::new();
+fn limit_value(content: &Content, facts: &LimitFacts<'_>) -> Option<HeaderValue> {
+    let Content::Text(pattern) = content else { return None };
+    let mut text = [0; LIMIT_BYTES_USUAL];
+    let mut length = 0;
+    let mut put = |piece: &[u8]| -> Option<()> {
+        let end = length + piece.len();
+        text.get_mut(length..end)?.copy_from_slice(piece);
+        length = end;
+        Some(())
+    };
     for piece in &pattern.pieces {
         match piece {
-            Piece::Text(literal) => text.extend_from_slice(literal.as_bytes()),
+            Piece::Text(literal) => put(literal.as_bytes())?,
             Piece::Hole(Hole { slot: Slot::Gateway(field), codec: None, format: None, .. }) => {
                 match field {
-                    GatewayField::LimitName => text.extend_from_slice(facts.name.as_bytes()),
-                    GatewayField::LimitCalls => put_number(&mut text, facts.calls),
-                    GatewayField::LimitWindow => put_number(&mut text, facts.window),
-                    GatewayField::LimitRemaining => put_number(&mut text, facts.remaining),
-                    GatewayField::LimitSeconds => put_number(&mut text, facts.seconds),
+                    GatewayField::LimitName => put(facts.name.as_bytes())?,
+                    GatewayField::LimitCalls => put(Decimal::of(facts.calls).as_bytes())?,
+                    GatewayField::LimitWindow => put(Decimal::of(facts.window).as_bytes())?,
+                    GatewayField::LimitRemaining => put(Decimal::of(facts.remaining).as_bytes())?,
+                    GatewayField::LimitSeconds => put(Decimal::of(facts.seconds).as_bytes())?,
                     _ => return None,
                 }
             }
             Piece::Hole(_) => return None,
         }
     }
-    HeaderValue::from_bytes(&text).ok()
-}
-
-fn put_number(text: &mut SmallVec<[u8; 96]>, mut number: u64) {
-    let start = text.len();
-    loop {
-        text.push(b'0' + (number % 10) as u8);
-        number /= 10;
-        if number == 0 {
-            break;
-        }
-    }
-    text[start..].reverse();
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_written_as_they_are() {
-        for number in [0, 7, 10, 25_000, u64::MAX] {
-            let mut text = SmallVec::from_slice(b"r=");
-            put_number(&mut text, number);
-            assert_eq!(text.as_slice(), format!("r={number}").as_bytes());
-        }
-    }
+    HeaderValue::from_bytes(&text[..length]).ok()
 }

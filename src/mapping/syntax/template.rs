@@ -112,7 +112,8 @@ impl Template {
     /// Reads a scalar's text from an offset on.
     pub fn parse_from(scalar: &Scalar, from: usize, findings: &mut Findings) -> Self {
         let text = &scalar.text;
-        let mut parts = Vec::new();
+        // There are thousands, and most have one.
+        let mut parts = Vec::with_capacity(1);
         let mut literal = String::new();
         let mut literal_start = from;
         let mut at = from;
