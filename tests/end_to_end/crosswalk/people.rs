@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::crosswalk::{lacks, send};
 use crate::harness::{Answer, Gateway, Home, KEY, upstream};
 use crate::scripted::{Scripted, message};
-use crate::vendors::{Request, request, ticket};
+use crate::vendors::{Request, crosswalk, request, ticket};
 
 const YES: &str = r#"{"success":true,"data":{"message":"Status changed to open"}}"#;
 
@@ -57,6 +57,27 @@ async fn a_person_is_known_to_each_system_by_its_own_id() {
     let keys = format!("    actor: $staff_user\n    ids: {{user: crosswalk, {SYSTEMS}}}\n");
     let (_, body) = changed(&keys, &[]).await;
     assert_eq!(body, Some(json!({"status": "open", "staffUserId": 987654321})));
+}
+
+#[tokio::test]
+async fn people_go_by_the_crosswalk_where_tickets_go_by_a_file() {
+    let desk = Scripted::start(message("200 OK", "application/json", YES)).await;
+    let text = format!(
+        "upstreams:\n{}routes:\n  main:\n    client: series\n    upstream: series\n    consumers: [tester]\n    \
+         ids: {{ticket: {{file: pairs.csv}}, user: crosswalk, systems: {{client: hr, upstream: desk}}}}\n",
+        upstream(Vendor::Series, &desk.url)
+    );
+    let pairs = crosswalk(Vendor::Series, Vendor::Series, [1]).replace(",TICKET", ",THEIRS");
+    let home = Home::new("127.0.0.1:0", "mappings", &text, &[("pairs.csv".to_owned(), pairs)]);
+    let (code, told) = home.crosswalk(&["link", "--kind", "user", "hr=123", "desk=777"]).await;
+    assert_eq!(code, Some(0), "{told}");
+    let gateway = Gateway::launch(&home, home.command()).await;
+    let said = request(Vendor::Series, &ticket(Vendor::Series, 1), "open", KEY);
+    send(&gateway, "any.test", &said).await;
+    let seen = desk.take_seen();
+    assert!(seen[0].starts_with("POST /tickets/THEIRS-1234567890-0001/status "), "{seen:?}");
+    assert!(seen[0].ends_with(r#"{"status":"open","staffUserId":777}"#), "{seen:?}");
+    gateway.stop().await;
 }
 
 /// A member that the upstream has no place for is not held against anybody.
