@@ -1,5 +1,6 @@
 //! The only place where the parts are put together.
 
+mod journal;
 mod shared;
 mod state;
 
@@ -15,6 +16,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{MissedTickBehavior, timeout};
 
+use self::journal::{Journaling, Keeper};
 pub use self::shared::Shared;
 pub use self::state::Outliving;
 use crate::catalog::{self, Catalog};
@@ -63,6 +65,7 @@ pub struct Gateway {
     /// Writes down what is used of quotas.
     writing: JoinHandle<()>,
     keeping: Option<JoinHandle<()>>,
+    journaling: Option<Journaling>,
     renewing: JoinHandle<()>,
     watching: JoinSet<()>,
 }
@@ -123,7 +126,8 @@ pub async fn start_on(
     let fleet = state::fleet(config, &plan, store.as_ref())?;
     let ledger = state::ledger(config, &plan, store.as_ref())?;
     let limits = config.limits.store.clone();
-    let shared = Shared::new(plan, Outliving { log_ins, store, limits, fleet, ledger })?;
+    let journal = state::journal(config, &plan, store.as_ref()).await?;
+    let shared = Shared::new(plan, Outliving { log_ins, store, limits, fleet, ledger, journal })?;
     shared.limits.read().await.map_err(StartError::State)?;
     let certificates = tls.iter().map(tls::Server::certificate).chain(shared.certificates());
     let certificates = certificates.collect();
@@ -144,7 +148,11 @@ pub async fn start_on(
     let ready = Arc::new(AtomicBool::new(true));
     let sweeping = tokio::spawn(sweep(Arc::clone(&shared.limits), stopped.clone()));
     let writing = tokio::spawn(state::write_quotas(Arc::clone(&shared.limits)));
-    let Outliving { log_ins, store, .. } = shared.outliving.clone();
+    let Outliving { log_ins, store, journal, .. } = shared.outliving.clone();
+    let journaling = journal.map(|journal| {
+        let keeper = Keeper::new(shared.services(), journal.clone(), config.journal_keep);
+        Journaling::start(journal, keeper, stopped.clone())
+    });
     let keeping = store.map(|store| tokio::spawn(state::keep(store, log_ins, stopped.clone())));
     let renewing =
         tokio::spawn(tls::watch(certificates, bounds::TLS_RENEW_INTERVAL, stopped.clone()));
@@ -165,6 +173,7 @@ pub async fn start_on(
         limits: Arc::clone(&shared.limits),
         writing,
         keeping,
+        journaling,
         renewing,
         watching,
     })
@@ -228,6 +237,9 @@ impl Gateway {
         // Nobody calls any more.
         if let Err(error) = self.limits.write().await {
             tracing::error!(target: "latimer::state", %error, "the last calls of quotas are not written down");
+        }
+        if let Some(journaling) = self.journaling {
+            journaling.end().await;
         }
         if let Some(keeping) = self.keeping {
             let _ = keeping.await;

@@ -54,6 +54,7 @@ mod environment;
 mod form;
 mod forwarding;
 mod gateway;
+mod journal;
 mod limits;
 mod merge;
 mod operator;
@@ -78,6 +79,7 @@ use section::Reader;
 pub use consumer::{Consumer, Key, Login};
 pub use form::{Cidr, Rate, Scheme, Url};
 pub use gateway::{Access, Admin, Bounds, Log, LogFormat};
+pub use journal::{Journal, Records};
 pub use limits::{
     Limit, LimitForm, LimitScope, LimitStore, Limits, NamedLimit, OnStoreFailure, RATE,
     RedisConfig, UpstreamLimit,
@@ -130,6 +132,8 @@ pub struct Config {
     pub log: Log,
     /// Where what outlives a call is kept. Nobody opens it who does not need it.
     pub state: Spanned<StateConfig>,
+    /// How long records of the journal are kept.
+    pub journal_keep: Duration,
 }
 
 /// Why there is no configuration.
@@ -219,6 +223,7 @@ fn checked(reader: &mut Reader<'_>, merged: &tree::Item) -> Option<Config> {
     let gateway::Listen { address: listen, tls: listen_tls, http2: listen_http2 } =
         gateway::listen(reader, root);
     let pepper = pepper::read(reader, root)?;
+    let (journal, journal_keep) = journal::read(reader, root);
     let config = Config {
         file: Arc::clone(&reader.shown),
         admin: gateway::admin(reader, root, &listen),
@@ -233,15 +238,17 @@ fn checked(reader: &mut Reader<'_>, merged: &tree::Item) -> Option<Config> {
         pepper,
         has_pepper: root.get("pepper").is_some(),
         limits: limits::read(reader, root),
-        routes: route::read(reader, root),
+        routes: route::read(reader, root, &journal),
         workers: gateway::workers(reader, root),
         drain: gateway::drain(reader, root),
         log: gateway::log(reader, root),
         state: state::read(reader, root),
+        journal_keep,
     };
     references::check(reader, root, &config.routes);
     limits::check(reader, &config.limits, config.has_pepper);
     forwarding::check(reader, &config.upstreams, &config.routes);
+    journal::check(reader, &config.routes, &config.state);
     Some(config)
 }
 

@@ -37,6 +37,7 @@ pub mod plan;
 
 // L4: limits, what outlives a call, clients that log in, upstreams and our sessions there
 pub mod credential;
+pub mod journal;
 pub mod limit;
 pub mod session;
 pub mod store;

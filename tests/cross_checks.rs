@@ -418,6 +418,9 @@ fn with_series(change: impl Fn(&str) -> String) -> Vec<Arc<SourceFile>> {
 const ENRICHED: &str =
     "routes:\n  main: {client: arena, upstream: desk, consumers: [acme], enrich: on}\n";
 
+/// The same need, in place of `enrich: on`.
+const JOURNALED: &str = "journal: {records: full, from: read}";
+
 #[test]
 fn c004_enrich_where_nothing_can_be_read() {
     let cut = |text: &str, from: &str, to: &str| {
@@ -431,6 +434,11 @@ fn c004_enrich_where_nothing_can_be_read() {
     let text = format!("{UPSTREAM}{ENRICHED}");
     insta::assert_snapshot!(shown(&found_with(&sources, &text), "C004"));
     assert_eq!(found_with(&sources, &text.replace("enrich: on", "enrich: off")).len(), 0);
+    assert_eq!(found_with(&shipped(), &text).len(), 0);
+    let text = text.replace("enrich: on", JOURNALED);
+    insta::assert_snapshot!("journal_c004", shown(&found_with(&sources, &text), "C004"));
+    assert_eq!(found_with(&sources, &text.replace("full", "off")).len(), 0);
+    assert_eq!(found_with(&sources, &text.replace("read", "none")).len(), 0);
     assert_eq!(found_with(&shipped(), &text).len(), 0);
 }
 
@@ -451,6 +459,8 @@ fn m009_enrich_where_the_read_needs_what_the_write_does_not_say() {
     let own = |finding: &&Diagnostic| finding.message.starts_with("`enrich: on`");
     assert_eq!(found.iter().filter(own).count(), 1, "{found:#?}");
     insta::assert_snapshot!(shown(&found, "M009"));
+    let found = found_with(&sources, &text.replace("enrich: on", JOURNALED));
+    insta::assert_snapshot!("journal_m009", shown(&found, "M009"));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use crate::app::StartError;
 use crate::config::{self, Config, LimitStore};
 use crate::credential::shared::Fleet;
+use crate::journal::Journal;
 use crate::limit::{Ledger, Limits};
 use crate::plan::Plan;
 use crate::session::{Attempts, LogIns, Passwords, Sessions};
@@ -27,11 +28,13 @@ pub struct Outliving {
     pub fleet: Option<Arc<Fleet>>,
     /// Where quotas are written down.
     pub ledger: Option<Arc<Ledger>>,
+    /// Where changes are written down.
+    pub journal: Option<Journal>,
 }
 
 /// The store; it is not opened if nothing outlives a call.
 pub(super) async fn open(config: &Config, plan: &Plan) -> Result<Option<Store>, StartError> {
-    let is_wanted = is_fleet(config, plan) || keeps_quotas(config, plan);
+    let is_wanted = is_fleet(config, plan) || keeps_quotas(config, plan) || plan.has_journal();
     if plan.log_ins.is_empty() && !plan.has_jobs() && !is_wanted {
         return Ok(None);
     }
@@ -76,6 +79,19 @@ pub(super) fn ledger(
     let Some(store) = store.filter(|_| keeps_quotas(config, plan)) else { return Ok(None) };
     let shared = matches!(config.state.value, config::StateConfig::Postgres(_));
     Ok(Some(Arc::new(Ledger::new(store.clone(), shared).map_err(StartError::Random)?)))
+}
+
+/// Where changes are written down; other gateways on the state know of this one from here on.
+pub(super) async fn journal(
+    config: &Config,
+    plan: &Plan,
+    store: Option<&Store>,
+) -> Result<Option<Journal>, StartError> {
+    let Some(store) = store.filter(|_| plan.has_journal()) else { return Ok(None) };
+    let shared = matches!(config.state.value, config::StateConfig::Postgres(_));
+    let journal = Journal::new(store.clone(), shared).map_err(StartError::Random)?;
+    journal.beat().await.map_err(StartError::State)?;
+    Ok(Some(journal))
 }
 
 /// Writes down what is counted of quotas, until it is aborted: whoever does that writes down the rest. Of a state

@@ -37,8 +37,6 @@ pub(super) enum Shape {
 pub(super) enum Form {
     /// Not empty.
     Text,
-    /// One of these words.
-    Words(&'static [&'static str]),
 }
 
 /// A key and what stands under it.
@@ -80,8 +78,15 @@ pub(super) const ROOT: &[Field] = &[
     Field::now("log", Shape::Map(LOG)),
     Field::now("state", Shape::LeafOrMap(STATE)),
     Field::now("limits", Shape::Map(LIMITS)),
-    Field::later("journal", Shape::Later(Form::Words(JOURNAL))),
+    Field::now("journal", Shape::LeafOrMap(JOURNAL)),
 ];
+
+/// The keys of the long form of `journal`.
+pub(super) const JOURNAL: &[Field] =
+    &[Field::leaf("records"), Field::leaf("from"), Field::leaf("keep")];
+
+/// The same of a route: how long records are kept is one thing for all.
+pub(super) const ROUTE_JOURNAL: &[Field] = &[Field::leaf("records"), Field::leaf("from")];
 
 /// The keys of the long form of `listen`.
 pub(super) const LISTEN: &[Field] =
@@ -221,7 +226,7 @@ pub(super) const ROUTE: &[Field] = &[
     Field::leaf("enrich"),
     Field::leaf("read_back"),
     Field::leaf("actor"),
-    Field::later("journal", Shape::Later(Form::Words(JOURNAL))),
+    Field::now("journal", Shape::LeafOrMap(ROUTE_JOURNAL)),
 ];
 
 /// The keys of a route's `match`.
@@ -270,8 +275,6 @@ pub(super) const NAMED_LIMIT: &[Field] = &[
     Field::leaf("quota"),
     Field::leaf("resets"),
 ];
-
-const JOURNAL: &[&str] = &["off", "sampled", "full"];
 
 #[cfg(test)]
 mod tests {

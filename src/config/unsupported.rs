@@ -1,11 +1,11 @@
 //! Keys that are known and whose feature this version does not have.
 //!
-//! They are refused, because an operator who writes `journal` and gets none must hear of it; their form is
+//! They are refused, because an operator who writes one and gets nothing of it must hear of it; their form is
 //! checked all the same, so that the file is right when the feature comes.
 
 use super::form::{self, Malformed};
 use super::schema::{Field, Form, Shape};
-use super::section::{Reader, one_of};
+use super::section::Reader;
 use super::tree::{Entry, Item};
 use super::{codes, secrets};
 
@@ -49,9 +49,5 @@ fn check(reader: &mut Reader<'_>, key: &'static str, shape: &'static Shape, item
 fn form_of(form: Form, text: &str) -> Result<(), Malformed> {
     match form {
         Form::Text => form::text(text).map(drop),
-        Form::Words(words) => {
-            let words: Vec<(&str, ())> = words.iter().map(|word| (*word, ())).collect();
-            one_of(text, &words)
-        }
     }
 }

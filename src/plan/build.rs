@@ -245,6 +245,7 @@ impl Builder<'_> {
             answers: route.answers,
             forwards_reads,
             path_prefix: route.path_prefix.value.trim_end_matches('/').to_owned(),
+            journal: identity::journaled(route),
             same_vendor,
             pairs,
             client,

@@ -239,8 +239,20 @@ impl Home {
         self.serving(shell)
     }
 
+    /// Another command of the program on the configuration.
+    pub(crate) fn command_for(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(PROGRAM);
+        command.args(arguments);
+        self.configured(command)
+    }
+
     fn serving(&self, mut command: Command) -> Command {
-        command.arg("serve").arg("--config").arg(self.path("latimer.yaml")).env("TEST_KEY", KEY);
+        command.arg("serve");
+        self.configured(command)
+    }
+
+    fn configured(&self, mut command: Command) -> Command {
+        command.arg("--config").arg(self.path("latimer.yaml")).env("TEST_KEY", KEY);
         command.env("OTHER_KEY", OTHER_KEY).env("ORBIT_USER", "desk@x.y");
         command.env("TEST_PEPPER", PEPPER);
         for vendor in Vendor::ALL {
