@@ -1,5 +1,6 @@
 //! The only place where the parts are put together.
 
+mod journal;
 mod shared;
 mod state;
 
@@ -15,6 +16,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{MissedTickBehavior, timeout};
 
+use self::journal::{Journaling, Keeper};
 pub use self::shared::Shared;
 pub use self::state::Outliving;
 use crate::catalog::{self, Catalog};
@@ -65,6 +67,7 @@ pub struct Gateway {
     keeping: Option<JoinHandle<()>>,
     /// Follows the crosswalk.
     following: Option<JoinHandle<()>>,
+    journaling: Option<Journaling>,
     renewing: JoinHandle<()>,
     watching: JoinSet<()>,
 }
@@ -120,13 +123,7 @@ pub async fn start_on(
     let offer = if config.listen_http2 { Offer::Http2AndHttp1 } else { Offer::Http1 };
     let tls = config.listen_tls.as_ref().map(|settings| tls::Server::new(settings, offer));
     let tls = tls.transpose().map_err(StartError::Tls)?;
-    let store = state::open(config, &plan).await?;
-    let log_ins = state::log_ins(config, &plan, store.as_ref())?;
-    let fleet = state::fleet(config, &plan, store.as_ref())?;
-    let ledger = state::ledger(config, &plan, store.as_ref())?;
-    let crosswalk = state::crosswalk(&plan, store.as_ref());
-    let limits = config.limits.store.clone();
-    let outliving = Outliving { log_ins, store, limits, fleet, ledger, crosswalk };
+    let outliving = Outliving::open(config, &plan).await?;
     let shared = Shared::new(plan, outliving)?;
     shared.limits.read().await.map_err(StartError::State)?;
     let certificates = tls.iter().map(tls::Server::certificate).chain(shared.certificates());
@@ -148,8 +145,12 @@ pub async fn start_on(
     let ready = Arc::new(AtomicBool::new(true));
     let sweeping = tokio::spawn(sweep(Arc::clone(&shared.limits), stopped.clone()));
     let writing = tokio::spawn(state::write_quotas(Arc::clone(&shared.limits)));
-    let Outliving { log_ins, store, crosswalk, .. } = shared.outliving.clone();
+    let Outliving { log_ins, store, crosswalk, journal, .. } = shared.outliving.clone();
     let following = crosswalk.map(|one| tokio::spawn(async move { one.follow().await }));
+    let journaling = journal.map(|journal| {
+        let keeper = Keeper::new(shared.services(), journal.clone(), config.journal_keep);
+        Journaling::start(journal, keeper, stopped.clone())
+    });
     let keeping = store.map(|store| tokio::spawn(state::keep(store, log_ins, stopped.clone())));
     let renewing =
         tokio::spawn(tls::watch(certificates, bounds::TLS_RENEW_INTERVAL, stopped.clone()));
@@ -171,6 +172,7 @@ pub async fn start_on(
         writing,
         keeping,
         following,
+        journaling,
         renewing,
         watching,
     })
@@ -234,6 +236,9 @@ impl Gateway {
         // Nobody calls any more.
         if let Err(error) = self.limits.write().await {
             tracing::error!(target: "latimer::state", %error, "the last calls of quotas are not written down");
+        }
+        if let Some(journaling) = self.journaling {
+            journaling.end().await;
         }
         if let Some(keeping) = self.keeping {
             let _ = keeping.await;

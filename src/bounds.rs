@@ -286,3 +286,30 @@ pub const STATE_BACK_OFF_MAX: Duration = Duration::from_secs(5);
 pub const STATE_MIGRATION_TIMEOUT: Duration = Duration::from_secs(60);
 /// Time for another gateway to let go of the file: more than `drain`, less than a service manager waits.
 pub const STATE_LOCK_WAIT: Duration = Duration::from_secs(25);
+/// Of calls on a route with `journal: sampled`, one in so many is written down.
+pub const JOURNAL_SAMPLED_ONE_IN: u64 = 16;
+/// Time for which records of the journal are kept, unless `journal.keep` says otherwise.
+pub const JOURNAL_KEPT: Duration = Duration::from_secs(400 * 86_400);
+/// Changes that wait to be written down; one more is refused.
+pub const JOURNAL_INTENTS_MAX: usize = 4_096;
+/// Outcomes of changes that wait to be written down; those beyond are looked into later.
+pub const JOURNAL_SETTLEMENTS_MAX: usize = 65_536;
+/// Outcomes that are written down together, beside all changes that wait.
+pub const JOURNAL_BATCH_MAX: usize = 1_024;
+/// Time between two looks for changes that were left open, and between two signs of life to other gateways.
+pub const JOURNAL_INTERVAL: Duration = Duration::from_secs(2);
+/// Time for which a sign of life holds.
+pub const JOURNAL_OWNED: Duration = Duration::from_secs(10);
+/// Time that a call is given beyond its deadline before its change is looked into: a request that has left may still
+/// be under way, and other machines have other clocks.
+pub const JOURNAL_GRACE: Duration = Duration::from_secs(1);
+/// Time after which a gateway looks into a change of its own whose outcome was lost.
+pub const JOURNAL_STALE: Duration = Duration::from_secs(60);
+/// Changes that were left open and are looked into at a time, and those that wait for that.
+pub const JOURNAL_RECOVERIES: usize = 4;
+/// The same that one gateway has taken over.
+pub const JOURNAL_CLAIMED_MAX: usize = 256;
+/// Time for which an upstream that is away is asked again what came of a change.
+pub const JOURNAL_RECOVERY_MAX: Duration = Duration::from_secs(10 * 60);
+/// Time between two such questions at most.
+pub const JOURNAL_BACK_OFF_MAX: Duration = Duration::from_secs(30);

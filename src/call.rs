@@ -25,6 +25,7 @@ mod forward;
 mod hop;
 mod identity;
 mod job;
+mod journal;
 mod judge;
 mod location;
 mod log_in;
@@ -32,6 +33,7 @@ mod metrics;
 mod outgoing;
 mod path;
 mod record;
+mod recovery;
 mod respond;
 mod route;
 mod send;
@@ -48,12 +50,14 @@ pub use judge::{Verdict, judge};
 pub use metrics::{Connection, Metrics, Observed, Tally};
 pub use path::handle;
 pub use record::{CallLine, CallRecord, DroppedFields, Looked, ReadBack, Translation};
+pub use recovery::{Recovered, UPSTREAM_AWAY, recover};
 pub use respond::nobody_knows;
 pub use trace::TraceId;
 
 use crate::credential::Keeper;
 use crate::credential::shared::Fleet;
 use crate::crosswalk::Crosswalk;
+use crate::journal::Journal;
 use crate::limit::{Limits, Refuser};
 use crate::mapping::run::Refusal;
 use crate::plan::Plan;
@@ -82,6 +86,8 @@ pub struct Services {
     pub fleet: Option<Arc<Fleet>>,
     /// Where the outcomes of calls are kept that are answered before they are over; none if there are none.
     pub jobs: Option<Store>,
+    /// Where changes are written down; none if none are.
+    pub journal: Option<Journal>,
     /// Clients that log in; none if nobody does.
     pub log_ins: Option<Arc<LogIns>>,
     /// The crosswalk, as this worker asks it; none if no route does.

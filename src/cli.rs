@@ -8,6 +8,7 @@ mod completions;
 mod crosswalk;
 mod demo;
 mod explain;
+mod journal;
 mod key;
 mod limits;
 mod matrix;
@@ -65,6 +66,8 @@ enum Command {
     Key(key::Key),
     /// Which ticket of one system is which of another
     Crosswalk(crosswalk::Crosswalk),
+    /// What calls were about to change, and what came of it
+    Journal(journal::Journal),
     /// Show how limits stand in the running gateway, or give calls back
     Limits(limits::Limits),
     /// Print completions for a shell
@@ -92,6 +95,7 @@ pub fn main() -> ExitCode {
         Command::Sim(command) => command.run(),
         Command::Key(command) => command.run(),
         Command::Crosswalk(command) => command.run(),
+        Command::Journal(command) => command.run(),
         Command::Limits(command) => command.run(),
         Command::Completions(command) => command.run(),
     };

@@ -24,7 +24,6 @@
 //! | C005 | a secret that is written literally, is not there, or cannot be used |
 //! | C006 | an environment variable that overrides nothing |
 //! | C007 | two parts that contradict each other: one key for two consumers, one port for two listeners, a route that forwards and translates, one URL and a list of them, a timeout above its interval |
-//! | C008 | a key or a value that this version does not support yet |
 //! | C009 | a credential that would be sent in plain text |
 //! | C010 | a file of id pairs that is not right |
 //! | C011 | a certificate, a private key or a bundle of roots that cannot be used |
@@ -55,6 +54,7 @@ mod form;
 mod forwarding;
 mod gateway;
 mod ids;
+mod journal;
 mod limits;
 mod merge;
 mod operator;
@@ -71,7 +71,6 @@ mod settings;
 mod state;
 mod tls;
 mod tree;
-mod unsupported;
 mod upstream;
 
 use section::Reader;
@@ -80,6 +79,7 @@ pub use consumer::{Consumer, Key, Login};
 pub use form::{Cidr, Rate, Scheme, Url};
 pub use gateway::{Access, Admin, Bounds, Log, LogFormat};
 pub use ids::{CrosswalkIds, Ids, Missing};
+pub use journal::{Journal, Records};
 pub use limits::{
     Limit, LimitForm, LimitScope, LimitStore, Limits, NamedLimit, OnStoreFailure, RATE,
     RedisConfig, UpstreamLimit,
@@ -132,6 +132,8 @@ pub struct Config {
     pub log: Log,
     /// Where what outlives a call is kept. Nobody opens it who does not need it.
     pub state: Spanned<StateConfig>,
+    /// How long records of the journal are kept.
+    pub journal_keep: Duration,
 }
 
 /// Why there is no configuration.
@@ -221,6 +223,7 @@ fn checked(reader: &mut Reader<'_>, merged: &tree::Item) -> Option<Config> {
     let gateway::Listen { address: listen, tls: listen_tls, http2: listen_http2 } =
         gateway::listen(reader, root);
     let pepper = pepper::read(reader, root)?;
+    let (journal, journal_keep) = journal::read(reader, root);
     let config = Config {
         file: Arc::clone(&reader.shown),
         admin: gateway::admin(reader, root, &listen),
@@ -235,16 +238,18 @@ fn checked(reader: &mut Reader<'_>, merged: &tree::Item) -> Option<Config> {
         pepper,
         has_pepper: root.get("pepper").is_some(),
         limits: limits::read(reader, root),
-        routes: route::read(reader, root),
+        routes: route::read(reader, root, &journal),
         workers: gateway::workers(reader, root),
         drain: gateway::drain(reader, root),
         log: gateway::log(reader, root),
         state: state::read(reader, root),
+        journal_keep,
     };
     references::check(reader, root, &config.routes);
     limits::check(reader, &config.limits, config.has_pepper);
     forwarding::check(reader, &config.upstreams, &config.routes);
     ids::check(reader, &config.state, &config.routes);
+    journal::check(reader, &config.routes, &config.state);
     Some(config)
 }
 

@@ -53,6 +53,13 @@ impl CallId {
         Self(bytes)
     }
 
+    /// The id of 32 hexadecimal digits.
+    pub fn parse(digits: &str) -> Option<Self> {
+        let is_id = digits.len() == 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let number = is_id.then(|| u128::from_str_radix(digits, 16).ok()).flatten()?;
+        Some(Self(number.to_be_bytes()))
+    }
+
     /// True for one call in so many, and for the same calls whoever asks.
     pub fn is_one_in(self, count: u64) -> bool {
         let mut half = [0; 8];

@@ -38,6 +38,7 @@ pub mod plan;
 // L4: limits, what outlives a call and what is remembered of it, clients that log in, upstreams and our sessions there
 pub mod credential;
 pub mod crosswalk;
+pub mod journal;
 pub mod limit;
 pub mod session;
 pub mod store;

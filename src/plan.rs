@@ -27,17 +27,19 @@ pub use limits::{CountedLimit, OWN, OwnLimit};
 pub use logins::{LogIn, LogIns};
 pub use routing::{Found, Routing, Target};
 
+use crate::bounds;
 use crate::config::pairs::Pairs;
 use crate::config::{
     Answers, Bounds, Cidr, Http, Limit, LimitForm, Messages, Policy, Resilience, Unmapped, Url,
 };
 use crate::diag::Diagnostic;
+use crate::ident::CallId;
 use crate::mapping::check::unverified;
 use crate::mapping::model::{Accepted, Mapping, Operation, OperationKind, Poll, Vocabulary};
 use crate::mapping::run::{Secrets, Settings};
 use crate::secret::{KeyHash, Secret};
 use crate::tls::ClientSettings;
-use crate::value::{FieldId, SettingId, WordId};
+use crate::value::{FieldId, Record, SettingId, WordId};
 
 /// Everything that calls run on.
 #[derive(Debug)]
@@ -118,8 +120,19 @@ pub struct Route {
     /// True if what is private to a vendor passes: client and upstream are of the same one, and the crosswalk
     /// translates nothing. Which ids stand in there nobody can tell.
     pub passes_raw: bool,
+    /// Which changes are written down before they are sent; none if none are.
+    pub journal: Option<Journaled>,
     /// Per operation of the client's mapping: the upstream's operation and the fields that get lost.
     pub pairs: Vec<Option<Pair>>,
+}
+
+/// Which changes of a route are written down before they are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Journaled {
+    /// True if only one in [`bounds::JOURNAL_SAMPLED_ONE_IN`] is.
+    pub sampled: bool,
+    /// True if the ticket is read before, for the status that it had.
+    pub reads_before: bool,
 }
 
 /// An operation of a route, on both sides.
@@ -199,6 +212,23 @@ pub struct Settles {
     pub is_deferred: bool,
 }
 
+impl Settles {
+    /// True if a ticket with that status is as it was asked for.
+    pub fn is_reached(&self, is: WordId, wanted: WordId) -> bool {
+        is == wanted || self.becomes(wanted) == Some(is)
+    }
+
+    /// True if the status tells whether all of a write was done, which is in the upstream's terms.
+    pub fn tells(&self, written: &Record<'_>) -> bool {
+        self.untold.iter().all(|field| written.get(*field).is_none())
+    }
+
+    /// The status that a ticket reads as once it was given that one.
+    pub fn becomes(&self, wanted: WordId) -> Option<WordId> {
+        self.becomes.get(usize::from(wanted)).copied().flatten()
+    }
+}
+
 /// An upstream.
 #[derive(Debug)]
 pub struct Upstream {
@@ -262,12 +292,24 @@ impl Plan {
         limits.any(|limit| !matches!(self.limits[*limit].form, LimitForm::Rate { .. }))
     }
 
+    /// True if changes are written down before they are sent.
+    pub fn has_journal(&self) -> bool {
+        self.routes.iter().any(|route| route.journal.is_some())
+    }
+
     /// True if calls are answered before they are over, and what comes of them is kept.
     pub fn has_jobs(&self) -> bool {
         self.routes.iter().any(|route| {
             let mut operations = route.client.operations.iter();
             operations.any(|operation| route.accepts(operation).is_some())
         })
+    }
+}
+
+impl Journaled {
+    /// True if the change of that call is written down.
+    pub fn takes(self, call: CallId) -> bool {
+        !self.sampled || call.is_one_in(bounds::JOURNAL_SAMPLED_ONE_IN)
     }
 }
 

@@ -1,5 +1,5 @@
 //! The state that outlives a call: sessions of clients, asynchronous jobs, sessions at upstreams, what was
-//! used of quotas, and the crosswalk.
+//! used of quotas, the journal of changes, and the crosswalk.
 //!
 //! ```text
 //! Store ── operation ──▶ sqlite:   a writer that commits in groups, a reader      one file, or memory
@@ -21,6 +21,7 @@ mod connection;
 pub mod crosswalk;
 mod error;
 mod jobs;
+pub mod journal;
 mod limits;
 mod migrations;
 mod postgres;

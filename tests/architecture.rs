@@ -10,7 +10,7 @@ const LAYERS: [&[&str]; 8] = [
     &["value", "codec", "yaml", "tls"],
     &["mapping", "config"],
     &["catalog", "plan"],
-    &["limit", "store", "crosswalk", "session", "credential", "upstream"],
+    &["limit", "store", "crosswalk", "journal", "session", "credential", "upstream"],
     &["call", "telemetry"],
     &["server", "admin", "sim", "systemd"],
     &["app", "cli"],

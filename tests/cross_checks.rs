@@ -420,6 +420,9 @@ const ASKS: &str = "ids: {ticket: crosswalk, missing: ask_upstream}";
 const ENRICHED: &str =
     "routes:\n  main: {client: arena, upstream: desk, consumers: [acme], enrich: on}\n";
 
+/// The same need, in place of `enrich: on`.
+const JOURNALED: &str = "journal: {records: full, from: read}";
+
 #[test]
 fn c004_enrich_where_nothing_can_be_read() {
     let cut = |text: &str, from: &str, to: &str| {
@@ -436,6 +439,11 @@ fn c004_enrich_where_nothing_can_be_read() {
     let asks = text.replace("enrich: on", ASKS);
     insta::assert_snapshot!("ask_upstream_c004", shown(&found_with(&sources, &asks), "C004"));
     assert_eq!(found_with(&shipped(), &asks).len(), 0);
+    assert_eq!(found_with(&shipped(), &text).len(), 0);
+    let text = text.replace("enrich: on", JOURNALED);
+    insta::assert_snapshot!("journal_c004", shown(&found_with(&sources, &text), "C004"));
+    assert_eq!(found_with(&sources, &text.replace("full", "off")).len(), 0);
+    assert_eq!(found_with(&sources, &text.replace("read", "none")).len(), 0);
     assert_eq!(found_with(&shipped(), &text).len(), 0);
 }
 
@@ -458,6 +466,8 @@ fn m009_enrich_where_the_read_needs_what_the_write_does_not_say() {
     insta::assert_snapshot!(shown(&found, "M009"));
     let asks = text.replace("enrich: on", ASKS);
     insta::assert_snapshot!("ask_upstream_m009", shown(&found_with(&sources, &asks), "M009"));
+    let found = found_with(&sources, &text.replace("enrich: on", JOURNALED));
+    insta::assert_snapshot!("journal_m009", shown(&found, "M009"));
 }
 
 #[test]

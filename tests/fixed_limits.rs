@@ -9,7 +9,7 @@ const PAGE: &str = include_str!("../docs/operations.md");
 const SOURCE: &str = include_str!("../src/bounds.rs");
 
 /// Defaults and ranges of settings, which the reference shows.
-const SETTINGS: [&str; 10] = [
+const SETTINGS: [&str; 12] = [
     // Of a mapping: docs/mapping-language.md.
     "POLL_INTERVAL_MIN",
     "HEADER_TIMEOUT",
@@ -21,10 +21,12 @@ const SETTINGS: [&str; 10] = [
     "CONCURRENCY_MAX",
     "CONNECTIONS_MAX",
     "BODY_DEPTH_MAX",
+    "JOURNAL_SAMPLED_ONE_IN",
+    "JOURNAL_KEPT",
 ];
 
 /// What an operator or a client does not come upon.
-const INSIDE: [&str; 21] = [
+const INSIDE: [&str; 22] = [
     "FILE_DEPTH_MAX",
     "MAPPING_NODES_MAX",
     "CONFIGURATION_NODES_MAX",
@@ -46,6 +48,7 @@ const INSIDE: [&str; 21] = [
     "CROSSWALK_BATCH_MAX",
     "CROSSWALK_BESIDE_MAX",
     "STATE_SWEEP_ROWS_MAX",
+    "JOURNAL_BATCH_MAX",
 ];
 
 fn size(bytes: usize) -> String {
@@ -202,6 +205,36 @@ fn told_of_state() -> Vec<(Vec<&'static str>, &'static str, String)> {
     ]
 }
 
+fn told_of_journal() -> Vec<(Vec<&'static str>, &'static str, String)> {
+    vec![
+        (
+            vec!["JOURNAL_INTENTS_MAX", "JOURNAL_SETTLEMENTS_MAX"],
+            "journal, changes that wait",
+            both(JOURNAL_INTENTS_MAX.to_string(), JOURNAL_SETTLEMENTS_MAX.to_string()),
+        ),
+        (
+            vec!["JOURNAL_INTERVAL", "JOURNAL_OWNED"],
+            "journal, time between two looks",
+            both(time(JOURNAL_INTERVAL), time(JOURNAL_OWNED)),
+        ),
+        (
+            vec!["JOURNAL_GRACE", "JOURNAL_STALE"],
+            "journal, time beyond",
+            both(time(JOURNAL_GRACE), time(JOURNAL_STALE)),
+        ),
+        (
+            vec!["JOURNAL_RECOVERIES", "JOURNAL_CLAIMED_MAX"],
+            "journal, changes that are looked into",
+            both(JOURNAL_RECOVERIES.to_string(), JOURNAL_CLAIMED_MAX.to_string()),
+        ),
+        (
+            vec!["JOURNAL_RECOVERY_MAX", "JOURNAL_BACK_OFF_MAX"],
+            "journal, time for which an upstream",
+            both(time(JOURNAL_RECOVERY_MAX), time(JOURNAL_BACK_OFF_MAX)),
+        ),
+    ]
+}
+
 fn told_of_limits() -> Vec<(Vec<&'static str>, &'static str, String)> {
     vec![
         (
@@ -279,6 +312,7 @@ fn all_told() -> impl Iterator<Item = (Vec<&'static str>, &'static str, String)>
         .chain(told_of_http2())
         .chain(told_of_state())
         .chain(told_of_crosswalk())
+        .chain(told_of_journal())
         .chain(told_of_limits())
 }
 

@@ -54,7 +54,7 @@ impl Shared {
         });
         let upstreams: Vec<_> = upstreams.collect();
         let gate = Arc::new(Gate::new(plan.bounds.concurrency_max));
-        let metrics = Arc::new(Metrics::new(&plan, observed(&plan, &upstreams, &gate)));
+        let metrics = Arc::new(Metrics::new(&plan, observed(&plan, &upstreams, &gate, &outliving)));
         let limits = Limits::new(&plan, &outliving.limits, outliving.ledger.clone());
         let limits = Arc::new(limits.map_err(StartError::Limits)?);
         let keepers = Arc::new(plan.upstreams.iter().map(Keeper::all).collect());
@@ -121,6 +121,7 @@ impl Shared {
             gate: Arc::clone(&self.gate),
             keepers: Arc::clone(&self.keepers),
             jobs: self.outliving.store.clone(),
+            journal: self.outliving.journal.clone(),
             log_ins: self.outliving.log_ins.clone(),
             fleet: self.outliving.fleet.clone(),
             crosswalk: self.outliving.crosswalk.clone().map(Crosswalk::new),
@@ -129,12 +130,18 @@ impl Shared {
 }
 
 /// What metrics look at while they are written.
-fn observed(plan: &Plan, upstreams: &[Arc<upstream::Shared>], gate: &Arc<Gate>) -> Observed {
+fn observed(
+    plan: &Plan,
+    upstreams: &[Arc<upstream::Shared>],
+    gate: &Arc<Gate>,
+    outliving: &Outliving,
+) -> Observed {
     let upstreams = plan.upstreams.iter().zip(upstreams).map(|(planned, shared)| {
         let endpoints = planned.endpoints.iter().map(config::Url::host_and_port).collect();
         (planned.name.clone(), endpoints, Arc::clone(shared))
     });
-    Observed { gate: Arc::clone(gate), upstreams: upstreams.collect() }
+    let journal = outliving.journal.clone();
+    Observed { gate: Arc::clone(gate), upstreams: upstreams.collect(), journal }
 }
 
 /// What connections to each endpoint of an upstream are secured with: one thing, by other names.

@@ -9,6 +9,7 @@ use crate::app::StartError;
 use crate::config::{self, Config, LimitStore};
 use crate::credential::shared::Fleet;
 use crate::crosswalk::Followed;
+use crate::journal::Journal;
 use crate::limit::{Ledger, Limits};
 use crate::plan::Plan;
 use crate::session::{Attempts, LogIns, Passwords, Sessions};
@@ -30,11 +31,33 @@ pub struct Outliving {
     pub ledger: Option<Arc<Ledger>>,
     /// The crosswalk, if routes ask it.
     pub crosswalk: Option<Arc<Followed>>,
+    /// Where changes are written down.
+    pub journal: Option<Journal>,
+}
+
+impl Outliving {
+    /// All that a plan names.
+    ///
+    /// # Errors
+    /// If the store cannot be opened, or the operating system gives no random numbers.
+    pub(super) async fn open(config: &Config, plan: &Plan) -> Result<Self, StartError> {
+        let store = open(config, plan).await?;
+        Ok(Self {
+            log_ins: log_ins(config, plan, store.as_ref())?,
+            limits: config.limits.store.clone(),
+            fleet: fleet(config, plan, store.as_ref())?,
+            ledger: ledger(config, plan, store.as_ref())?,
+            crosswalk: crosswalk(plan, store.as_ref()),
+            journal: journal(config, plan, store.as_ref()).await?,
+            store,
+        })
+    }
 }
 
 /// The store; it is not opened if nothing outlives a call.
-pub(super) async fn open(config: &Config, plan: &Plan) -> Result<Option<Store>, StartError> {
-    let is_wanted = is_fleet(config, plan) || keeps_quotas(config, plan) || !plan.ways.is_empty();
+async fn open(config: &Config, plan: &Plan) -> Result<Option<Store>, StartError> {
+    let is_asked = !plan.ways.is_empty() || plan.has_journal();
+    let is_wanted = is_fleet(config, plan) || keeps_quotas(config, plan) || is_asked;
     if plan.log_ins.is_empty() && !plan.has_jobs() && !is_wanted {
         return Ok(None);
     }
@@ -54,7 +77,7 @@ fn is_fleet(config: &Config, plan: &Plan) -> bool {
 }
 
 /// The sessions at upstreams that a fleet shares.
-pub(super) fn fleet(
+fn fleet(
     config: &Config,
     plan: &Plan,
     store: Option<&Store>,
@@ -71,7 +94,7 @@ fn keeps_quotas(config: &Config, plan: &Plan) -> bool {
 }
 
 /// Where quotas are written down.
-pub(super) fn ledger(
+fn ledger(
     config: &Config,
     plan: &Plan,
     store: Option<&Store>,
@@ -82,9 +105,22 @@ pub(super) fn ledger(
 }
 
 /// The crosswalk, for routes that ask it.
-pub(super) fn crosswalk(plan: &Plan, store: Option<&Store>) -> Option<Arc<Followed>> {
+fn crosswalk(plan: &Plan, store: Option<&Store>) -> Option<Arc<Followed>> {
     let store = store.filter(|_| !plan.ways.is_empty())?;
     Some(Arc::new(Followed::new(store.clone(), plan.ways.clone())))
+}
+
+/// Where changes are written down; other gateways on the state know of this one from here on.
+async fn journal(
+    config: &Config,
+    plan: &Plan,
+    store: Option<&Store>,
+) -> Result<Option<Journal>, StartError> {
+    let Some(store) = store.filter(|_| plan.has_journal()) else { return Ok(None) };
+    let shared = matches!(config.state.value, config::StateConfig::Postgres(_));
+    let journal = Journal::new(store.clone(), shared).map_err(StartError::Random)?;
+    journal.beat().await.map_err(StartError::State)?;
+    Ok(Some(journal))
 }
 
 /// Writes down what is counted of quotas, until it is aborted: whoever does that writes down the rest. Of a state
@@ -116,7 +152,7 @@ pub(super) async fn write_quotas(limits: Arc<Limits>) {
 }
 
 /// What clients that log in need; none if there are none.
-pub(super) fn log_ins(
+fn log_ins(
     config: &Config,
     plan: &Plan,
     store: Option<&Store>,

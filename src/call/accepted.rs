@@ -258,7 +258,5 @@ fn in_path(segments: &[Pattern], path: &str) -> Option<[u8; 16]> {
 }
 
 fn bytes_of(digits: &str) -> Option<[u8; 16]> {
-    let is_hexadecimal = digits.len() == 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let number = is_hexadecimal.then(|| u128::from_str_radix(digits, 16).ok()).flatten()?;
-    Some(number.to_be_bytes())
+    CallId::parse(digits).map(CallId::bytes)
 }

@@ -74,7 +74,7 @@ impl Reading<'_> {
                     }
                     Err(stop) => (failed(stop), names(self.write(), &missing)),
                 };
-                let after = ReadAfter { read_back, partial, status: None };
+                let after = ReadAfter { read_back, partial, ..ReadAfter::default() };
                 learned.read_after = Some(Box::new(after));
                 Verdict::Yes { record, unreadable }
             }
@@ -106,7 +106,8 @@ impl Reading<'_> {
             }
         };
         let status = self.own_status(&read, learned);
-        learned.read_after = Some(Box::new(ReadAfter { status, ..ReadAfter::default() }));
+        let word = self.read_back.status.and_then(|(_, theirs)| read.word(theirs));
+        learned.read_after = Some(Box::new(ReadAfter { status, word, ..ReadAfter::default() }));
         match self.took_effect(written, settles, &read, &stop) {
             Some(true) => match self.filled(&Record::new(), &read, &self.read_back.told(), learned)
             {
@@ -142,13 +143,11 @@ impl Reading<'_> {
         else {
             return None;
         };
-        let becomes = settles.becomes.get(usize::from(*wanted)).copied().flatten();
-        if is == wanted || becomes == Some(*is) {
-            let is_all = settles.untold.iter().all(|field| written.get(*field).is_none());
-            return is_all.then_some(true);
+        if settles.is_reached(*is, *wanted) {
+            return settles.tells(written).then_some(true);
         }
         let is_over = !stop.under_way && !settles.is_deferred;
-        (becomes.is_some() && is_over).then_some(false)
+        (settles.becomes(*wanted).is_some() && is_over).then_some(false)
     }
 
     fn write(&self) -> &OperationDef {
@@ -172,7 +171,7 @@ impl Reading<'_> {
     }
 
     /// Reads the ticket; gives what it says, and how many of its fields could not be read.
-    async fn read(
+    pub(super) async fn read(
         &self,
         visit: &mut Visit<'_, '_>,
         written: &Record<'_>,

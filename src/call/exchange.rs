@@ -11,7 +11,7 @@ use crate::call::judge::{Verdict, judge};
 use crate::call::respond::{Learned, Responder};
 use crate::call::send::Visit;
 use crate::call::sign::{Signed, sign};
-use crate::call::{Outcome, Stop, outgoing, trace};
+use crate::call::{Outcome, Stop, journal, outgoing, trace};
 use crate::ident::CallId;
 use crate::mapping::model::Operation;
 use crate::mapping::run::Gateway;
@@ -59,8 +59,14 @@ pub(super) async fn exchange(
     let translated = outgoing::translate(services, route, sides, said, consumer)?;
     learned.dropped = translated.dropped;
     let exchange = Exchange { responder, operation, pair, record: &translated.record, bytes };
-    let verdict = exchange.run(&mut visit, credential, &responder.digits).await?;
-    let verdict = match (ids, verdict) {
+    if let Some(wanted) = journal::wanted(services, route, operation, call) {
+        // On the heap: the future of the usual call stays as small as it is.
+        let begun = journal::begin(wanted, &exchange, record, credential, &mut visit);
+        learned.change = Some(Box::pin(begun).await?);
+    }
+    let ran = exchange.run(&mut visit, credential, &responder.digits).await;
+    journal::heard(learned, &ran);
+    let verdict = match (ids, ran?) {
         (Some(ids), Verdict::Yes { record: answer, unreadable })
             if ids.has_any(record, &answer) =>
         {
@@ -81,6 +87,7 @@ pub(super) async fn exchange(
             Box::pin(reading.after(&mut visit, (written, verdict), learned, outcome)).await
         }
     };
+    journal::ended(&services.plan.vocabulary, (operation.id, pair), learned, &verdict);
     match verdict {
         Verdict::Yes { record, unreadable } => Ok((record, unreadable)),
         Verdict::Stopped(stop) | Verdict::Expired(stop) => Err(*stop),

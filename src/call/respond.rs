@@ -10,6 +10,7 @@ use http_body_util::Full;
 
 use crate::bounds;
 use crate::call::accepted::Open;
+use crate::call::journal::Change;
 use crate::call::send::{REQUEST_ID, VIA_LATIMER};
 use crate::call::told::Told;
 use crate::call::{DroppedFields, Looked, Outcome, ReadBack, Services, Stop};
@@ -23,7 +24,7 @@ use crate::mapping::run::{
 };
 use crate::plan::Route;
 use crate::upstream::Departure;
-use crate::value::{Fault, FieldId, Record};
+use crate::value::{Fault, FieldId, Record, WordId};
 
 pub(super) const OUTCOME: HeaderName = HeaderName::from_static("x-latimer-outcome");
 const FAULT: HeaderName = HeaderName::from_static("x-latimer-fault");
@@ -62,6 +63,8 @@ pub(super) struct Learned {
     pub(super) read_after: Option<Box<ReadAfter>>,
     /// Ids that the crosswalk was to translate.
     pub(super) looked: Looked,
+    /// The change that is written down, until it is settled.
+    pub(super) change: Option<Box<Change>>,
 }
 
 /// What came of reading the ticket after a write.
@@ -73,6 +76,8 @@ pub(super) struct ReadAfter {
     pub(super) partial: Vec<String>,
     /// The status that was read after a write of which nobody knows, in the client's own words.
     pub(super) status: Option<String>,
+    /// The same as the vocabulary has it.
+    pub(super) word: Option<WordId>,
 }
 
 /// Whether a call with this fault took effect.

@@ -8,7 +8,6 @@ pub(super) const UNKNOWN_NAME: &str = "C004";
 pub(super) const SECRET: &str = "C005";
 pub(super) const ENVIRONMENT: &str = "C006";
 pub(super) const CONFLICT: &str = "C007";
-pub(super) const UNSUPPORTED: &str = "C008";
 pub(super) const UNSAFE: &str = "C009";
 pub(super) const PAIRS: &str = "C010";
 pub(super) const CERTIFICATE: &str = "C011";

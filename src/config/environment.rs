@@ -245,7 +245,7 @@ impl Walk<'_> {
 
 fn below_of(shape: &'static Shape) -> Below {
     match shape {
-        Shape::Leaf | Shape::LeafOrList | Shape::Later(_) => Below::Leaf,
+        Shape::Leaf | Shape::LeafOrList => Below::Leaf,
         Shape::Map(fields) => Below::Fields(fields),
         Shape::LeafOrMap(fields) => Below::LeafOrFields(fields),
         Shape::Secret(fields) => Below::Secret(fields),

@@ -257,7 +257,7 @@ fn number_and_unit(text: &str) -> (&str, &str) {
 }
 
 /// Digits only: `u64::from_str` would also take `+1`.
-fn whole(digits: &str) -> Option<u64> {
+pub(super) fn whole(digits: &str) -> Option<u64> {
     let digits_only = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     if digits_only { digits.parse().ok() } else { None }
 }

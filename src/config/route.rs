@@ -7,6 +7,7 @@ use rustc_hash::FxHashSet;
 use super::form::{self, Malformed, net, quote};
 use super::gateway::TIMEOUT;
 use super::ids::{self, Ids};
+use super::journal::{self, Journal};
 use super::limits::{self, Limit};
 use super::section::{Reader, Section};
 use super::settings::{self, Setting};
@@ -58,6 +59,8 @@ pub struct Route {
     pub read_back: bool,
     /// Whom the upstream is told that a call is from.
     pub actor: Spanned<Actor>,
+    /// Which changes are written down.
+    pub journal: Journal,
 }
 
 /// Who is let in by a route.
@@ -114,8 +117,8 @@ pub enum Actor {
     Setting(String),
 }
 
-/// All routes whose keys are right, in the file's order.
-pub(super) fn read(reader: &mut Reader<'_>, root: &Section<'_>) -> Vec<Route> {
+/// All routes whose keys are right, in the file's order; with what is written down where they say nothing else.
+pub(super) fn read(reader: &mut Reader<'_>, root: &Section<'_>, journal: &Journal) -> Vec<Route> {
     let Some(item) = reader.required(root, "routes", "add `routes:` with at least one route")
     else {
         return Vec::new();
@@ -125,10 +128,10 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &Section<'_>) -> Vec<Route> {
         let message = "`routes` is empty, so nothing would be answered";
         reader.error(codes::MISSING, &item.at, message, "add at least one route");
     }
-    entries.into_iter().filter_map(|entry| one(reader, entry)).collect()
+    entries.into_iter().filter_map(|entry| one(reader, entry, journal)).collect()
 }
 
-fn one(reader: &mut Reader<'_>, entry: &Entry) -> Option<Route> {
+fn one(reader: &mut Reader<'_>, entry: &Entry, journal: &Journal) -> Option<Route> {
     let title = format!("route {}", quote(&entry.name.value));
     let section = &reader.section(&entry.item, title, &entry.name.at, schema::ROUTE)?;
     let client = upstream::vendor(reader, section, "client", "the API that the callers speak");
@@ -156,6 +159,7 @@ fn one(reader: &mut Reader<'_>, entry: &Entry) -> Option<Route> {
         enrich: enrich(reader, section),
         read_back: reader.word(section, "read_back", &[("on", true), ("off", false)], true),
         actor: actor(reader, section),
+        journal: journal::of_route(reader, section, journal),
         name: entry.name.clone(),
         client: client?,
         upstream: upstream?,

@@ -1,7 +1,5 @@
-//! Every key of the configuration, once: the list that unknown keys and environment names are held against.
-//!
-//! A key whose feature this version does not have is here too, marked as later: it is known, its form is
-//! checked, and it is refused with a code of its own. What a key's value means is known by its reader only.
+//! Every key of the configuration, once: the list that unknown keys and environment names are held against. What a
+//! key's value means is known by its reader only.
 
 /// What stands under a key.
 #[derive(Debug)]
@@ -22,21 +20,12 @@ pub(super) enum Shape {
     Settings,
     /// `{env: NAME}`, `{file: PATH}`, or with these keys.
     Secret(&'static [Field]),
-    /// What another part of the program reads, or no part yet.
+    /// What another part of the program reads.
     Opaque,
-    /// A text of a key that is not supported yet.
-    Later(Form),
     /// A list of maps with these keys. No variable reaches into a list, so that only its reader and the test of
     /// the reference ask for them.
     #[cfg_attr(not(test), expect(dead_code, reason = "what reads an item names its keys itself"))]
     ListOf(&'static [Field]),
-}
-
-/// The form of a text whose key is not supported yet.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Form {
-    /// One of these words.
-    Words(&'static [&'static str]),
 }
 
 /// A key and what stands under it.
@@ -44,46 +33,47 @@ pub(super) enum Form {
 pub(super) struct Field {
     pub(super) name: &'static str,
     pub(super) shape: Shape,
-    /// True if this version knows the key and not its feature.
-    pub(super) later: bool,
 }
 
 impl Field {
-    const fn now(name: &'static str, shape: Shape) -> Self {
-        Self { name, shape, later: false }
+    const fn new(name: &'static str, shape: Shape) -> Self {
+        Self { name, shape }
     }
 
     const fn leaf(name: &'static str) -> Self {
-        Self::now(name, Shape::Leaf)
-    }
-
-    const fn later(name: &'static str, shape: Shape) -> Self {
-        Self { name, shape, later: true }
+        Self::new(name, Shape::Leaf)
     }
 }
 
 /// The keys of the file.
 pub(super) const ROOT: &[Field] = &[
-    Field::now("listen", Shape::LeafOrMap(LISTEN)),
-    Field::now("admin", Shape::Map(ADMIN)),
+    Field::new("listen", Shape::LeafOrMap(LISTEN)),
+    Field::new("admin", Shape::Map(ADMIN)),
     Field::leaf("mappings"),
-    Field::now("pepper", Shape::Secret(SECRET)),
-    Field::now("bounds", Shape::Map(BOUNDS)),
-    Field::now("trusted_proxies", Shape::List),
-    Field::now("upstreams", Shape::Named("upstream", UPSTREAM)),
-    Field::now("consumers", Shape::Named("consumer", CONSUMER)),
-    Field::now("routes", Shape::Named("route", ROUTE)),
+    Field::new("pepper", Shape::Secret(SECRET)),
+    Field::new("bounds", Shape::Map(BOUNDS)),
+    Field::new("trusted_proxies", Shape::List),
+    Field::new("upstreams", Shape::Named("upstream", UPSTREAM)),
+    Field::new("consumers", Shape::Named("consumer", CONSUMER)),
+    Field::new("routes", Shape::Named("route", ROUTE)),
     Field::leaf("workers"),
     Field::leaf("drain"),
-    Field::now("log", Shape::Map(LOG)),
-    Field::now("state", Shape::LeafOrMap(STATE)),
-    Field::now("limits", Shape::Map(LIMITS)),
-    Field::later("journal", Shape::Later(Form::Words(JOURNAL))),
+    Field::new("log", Shape::Map(LOG)),
+    Field::new("state", Shape::LeafOrMap(STATE)),
+    Field::new("limits", Shape::Map(LIMITS)),
+    Field::new("journal", Shape::LeafOrMap(JOURNAL)),
 ];
+
+/// The keys of the long form of `journal`.
+pub(super) const JOURNAL: &[Field] =
+    &[Field::leaf("records"), Field::leaf("from"), Field::leaf("keep")];
+
+/// The same of a route: how long records are kept is one thing for all.
+pub(super) const ROUTE_JOURNAL: &[Field] = &[Field::leaf("records"), Field::leaf("from")];
 
 /// The keys of the long form of `listen`.
 pub(super) const LISTEN: &[Field] =
-    &[Field::leaf("addr"), Field::now("tls", Shape::Map(TLS)), Field::leaf("http2")];
+    &[Field::leaf("addr"), Field::new("tls", Shape::Map(TLS)), Field::leaf("http2")];
 
 /// The keys of `listen.tls`.
 pub(super) const TLS: &[Field] =
@@ -91,11 +81,11 @@ pub(super) const TLS: &[Field] =
 
 /// The keys of the long form of `state`.
 pub(super) const STATE: &[Field] =
-    &[Field::leaf("url"), Field::now("password", Shape::Secret(SECRET)), Field::leaf("ca")];
+    &[Field::leaf("url"), Field::new("password", Shape::Secret(SECRET)), Field::leaf("ca")];
 
 /// The keys of `admin`.
 pub(super) const ADMIN: &[Field] =
-    &[Field::leaf("listen"), Field::now("token", Shape::Secret(ADMIN_TOKEN))];
+    &[Field::leaf("listen"), Field::new("token", Shape::Secret(ADMIN_TOKEN))];
 
 /// The keys of the operator's token: every process of ours sees the environment.
 pub(super) const ADMIN_TOKEN: &[Field] = &[Field::leaf("file")];
@@ -117,22 +107,22 @@ pub(super) const BOUNDS: &[Field] = &[
 pub(super) const UPSTREAM: &[Field] = &[
     Field::leaf("vendor"),
     Field::leaf("url"),
-    Field::now("urls", Shape::List),
+    Field::new("urls", Shape::List),
     Field::leaf("balance"),
     Field::leaf("http"),
-    Field::now("settings", Shape::Settings),
-    Field::now("credential", Shape::Map(CREDENTIAL)),
+    Field::new("settings", Shape::Settings),
+    Field::new("credential", Shape::Map(CREDENTIAL)),
     Field::leaf("reply_bytes_max"),
     Field::leaf("connect_timeout"),
-    Field::now("tables", Shape::Opaque),
+    Field::new("tables", Shape::Opaque),
     Field::leaf("plaintext"),
     Field::leaf("ca"),
-    Field::now("client_cert", Shape::Map(CLIENT_CERT)),
+    Field::new("client_cert", Shape::Map(CLIENT_CERT)),
     Field::leaf("concurrency_max"),
-    Field::now("retry_budget", Shape::Map(RETRY_BUDGET)),
-    Field::now("breaker", Shape::LeafOrMap(BREAKER)),
-    Field::now("health", Shape::LeafOrMap(HEALTH)),
-    Field::now("limit", Shape::Map(UPSTREAM_LIMIT)),
+    Field::new("retry_budget", Shape::Map(RETRY_BUDGET)),
+    Field::new("breaker", Shape::LeafOrMap(BREAKER)),
+    Field::new("health", Shape::LeafOrMap(HEALTH)),
+    Field::new("limit", Shape::Map(UPSTREAM_LIMIT)),
 ];
 
 /// The keys of an upstream's `retry_budget`.
@@ -155,7 +145,7 @@ pub(super) const HEALTH: &[Field] = &[
     Field::leaf("timeout"),
     Field::leaf("healthy_after"),
     Field::leaf("unhealthy_after"),
-    Field::now("expect", Shape::List),
+    Field::new("expect", Shape::List),
 ];
 
 /// The keys of an upstream's `limit`.
@@ -167,11 +157,11 @@ pub(super) const CLIENT_CERT: &[Field] = &[Field::leaf("cert"), Field::leaf("key
 
 /// The keys of a credential.
 pub(super) const CREDENTIAL: &[Field] = &[
-    Field::now("token", Shape::Secret(SECRET)),
-    Field::now("user", Shape::Secret(SECRET)),
-    Field::now("csrf", Shape::Secret(SECRET)),
-    Field::now("session", Shape::Secret(SECRET)),
-    Field::now("password", Shape::Secret(SECRET)),
+    Field::new("token", Shape::Secret(SECRET)),
+    Field::new("user", Shape::Secret(SECRET)),
+    Field::new("csrf", Shape::Secret(SECRET)),
+    Field::new("session", Shape::Secret(SECRET)),
+    Field::new("password", Shape::Secret(SECRET)),
 ];
 
 /// The keys of a secret.
@@ -187,29 +177,29 @@ pub(super) const PASSWORD: &[Field] =
 
 /// The keys of a consumer.
 pub(super) const CONSUMER: &[Field] = &[
-    Field::now("key", Shape::Secret(CONSUMER_KEY)),
-    Field::now("settings", Shape::Settings),
+    Field::new("key", Shape::Secret(CONSUMER_KEY)),
+    Field::new("settings", Shape::Settings),
     Field::leaf("disabled"),
-    Field::now("keys", Shape::ListOf(CONSUMER_KEY)),
-    Field::now("logins", Shape::ListOf(LOGIN)),
-    Field::now("credential", Shape::Map(CREDENTIAL)),
+    Field::new("keys", Shape::ListOf(CONSUMER_KEY)),
+    Field::new("logins", Shape::ListOf(LOGIN)),
+    Field::new("credential", Shape::Map(CREDENTIAL)),
 ];
 
 /// The keys of a log-in.
 pub(super) const LOGIN: &[Field] =
-    &[Field::leaf("user"), Field::now("password", Shape::Secret(PASSWORD))];
+    &[Field::leaf("user"), Field::new("password", Shape::Secret(PASSWORD))];
 
 /// The keys of a route.
 pub(super) const ROUTE: &[Field] = &[
     Field::leaf("client"),
     Field::leaf("upstream"),
-    Field::now("consumers", Shape::LeafOrList),
-    Field::now("match", Shape::Map(MATCH)),
-    Field::now("limit", Shape::LeafOrMap(LIMIT)),
-    Field::now("limits", Shape::List),
-    Field::now("ids", Shape::Map(IDS)),
+    Field::new("consumers", Shape::LeafOrList),
+    Field::new("match", Shape::Map(MATCH)),
+    Field::new("limit", Shape::LeafOrMap(LIMIT)),
+    Field::new("limits", Shape::List),
+    Field::new("ids", Shape::Map(IDS)),
     Field::leaf("deadline"),
-    Field::now("settings", Shape::Settings),
+    Field::new("settings", Shape::Settings),
     Field::leaf("dropped_fields"),
     Field::leaf("lossy_words"),
     Field::leaf("unknown_members"),
@@ -219,7 +209,7 @@ pub(super) const ROUTE: &[Field] = &[
     Field::leaf("enrich"),
     Field::leaf("read_back"),
     Field::leaf("actor"),
-    Field::later("journal", Shape::Later(Form::Words(JOURNAL))),
+    Field::new("journal", Shape::LeafOrMap(ROUTE_JOURNAL)),
 ];
 
 /// The keys of a route's `match`.
@@ -230,10 +220,10 @@ pub(super) const LIMIT: &[Field] = &[Field::leaf("rate"), Field::leaf("burst")];
 
 /// The keys of a route's `ids`.
 pub(super) const IDS: &[Field] = &[
-    Field::now("ticket", Shape::LeafOrMap(IDS_FILE)),
+    Field::new("ticket", Shape::LeafOrMap(IDS_FILE)),
     Field::leaf("user"),
-    Field::now("missing", Shape::LeafOrMap(MISSING)),
-    Field::now("systems", Shape::Map(SYSTEMS)),
+    Field::new("missing", Shape::LeafOrMap(MISSING)),
+    Field::new("systems", Shape::Map(SYSTEMS)),
 ];
 
 /// The keys of a file of pairs.
@@ -250,9 +240,9 @@ pub(super) const LOG: &[Field] = &[Field::leaf("format"), Field::leaf("access")]
 
 /// The keys of `limits`.
 pub(super) const LIMITS: &[Field] = &[
-    Field::now("named", Shape::Named("limit", NAMED_LIMIT)),
-    Field::now("unauthenticated", Shape::LeafOrMap(LIMIT)),
-    Field::now("store", Shape::LeafOrMap(LIMIT_STORE)),
+    Field::new("named", Shape::Named("limit", NAMED_LIMIT)),
+    Field::new("unauthenticated", Shape::LeafOrMap(LIMIT)),
+    Field::new("store", Shape::LeafOrMap(LIMIT_STORE)),
     Field::leaf("on_store_failure"),
     Field::leaf("gateways"),
     Field::leaf("store_timeout"),
@@ -261,7 +251,7 @@ pub(super) const LIMITS: &[Field] = &[
 
 /// The keys of the long form of `limits.store`.
 pub(super) const LIMIT_STORE: &[Field] =
-    &[Field::leaf("url"), Field::now("password", Shape::Secret(SECRET)), Field::leaf("ca")];
+    &[Field::leaf("url"), Field::new("password", Shape::Secret(SECRET)), Field::leaf("ca")];
 
 /// The keys of a limit that routes name.
 pub(super) const NAMED_LIMIT: &[Field] = &[
@@ -271,8 +261,6 @@ pub(super) const NAMED_LIMIT: &[Field] = &[
     Field::leaf("quota"),
     Field::leaf("resets"),
 ];
-
-const JOURNAL: &[&str] = &["off", "sampled", "full"];
 
 #[cfg(test)]
 mod tests {
@@ -298,12 +286,8 @@ mod tests {
                 | Shape::Named(_, inner)
                 | Shape::Secret(inner)
                 | Shape::ListOf(inner) => check(inner),
-                Shape::Leaf
-                | Shape::List
-                | Shape::LeafOrList
-                | Shape::Settings
-                | Shape::Opaque
-                | Shape::Later(_) => {}
+                Shape::Leaf | Shape::List | Shape::LeafOrList | Shape::Settings | Shape::Opaque => {
+                }
             }
         }
     }

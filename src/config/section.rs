@@ -8,10 +8,10 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::codes;
 use super::form::{self, Malformed, quote};
 use super::schema::Field;
 use super::tree::{Entry, Item, Kind, Spanned};
-use super::{codes, unsupported};
 use crate::diag::{self, Diagnostic, Location, SourceFile, Span};
 use crate::tls::Roots;
 use crate::yaml;
@@ -83,7 +83,7 @@ impl Reader<'_> {
         self.findings.push(Diagnostic::error(code, at.clone(), message).label(label));
     }
 
-    /// Opens a map: unknown keys are errors, and so are keys whose feature comes later.
+    /// Opens a map: unknown keys are errors.
     pub(super) fn section<'t>(
         &mut self,
         item: &'t Item,
@@ -93,17 +93,12 @@ impl Reader<'_> {
     ) -> Option<Section<'t>> {
         let title = title.into();
         let entries = self.entries(item, &title, &such_as(fields))?;
-        let known = || fields.iter().filter(|field| !field.later).map(|field| field.name);
-        for entry in entries {
-            match fields.iter().find(|field| field.name == entry.name.value) {
-                Some(field) if field.later => unsupported::refuse(self, field, entry),
-                Some(_) => {}
-                None => {
-                    let message = format!("{title} has no key {}", quote(&entry.name.value));
-                    let finding =
-                        Diagnostic::error(codes::UNKNOWN_KEY, entry.name.at.clone(), message);
-                    self.findings.push(finding.suggest(&entry.name.value, known()));
-                }
+        let known = || fields.iter().map(|field| field.name);
+        for Entry { name, .. } in entries {
+            if known().all(|known| known != name.value) {
+                let message = format!("{title} has no key {}", quote(&name.value));
+                let finding = Diagnostic::error(codes::UNKNOWN_KEY, name.at.clone(), message);
+                self.findings.push(finding.suggest(&name.value, known()));
             }
         }
         Some(Section { title, at: at.clone(), prefix: String::new(), entries })

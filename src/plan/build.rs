@@ -249,6 +249,7 @@ impl Builder<'_> {
             answers: route.answers,
             forwards_reads,
             path_prefix: route.path_prefix.value.trim_end_matches('/').to_owned(),
+            journal: identity::journaled(route),
             passes_raw: same_vendor && route.ids.crosswalk.is_none(),
             pairs,
             client,

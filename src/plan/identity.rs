@@ -1,12 +1,13 @@
-//! What a route's `enrich`, `read_back` and `actor` come to: how a ticket is read after a write, and whose name calls bear.
+//! What a route's `enrich`, `read_back`, `journal` and `actor` come to: how a ticket is read beside a write, and whose
+//! name calls bear.
 
-use crate::config::{self, Actor};
+use crate::config::{self, Actor, Records};
 use crate::diag::{Diagnostic, Location};
 use crate::mapping::model::{
     Field, Hole, Mapping, Operation, OperationDef, OperationKind, OrElse, Slot, Type, Vocabulary,
 };
 use crate::mapping::syntax::Arrow;
-use crate::plan::{Pair, ReadBack, Settles, Upstream};
+use crate::plan::{Journaled, Pair, ReadBack, Settles, Upstream};
 use crate::value::SettingId;
 
 /// The operation by which a ticket is read.
@@ -19,21 +20,41 @@ fn reading(vocabulary: &Vocabulary, mapping: &Mapping) -> Option<usize> {
     mapping.operations.iter().position(|known| is_read && known.id == id)
 }
 
-/// C004: `enrich: on` in front of a vendor that has nothing to read with.
+/// Which changes are written down.
+pub(super) fn journaled(route: &config::Route) -> Option<Journaled> {
+    let sampled = match route.journal.records.value {
+        Records::Off => return None,
+        Records::Sampled => true,
+        Records::Full => false,
+    };
+    Some(Journaled { sampled, reads_before: route.journal.reads_before.value })
+}
+
+/// What cannot do without reading tickets: as it is written, where, and what to write instead.
+fn reader(route: &config::Route) -> Option<(&'static str, &Location, &'static str)> {
+    if route.enrich.value {
+        return Some(("enrich: on", &route.enrich.at, "off"));
+    }
+    let journal = journaled(route)?;
+    journal.reads_before.then_some(("from: read", &route.journal.reads_before.at, "none"))
+}
+
+/// C004: `enrich: on`, or a journal with `from: read`, in front of a vendor that has nothing to read with.
 pub(super) fn without_reading(
     vocabulary: &Vocabulary,
     route: &config::Route,
     upstream: &Upstream,
 ) -> Option<Diagnostic> {
-    if !route.enrich.value || reading(vocabulary, &upstream.mapping).is_some() {
+    let (key, at, instead) = reader(route)?;
+    if reading(vocabulary, &upstream.mapping).is_some() {
         return None;
     }
     let message = format!(
-        "`enrich: on` reads tickets, and the mapping of {} has no operation `{READ_TICKET}`",
+        "`{key}` reads tickets, and the mapping of {} has no operation `{READ_TICKET}`",
         upstream.mapping.vendor
     );
-    let finding = Diagnostic::error("C004", route.enrich.at.clone(), message)
-        .label("write `off`, or leave it out");
+    let finding = Diagnostic::error("C004", at.clone(), message)
+        .label(format!("write `{instead}`, or leave it out"));
     Some(finding.also(route.upstream.at.clone(), "the upstream"))
 }
 
@@ -82,19 +103,18 @@ pub(super) fn read_back(
     client: &Operation,
     upstream: &Upstream,
 ) -> Result<Option<ReadBack>, Diagnostic> {
-    if !(route.enrich.value || route.read_back) || client.kind != OperationKind::Write {
+    let wanted = reader(route);
+    if !(wanted.is_some() || route.read_back) || client.kind != OperationKind::Write {
         return Ok(None);
     }
     let Some(ticket_read) = ticket_read(vocabulary, client, upstream) else { return Ok(None) };
     if let Some((name, hole)) = ticket_read.lacks {
-        if !route.enrich.value {
-            return Ok(None);
-        }
+        let Some((key, at, _)) = wanted else { return Ok(None) };
         let message = format!(
-            "`enrich: on`: reading a ticket of `{}` needs `{name}`, which {} clients do not say with `{}`",
+            "`{key}`: reading a ticket of `{}` needs `{name}`, which {} clients do not say with `{}`",
             upstream.name, route.client.value, client.name
         );
-        let finding = Diagnostic::error("M009", route.enrich.at.clone(), message);
+        let finding = Diagnostic::error("M009", at.clone(), message);
         return Err(finding.also(hole, "needed here"));
     }
     let TicketRead { operation, asks, .. } = ticket_read;

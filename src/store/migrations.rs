@@ -15,6 +15,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     Migration { sqlite: SESSIONS_AND_JOBS_SQLITE, postgres: SESSIONS_AND_JOBS_POSTGRES },
     Migration { sqlite: LIMITS_SQLITE, postgres: LIMITS_POSTGRES },
     Migration { sqlite: CROSSWALK_SQLITE, postgres: CROSSWALK_POSTGRES },
+    Migration { sqlite: JOURNAL_SQLITE, postgres: JOURNAL_POSTGRES },
 ];
 
 /// The version of the form that this program works with.
@@ -229,4 +230,73 @@ CREATE TABLE crosswalk_conflicts (
   PRIMARY KEY (kind, system, id, other_system, other_id)
 );
 CREATE INDEX crosswalk_conflicts_of_other ON crosswalk_conflicts (kind, other_system, other_id);
+";
+
+/// Records go in at the end. What is open is few and has an index of its own; an owner is a gateway that runs.
+const JOURNAL_SQLITE: &str = "
+CREATE TABLE journal (
+  number          INTEGER PRIMARY KEY AUTOINCREMENT,
+  call            BLOB    NOT NULL UNIQUE,
+  began           INTEGER NOT NULL,
+  due             INTEGER NOT NULL,
+  owner           BLOB    NOT NULL,
+  route           TEXT    NOT NULL,
+  consumer        TEXT,
+  upstream        TEXT    NOT NULL,
+  operation       TEXT    NOT NULL,
+  client_ticket   TEXT,
+  upstream_ticket TEXT,
+  from_word       TEXT,
+  to_word         TEXT,
+  tells           INTEGER NOT NULL,
+  outcome         TEXT    NOT NULL,
+  fault           TEXT,
+  settled         INTEGER,
+  settled_by      TEXT,
+  read_word       TEXT,
+  why             TEXT
+) STRICT;
+CREATE INDEX journal_open ON journal (due) WHERE outcome = 'open';
+CREATE INDEX journal_by_time ON journal (began);
+CREATE INDEX journal_of_client_ticket ON journal (client_ticket);
+CREATE INDEX journal_of_upstream_ticket ON journal (upstream_ticket);
+
+CREATE TABLE journal_owners (
+  owner BLOB    NOT NULL PRIMARY KEY,
+  until INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+";
+
+const JOURNAL_POSTGRES: &str = "
+CREATE TABLE journal (
+  number          BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  call            BYTEA  NOT NULL UNIQUE,
+  began           BIGINT NOT NULL,
+  due             BIGINT NOT NULL,
+  owner           BYTEA  NOT NULL,
+  route           TEXT   NOT NULL,
+  consumer        TEXT,
+  upstream        TEXT   NOT NULL,
+  operation       TEXT   NOT NULL,
+  client_ticket   TEXT,
+  upstream_ticket TEXT,
+  from_word       TEXT,
+  to_word         TEXT,
+  tells           BIGINT NOT NULL,
+  outcome         TEXT   NOT NULL,
+  fault           TEXT,
+  settled         BIGINT,
+  settled_by      TEXT,
+  read_word       TEXT,
+  why             TEXT
+);
+CREATE INDEX journal_open ON journal (due) WHERE outcome = 'open';
+CREATE INDEX journal_by_time ON journal (began);
+CREATE INDEX journal_of_client_ticket ON journal (client_ticket);
+CREATE INDEX journal_of_upstream_ticket ON journal (upstream_ticket);
+
+CREATE TABLE journal_owners (
+  owner BYTEA  NOT NULL PRIMARY KEY,
+  until BIGINT NOT NULL
+);
 ";

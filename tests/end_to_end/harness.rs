@@ -242,6 +242,13 @@ impl Home {
         self.serving(shell)
     }
 
+    /// Another command of the program on the configuration.
+    pub(crate) fn command_for(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(PROGRAM);
+        command.args(arguments);
+        self.configured(command)
+    }
+
     fn serving(&self, mut command: Command) -> Command {
         command.arg("serve");
         self.configured(command)

@@ -28,6 +28,7 @@ mod hello;
 mod http;
 mod http2;
 mod jobs;
+mod journal;
 mod keys;
 mod limits;
 mod log;

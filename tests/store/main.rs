@@ -7,6 +7,7 @@ mod authority;
 mod behaviours;
 mod crosswalk;
 mod crosswalk_model;
+mod journal;
 mod model;
 mod postgres;
 #[path = "../support/postgres.rs"]

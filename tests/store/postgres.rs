@@ -9,7 +9,8 @@ use latimer::tls::{ClientSettings, Roots};
 
 use crate::server::{Beside, Server, state};
 use crate::{
-    Fresh, all, behaviours, crosswalk, hash, id, model, open, runtime, session, session_with,
+    Fresh, all, behaviours, crosswalk, hash, id, journal, model, open, runtime, session,
+    session_with,
 };
 
 /// One store, emptied each time: logging in costs more than most of what is tried here.
@@ -21,7 +22,7 @@ struct Emptied {
 impl Fresh for Emptied {
     fn store(&mut self) -> Store {
         let tables = "latimer.sessions, latimer.jobs, latimer.upstream_sessions, \
-             latimer.limit_uses, latimer.limit_writers, \
+             latimer.limit_uses, latimer.limit_writers, latimer.journal, latimer.journal_owners, \
              latimer.crosswalk_ids, latimer.crosswalk_past, latimer.crosswalk_conflicts";
         self.beside.execute(&format!("TRUNCATE {tables}"));
         self.store.clone()
@@ -39,6 +40,7 @@ fn postgres_keeps_what_it_is_given() {
     let mut emptied = Emptied { store: open(&state(&at)), beside: Beside::connect(&at) };
     model::hold(&mut emptied, 64);
     crosswalk::hold(&mut emptied, 64);
+    journal::hold(&mut emptied, 64);
     behaviours::hold(&mut emptied);
     two_gateways_share_a_database(&server);
     what_is_not_ours_is_refused(&server);

@@ -12,7 +12,7 @@ use latimer::store::{self, Reason, Store, StoreError};
 use rusqlite::Connection;
 
 use crate::{
-    Fresh, answer, behaviours, crosswalk, hash, id, job, model, open, runtime, session,
+    Fresh, answer, behaviours, crosswalk, hash, id, job, journal, model, open, runtime, session,
     session_with,
 };
 
@@ -52,6 +52,7 @@ fn a_file_keeps_what_it_is_given() {
     behaviours::hold(&mut files);
     model::hold(&mut files, 64);
     crosswalk::hold(&mut files, 64);
+    journal::hold(&mut files, 64);
 }
 
 #[test]
@@ -59,6 +60,7 @@ fn memory_keeps_what_it_is_given() {
     behaviours::hold(&mut Memory);
     model::hold(&mut Memory, 256);
     crosswalk::hold(&mut Memory, 512);
+    journal::hold(&mut Memory, 512);
 }
 
 #[test]

@@ -191,6 +191,36 @@ pub(super) static HEALTHY: Family = family(
     "latimer_upstream_healthy",
     "1 for an endpoint that its health checks find well, or that has none",
 );
+pub(super) static JOURNAL_INTENTS: Family = family(
+    Kind::Counter,
+    "latimer_journal_intents",
+    "Changes that were written down before they were sent",
+);
+pub(super) static JOURNAL_REFUSED: Family = family(
+    Kind::Counter,
+    "latimer_journal_refused",
+    "Calls that were refused because their change could not be written down",
+);
+pub(super) static JOURNAL_SETTLED: Family = family(
+    Kind::Counter,
+    "latimer_journal_settled",
+    "Changes of this gateway's that were settled by their calls",
+);
+pub(super) static JOURNAL_RECOVERED: Family = family(
+    Kind::Counter,
+    "latimer_journal_recovered",
+    "Changes that were left open and were settled by reading the ticket, or are in doubt",
+);
+pub(super) static JOURNAL_LOST: Family = family(
+    Kind::Counter,
+    "latimer_journal_lost",
+    "Outcomes of changes for which there was no room; they are looked into later",
+);
+pub(super) static JOURNAL_OPEN: Family = family(
+    Kind::Gauge,
+    "latimer_journal_open",
+    "Changes of this gateway's that are written down and not settled",
+);
 pub(super) static LOG_LINES_DROPPED: Family = family(
     Kind::Counter,
     "latimer_log_lines_dropped",

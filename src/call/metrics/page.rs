@@ -11,6 +11,8 @@ use tokio::time::Instant;
 use crate::call::metrics::families::{self, Family, Kind};
 use crate::call::metrics::layout::{Counted, Layout};
 use crate::call::metrics::shard::{BUCKETS_NANOSECONDS, HISTOGRAM_CELLS, Shard};
+use crate::journal::{Figures, Journal};
+use crate::store::journal::Outcome;
 use crate::telemetry;
 use crate::upstream::breaker::State;
 use crate::upstream::endpoints::Shown;
@@ -26,6 +28,8 @@ pub struct Observed {
     pub gate: Arc<Gate>,
     /// With their names and their endpoints' `host:port`, in the order of the plan.
     pub upstreams: Vec<(String, Vec<String>, Arc<upstream::Shared>)>,
+    /// Changes that are written down; none if none are.
+    pub journal: Option<Journal>,
 }
 
 /// Everything that the page is written from.
@@ -61,6 +65,7 @@ impl Collector for Page {
         write(&mut encoder, &families::CONNECTIONS, [([], open)])?;
         self.write_gates(&mut encoder)?;
         self.write_endpoints(&mut encoder)?;
+        self.write_journal(&mut encoder)?;
         write(&mut encoder, &families::LOG_LINES_DROPPED, [([], telemetry::lines_dropped())])?;
         self.write_process(encoder)
     }
@@ -68,7 +73,7 @@ impl Collector for Page {
 
 impl Page {
     fn write_gates(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let Observed { gate, upstreams } = &self.observed;
+        let Observed { gate, upstreams, .. } = &self.observed;
         write(encoder, &families::IN_FLIGHT, [([], gate.inside() as u64)])?;
         write(encoder, &families::SHEDS, [([], gate.shed())])?;
         let each: [Reading<upstream::Shared>; 7] = [
@@ -111,6 +116,22 @@ impl Page {
             })
         });
         write(encoder, &families::BREAKER_STATE, states)
+    }
+
+    fn write_journal(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let counted = self.observed.journal.as_ref().map(Journal::counted).unwrap_or_default();
+        let Figures { intents, refused, settled, recovered, lost, open } = counted;
+        write(encoder, &families::JOURNAL_INTENTS, [([], intents)])?;
+        write(encoder, &families::JOURNAL_REFUSED, [([], refused)])?;
+        for (family, counts) in
+            [(&families::JOURNAL_SETTLED, settled), (&families::JOURNAL_RECOVERED, recovered)]
+        {
+            let series = Outcome::ALL.iter().zip(counts);
+            let series = series.filter(|(outcome, _)| **outcome != Outcome::Open);
+            write(encoder, family, series.map(|(one, count)| ([("outcome", one.name())], count)))?;
+        }
+        write(encoder, &families::JOURNAL_LOST, [([], lost)])?;
+        write(encoder, &families::JOURNAL_OPEN, [([], open)])
     }
 
     fn write_process(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {

@@ -80,7 +80,7 @@ fn named(path: &[&str]) -> Result<Option<String>, ()> {
     let (mut fields, mut place) = (ROOT, String::new());
     let mut names = path.iter();
     while let Some(name) = names.next() {
-        let field = fields.iter().find(|field| field.name == *name && !field.later).ok_or(())?;
+        let field = fields.iter().find(|field| field.name == *name).ok_or(())?;
         place = format!("{place}.{name}");
         fields = match &field.shape {
             Shape::Map(below) | Shape::LeafOrMap(below) => below,
@@ -102,12 +102,7 @@ fn named(path: &[&str]) -> Result<Option<String>, ()> {
                 below
             }
             Shape::Settings | Shape::Opaque if !names.as_slice().is_empty() => return Ok(None),
-            Shape::Settings
-            | Shape::Opaque
-            | Shape::Leaf
-            | Shape::List
-            | Shape::LeafOrList
-            | Shape::Later(_) => &[],
+            Shape::Settings | Shape::Opaque | Shape::Leaf | Shape::List | Shape::LeafOrList => &[],
         };
     }
     Ok(Some(place))
@@ -126,7 +121,7 @@ fn secret(fields: &[Field]) -> String {
 
 /// Every key of the schema by the same names.
 fn known(fields: &[Field], above: &str, found: &mut BTreeSet<String>) {
-    for field in fields.iter().filter(|field| !field.later) {
+    for field in fields {
         let place = format!("{above}.{}", field.name);
         match &field.shape {
             Shape::Map(below) | Shape::LeafOrMap(below) | Shape::Named(_, below) => {
@@ -134,12 +129,7 @@ fn known(fields: &[Field], above: &str, found: &mut BTreeSet<String>) {
             }
             Shape::ListOf(below) if !below.iter().any(is_source) => known(below, &place, found),
             Shape::Secret(below) | Shape::ListOf(below) => known(below, &secret(below), found),
-            Shape::Leaf
-            | Shape::List
-            | Shape::LeafOrList
-            | Shape::Settings
-            | Shape::Opaque
-            | Shape::Later(_) => {}
+            Shape::Leaf | Shape::List | Shape::LeafOrList | Shape::Settings | Shape::Opaque => {}
         }
         found.insert(place);
     }

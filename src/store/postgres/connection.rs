@@ -210,7 +210,7 @@ impl Connection for PostgresConnection {
 }
 
 /// Tables that the steps make, and the one of the steps.
-const TABLES: i64 = 9;
+const TABLES: i64 = 11;
 
 /// Waits for all of them; their answers in their order, or the first fault if there is any.
 async fn all<T, A, E>(futures: impl Iterator<Item = T>) -> Result<Vec<A>, E>
