@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 use latimer::limit::{Charge, Room, Rule};
 
-use crate::{DAY, HOUR, daily, rate, sliding};
+use crate::{DAY, HOUR, SECOND, daily, rate, sliding};
 
 /// A limit, by what an operator would ask for.
 #[derive(Clone, Copy, Debug)]
@@ -131,8 +131,11 @@ fn take(wanted: Wanted, known: &mut Known, now: u64) {
     match wanted {
         Wanted::Rate { count, seconds, burst } => {
             let (interval, parts) = Wanted::interval(count, seconds, burst);
-            known.expected = expected(known, now, parts) + interval;
-            known.last = now;
+            // Who comes out of order by no more than a second is as late as the one before.
+            let is_late = known.last.saturating_sub(now) <= SECOND;
+            let at = if is_late { known.last.max(now) } else { now };
+            known.expected = expected(known, at, parts) + interval;
+            known.last = at;
         }
         Wanted::Day { zone, .. } => {
             let day = day_counted(known, now, zone);

@@ -19,6 +19,8 @@ local MARGIN = 60 * 1000000
 local DAY_MARGIN = 2 * 3600 * 1000000
 -- A count that is ahead by more than that was made by a clock that was wrong.
 local AHEAD_MAX = 36 * 3600 * 1000000
+-- A call that is earlier by no more came out of its order; what is earlier than that is a clock that was set back.
+local SKEW_MAX = 1000000
 -- Parts that are kept of a sliding time, beside the one that it is.
 local SLOTS_KEPT = 25
 
@@ -57,7 +59,7 @@ forms.rate = {
       level = math.min(quotient(level, of), quotient(capacity, cost)) * cost
     end
     local passed = math.max(now - at, 0)
-    return { level = math.min(math.max(level - passed * leak, 0), capacity) }
+    return { level = math.min(math.max(level - passed * leak, 0), capacity), at = at }
   end,
   room = function(bucket, cost, leak, capacity)
     local free = capacity - bucket.level
@@ -66,7 +68,11 @@ forms.rate = {
   end,
   take = function(bucket, cost, leak)
     bucket.level = bucket.level + cost
-    local kept = 'r' .. text(bucket.level) .. ':' .. text(now) .. ':' .. text(cost)
+    local at = now
+    if bucket.at - now <= SKEW_MAX then
+      at = math.max(bucket.at, now)
+    end
+    local kept = 'r' .. text(bucket.level) .. ':' .. text(at) .. ':' .. text(cost)
     return kept, quotient_up(bucket.level, leak) + MARGIN
   end,
 }
