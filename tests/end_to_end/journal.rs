@@ -1,6 +1,7 @@
 //! The journal: what is written down of a call before it is sent, and what comes of it.
 
 mod kills;
+mod linked;
 mod outages;
 
 use std::process::Stdio;
