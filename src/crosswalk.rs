@@ -37,6 +37,8 @@ pub struct Followed {
     ways: Vec<Way>,
     /// Goes up when something that was linked is not any more; 0 while nothing is to be believed.
     epoch: AtomicU64,
+    /// What had gone last when this began.
+    first: Option<i64>,
 }
 
 /// The crosswalk as one worker asks it.
@@ -58,9 +60,14 @@ pub enum Known {
 }
 
 impl Followed {
-    /// Believes nothing before it has begun to [`follow`](Self::follow).
-    pub fn new(store: Store, ways: Vec<Way>) -> Self {
-        Self { store, ways, epoch: AtomicU64::new(0) }
+    /// Looks for the first time, so that what is asked from here on is remembered; somebody has to
+    /// [`follow`](Self::follow) it then.
+    ///
+    /// # Errors
+    /// If the state cannot be asked.
+    pub async fn begin(store: Store, ways: Vec<Way>) -> Result<Self, StoreError> {
+        let first = store.crosswalk_last_gone().await?;
+        Ok(Self { store, ways, epoch: AtomicU64::new(1), first })
     }
 
     /// Looks for ids that have gone, until it is dropped. Of a state that fails one line tells, and one when it is
@@ -68,18 +75,19 @@ impl Followed {
     pub async fn follow(&self) {
         let mut ticks = tokio::time::interval(bounds::CROSSWALK_LOOK_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut seen, mut last, mut raised, mut fails) = (Instant::now(), None, 0, false);
+        let (mut seen, mut last) = (Instant::now(), self.first);
+        let (mut raised, mut fails) = (self.epoch(), false);
         loop {
             ticks.tick().await;
             let look = self.store.crosswalk_last_gone();
             match timeout(bounds::STATE_TIMEOUT, look).await {
                 Ok(Ok(gone)) => {
                     // Another number than the last one, also a lower one: a backup may have been put back.
-                    if last != Some(gone) || self.epoch() == 0 {
+                    if last != gone || self.epoch() == 0 {
                         raised += 1;
                         self.epoch.store(raised, Ordering::Release);
                     }
-                    (seen, last) = (Instant::now(), Some(gone));
+                    (seen, last) = (Instant::now(), gone);
                     if fails {
                         tracing::info!(target: "latimer::state", "the crosswalk is followed again");
                         fails = false;

@@ -47,7 +47,7 @@ impl Outliving {
             limits: config.limits.store.clone(),
             fleet: fleet(config, plan, store.as_ref())?,
             ledger: ledger(config, plan, store.as_ref())?,
-            crosswalk: crosswalk(plan, store.as_ref()),
+            crosswalk: crosswalk(plan, store.as_ref()).await?,
             journal: journal(config, plan, store.as_ref()).await?,
             store,
         })
@@ -105,9 +105,13 @@ fn ledger(
 }
 
 /// The crosswalk, for routes that ask it.
-fn crosswalk(plan: &Plan, store: Option<&Store>) -> Option<Arc<Followed>> {
-    let store = store.filter(|_| !plan.ways.is_empty())?;
-    Some(Arc::new(Followed::new(store.clone(), plan.ways.clone())))
+async fn crosswalk(
+    plan: &Plan,
+    store: Option<&Store>,
+) -> Result<Option<Arc<Followed>>, StartError> {
+    let Some(store) = store.filter(|_| !plan.ways.is_empty()) else { return Ok(None) };
+    let followed = Followed::begin(store.clone(), plan.ways.clone()).await;
+    Ok(Some(Arc::new(followed.map_err(StartError::State)?)))
 }
 
 /// Where changes are written down; other gateways on the state know of this one from here on.

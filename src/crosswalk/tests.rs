@@ -31,7 +31,7 @@ struct Stage {
 impl Stage {
     async fn start() -> Self {
         let store = store::temporary().expect("there is room");
-        let followed = Arc::new(Followed::new(store.clone(), ways()));
+        let followed = Arc::new(Followed::begin(store.clone(), ways()).await.unwrap());
         let crosswalk = Crosswalk::new(Arc::clone(&followed));
         let follow = Arc::clone(&followed);
         let following = tokio::spawn(async move { follow.follow().await });

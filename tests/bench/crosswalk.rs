@@ -61,7 +61,7 @@ fn shown(mut times: Vec<Duration>) -> String {
 async fn look_up(store: &Store, pairs: u32) {
     let (kind, from, to) = (IdKind::Ticket, "arena".to_owned(), "series".to_owned());
     let ways = vec![Way { kind, from, to, asked: None }];
-    let followed = Arc::new(Followed::new(store.clone(), ways));
+    let followed = Arc::new(Followed::begin(store.clone(), ways).await.unwrap());
     let crosswalk = Crosswalk::new(Arc::clone(&followed));
     let following = tokio::spawn(async move { followed.follow().await });
     while crosswalk.known(0, &own(0)).is_none() {

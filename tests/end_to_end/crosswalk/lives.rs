@@ -52,6 +52,21 @@ impl Stage {
     }
 }
 
+/// Pairs of the file.
+const PAIRS: usize = 19_998;
+
+impl Stage {
+    /// A file with the pairs of all tickets but the first.
+    fn write_pairs(&self) {
+        let mut pairs = "kind,series,thalamus\n".to_owned();
+        for number in 2..2 + PAIRS {
+            let [own, theirs] = ids(number);
+            pairs.push_str(&format!("ticket,{own},{theirs}\n"));
+        }
+        std::fs::write(self.home.path("pairs.csv"), pairs).unwrap();
+    }
+}
+
 /// A change of a ticket by its callers' id.
 pub(super) async fn change(gateway: &Gateway, number: usize) -> Answer {
     let said = request(Vendor::Series, &ids(number)[0], "open", crate::harness::KEY);
@@ -118,12 +133,7 @@ async fn what_is_changed_beside_a_gateway_is_followed_within_a_second() {
 #[tokio::test]
 async fn an_import_goes_beside_a_gateway_which_goes_on() {
     let (stage, gateway) = Stage::with("").await;
-    let mut pairs = "kind,series,thalamus\n".to_owned();
-    for number in 2..20_000 {
-        let [own, theirs] = ids(number);
-        pairs.push_str(&format!("ticket,{own},{theirs}\n"));
-    }
-    std::fs::write(stage.home.path("pairs.csv"), pairs).unwrap();
+    stage.write_pairs();
     assert!(is_not_found(&change(&gateway, 9).await));
     let importing = stage.run(&["import", "pairs.csv"]);
     let calling = async {
@@ -143,8 +153,33 @@ async fn an_import_goes_beside_a_gateway_which_goes_on() {
         told
     };
     let (told, calls) = tokio::join!(importing, calling);
-    assert!(told.starts_with("19998 linked"), "{told}");
+    assert!(told.starts_with(&format!("{PAIRS} linked")), "{told}");
     assert!(calls > 10, "{calls} calls meanwhile");
+    within_a_second(&gateway, 9, is_yes).await;
+    gateway.stop().await;
+}
+
+/// What it had merged is there, and no lock of it holds up the gateway.
+#[tokio::test]
+async fn an_import_that_is_killed_beside_a_gateway_is_gone_on_with() {
+    let (stage, gateway) = Stage::with("journal: full\n").await;
+    stage.write_pairs();
+    let mut kills = 0;
+    for life in [50, 150, 300, 600] {
+        let importing = stage.home.crosswalk(&["import", "pairs.csv"]);
+        // It is killed when nobody waits for it any more.
+        let ended = tokio::time::timeout(Duration::from_millis(life), importing).await;
+        kills += usize::from(ended.is_err());
+        assert!(is_yes(&change(&gateway, 1).await), "a change is written down, too");
+    }
+    assert!(kills > 0, "none was killed in the middle");
+    let told = stage.run(&["import", "pairs.csv"]).await;
+    let count = |of: &str| -> usize {
+        let before = told.split(of).next().unwrap().trim_end();
+        before.rsplit([' ', ',']).next().unwrap().parse().unwrap()
+    };
+    assert_eq!(count(" linked") + count(" known before"), PAIRS, "{told}");
+    stage.run(&["check"]).await;
     within_a_second(&gateway, 9, is_yes).await;
     gateway.stop().await;
 }
