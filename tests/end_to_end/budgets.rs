@@ -124,14 +124,15 @@ async fn a_flood_gets_what_the_upstream_allows_and_delays_others_by_a_turn() {
     assert!(times.len() as f64 >= least, "{} requests in {took:?}", times.len());
     assert!(passed < 100, "{passed} passed");
     let log = gateway.terminate().await;
-    // By the gateway's own clock. A turn of the other's, its own, and what is late.
+    // By the gateway's own clock. A turn of the other's, its own, and what is late: a machine may stall for some
+    // tenths of a second, and the flood has waited for more than that.
     let mut waits: Vec<f64> =
         logged(&log, "other").map(|line| line["waited_ms"].as_f64().unwrap()).collect();
     waits.sort_unstable_by(f64::total_cmp);
     assert_eq!(waits.len(), quiet);
     let (median, longest) = (waits[waits.len() / 2], waits[waits.len() - 1]);
     assert!(median <= 2.0 * TURN_MS + 25.0, "{waits:?}");
-    assert!(longest <= 2.0 * TURN_MS + 250.0, "{waits:?}");
+    assert!(longest <= 2.0 * TURN_MS + 600.0, "{waits:?}");
     let longest = logged(&log, "tester").map(|line| line["waited_ms"].as_f64().unwrap());
     assert!(longest.fold(0.0, f64::max) >= 1_000.0, "the flood has waited");
 }
