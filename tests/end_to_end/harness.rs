@@ -16,7 +16,7 @@ use crate::secrets;
 const PROGRAM: &str = env!("CARGO_BIN_EXE_latimer");
 
 /// Longer than anything here takes; a test that hangs ends with it.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(45);
 
 /// The key that the tests' consumer has.
 pub(crate) const KEY: &str = "test-key-0123456789";

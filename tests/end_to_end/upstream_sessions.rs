@@ -36,7 +36,8 @@ struct Desk {
 }
 
 impl Desk {
-    /// A Series client in front of a system that is logged in to with this password.
+    /// A Series client in front of a system that is logged in to with this password. A thousand connections at once
+    /// may have to be asked for again, a second or three later, where the machine is slow to take them.
     async fn open(upstream: Vendor, password: &str, consumers: &str) -> Self {
         let tickets: Vec<_> =
             (1..=TICKETS).map(|number| (ticket(upstream, number), fresh(upstream, ""))).collect();
@@ -53,9 +54,10 @@ impl Desk {
         };
         let text = format!(
             "{consumers}upstreams:\n  desk:\n    vendor: {upstream}\n    url: {}\n    settings: {settings}\n    \
-             breaker: off\n    credential: {{{token}user: {{env: DESK_USER}}, password: {{env: DESK_PASSWORD}}}}\n\
+             breaker: off\n    connect_timeout: 30s\n    \
+             credential: {{{token}user: {{env: DESK_USER}}, password: {{env: DESK_PASSWORD}}}}\n\
              routes:\n  main:\n    client: series\n    upstream: desk\n    consumers: all\n    limit: none\n    \
-             ids: {{ticket: {{file: pairs.csv}}}}\n",
+             deadline: 60s\n    ids: {{ticket: {{file: pairs.csv}}}}\n",
             simulator.url()
         );
         let pairs = crosswalk(Vendor::Series, upstream, 1..=TICKETS);
