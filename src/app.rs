@@ -81,7 +81,9 @@ pub fn load(
     environment: impl Iterator<Item = (String, String)>,
 ) -> Result<(Config, Plan, Vec<Diagnostic>), StartError> {
     let (config, mut found) = config::load(path, environment)?;
-    let (catalog, mut more) = Catalog::load(&config.mappings.value)?;
+    let spoken = config.vendors();
+    let wanted = |vendor: &str| spoken.contains(&vendor);
+    let (catalog, mut more) = Catalog::load_those(&config.mappings.value, wanted)?;
     found.append(&mut more);
     let (plan, mut more) = plan::build(&config, &catalog).map_err(StartError::Findings)?;
     found.append(&mut more);

@@ -4,13 +4,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::diag::{self, Diagnostic, Severity, SourceFile, Span};
+use crate::diag::{self, Diagnostic, Location, Severity, SourceFile};
 use crate::mapping::check::{
     check_catalog, check_clients, check_mapping, check_tables, unverified,
 };
 use crate::mapping::compile::{TableOverride, compile, compile_vocabulary};
 use crate::mapping::model::{Mapping, Vocabulary};
-use crate::mapping::syntax::{File, Findings};
+use crate::mapping::syntax::{Example, File, Findings};
 
 /// The file that holds the vocabulary.
 const VOCABULARY: &str = "vocabulary.yaml";
@@ -30,8 +30,12 @@ const SHIPPED: [(&str, &str); 6] = [
 pub struct Catalog {
     /// The vocabulary.
     pub vocabulary: Arc<Vocabulary>,
-    /// The mappings by name of their file.
+    /// The mappings by name of their file: all, or those that were asked for.
     pub mappings: Vec<Arc<Mapping>>,
+    /// The vendors of all files.
+    pub vendors: Vec<String>,
+    /// As they are written, in the order of `mappings`.
+    files: Vec<File>,
 }
 
 /// Why there is no catalog.
@@ -54,6 +58,18 @@ impl Catalog {
     /// # Errors
     /// If a file cannot be read, or anything in one is wrong.
     pub fn load(folder: &Path) -> Result<(Self, Vec<Diagnostic>), LoadError> {
+        Self::load_those(folder, |_| true)
+    }
+
+    /// The same, but only mappings of these vendors are kept. The others are checked all the same, one after the
+    /// other: a gateway has no memory for what it never runs.
+    ///
+    /// # Errors
+    /// If a file cannot be read, or anything in one is wrong.
+    pub fn load_those(
+        folder: &Path,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<(Self, Vec<Diagnostic>), LoadError> {
         let unreadable = |path: &Path| {
             let path = path.to_owned();
             move |source| LoadError::Unreadable { path, source }
@@ -69,12 +85,15 @@ impl Catalog {
             let source = io::Error::new(io::ErrorKind::NotFound, "the folder has no vocabulary");
             return Err(LoadError::Unreadable { path: vocabulary, source });
         }
-        let mut sources = Vec::new();
-        for path in &paths {
+        let read = |path: &Path| {
             let text = std::fs::read_to_string(path).map_err(unreadable(path))?;
-            sources.push(SourceFile::new(path.display().to_string(), text));
+            Ok(SourceFile::new(path.display().to_string(), text))
+        };
+        let mut compiling = Compiling::new(&read(&vocabulary)?).map_err(LoadError::Findings)?;
+        for path in paths.iter().filter(|path| **path != vocabulary) {
+            compiling.add(&read(path)?, &wanted);
         }
-        Self::of_sources(&sources).map_err(LoadError::Findings)
+        compiling.finish().map_err(LoadError::Findings)
     }
 
     /// The mappings that the program carries in itself.
@@ -97,32 +116,11 @@ impl Catalog {
         let is_vocabulary =
             |source: &&Arc<SourceFile>| Path::new(&source.name).ends_with(VOCABULARY);
         let Some(source) = sources.iter().find(is_vocabulary) else { return Err(Vec::new()) };
-        let vocabulary = Arc::new(compile_vocabulary(source)?);
-        let mut found = Vec::new();
-        let mut mappings: Vec<Arc<Mapping>> = Vec::new();
+        let mut compiling = Compiling::new(source)?;
         for source in sources.iter().filter(|source| !is_vocabulary(source)) {
-            let mut findings = Findings::new(source);
-            let file = File::parse(source, &mut findings);
-            let Some(file) = file else {
-                found.append(&mut findings.list);
-                continue;
-            };
-            let (mapping, mut list) = compile(&vocabulary, &Arc::new(file), &[]);
-            // What was found while parsing counts as well: it may be why something is missing.
-            list.append(&mut findings.list);
-            let mut checked = check_mapping(&vocabulary, &mapping, &list);
-            found.append(&mut list);
-            found.append(&mut checked);
-            if let Some(other) = mappings.iter().find(|other| other.vendor == mapping.vendor) {
-                found.push(second_file(&mapping, other));
-            }
-            mappings.push(Arc::new(mapping));
+            compiling.add(source, |_| true);
         }
-        diag::sort(&mut found);
-        if diag::has_errors(&found) {
-            return Err(found);
-        }
-        Ok((Self { vocabulary, mappings }, found))
+        compiling.finish()
     }
 
     /// What no vendor's page attests: M104.
@@ -145,6 +143,17 @@ impl Catalog {
         self.mappings.iter().find(|mapping| mapping.vendor == vendor)
     }
 
+    /// The examples in a mapping's file.
+    pub fn examples(&self, mapping: &Mapping) -> &[Example] {
+        &self.file(mapping).examples
+    }
+
+    /// The file of one of its mappings.
+    fn file(&self, mapping: &Mapping) -> &File {
+        let at = self.mappings.iter().position(|one| one.vendor == mapping.vendor);
+        &self.files[at.expect("the mapping is one of the catalog's")]
+    }
+
     /// A vendor's mapping with tables of the configuration in place of its own, and warnings of them.
     /// `parsed` is what was found while these tables were read.
     ///
@@ -159,7 +168,7 @@ impl Catalog {
         if tables.is_empty() {
             return Ok((Arc::clone(mapping), parsed));
         }
-        let (replaced, mut found) = compile(&self.vocabulary, &mapping.file, tables);
+        let (replaced, mut found) = compile(&self.vocabulary, self.file(mapping), tables);
         found.extend(parsed);
         found.append(&mut check_tables(&self.vocabulary, &replaced, &found));
         // The mapping's own lines were warned of when the catalog was loaded.
@@ -172,15 +181,60 @@ impl Catalog {
     }
 }
 
+/// A catalog whose files come one by one.
+struct Compiling {
+    catalog: Catalog,
+    /// Where each file names its vendor.
+    named: Vec<Location>,
+    found: Vec<Diagnostic>,
+}
+
+impl Compiling {
+    fn new(vocabulary: &Arc<SourceFile>) -> Result<Self, Vec<Diagnostic>> {
+        let vocabulary = Arc::new(compile_vocabulary(vocabulary)?);
+        let catalog =
+            Catalog { vocabulary, mappings: Vec::new(), vendors: Vec::new(), files: Vec::new() };
+        Ok(Self { catalog, named: Vec::new(), found: Vec::new() })
+    }
+
+    fn add(&mut self, source: &Arc<SourceFile>, wanted: impl Fn(&str) -> bool) {
+        let mut findings = Findings::new(source);
+        let Some(file) = File::parse(source, &mut findings) else {
+            self.found.append(&mut findings.list);
+            return;
+        };
+        let (mapping, mut list) = compile(&self.catalog.vocabulary, &file, &[]);
+        // What was found while parsing counts as well: it may be why something is missing.
+        list.append(&mut findings.list);
+        let mut checked = check_mapping(&self.catalog.vocabulary, &mapping, &file.examples, &list);
+        self.found.append(&mut list);
+        self.found.append(&mut checked);
+        let at = Location { file: Arc::clone(source), span: file.vendor.span };
+        let mut vendors = self.catalog.vendors.iter();
+        if let Some(first) = vendors.position(|vendor| *vendor == mapping.vendor) {
+            let second = second_file(&mapping.vendor, at.clone(), self.named[first].clone());
+            self.found.push(second);
+        }
+        self.named.push(at);
+        self.catalog.vendors.push(mapping.vendor.clone());
+        if wanted(&mapping.vendor) {
+            self.catalog.mappings.push(Arc::new(mapping));
+            self.catalog.files.push(file);
+        }
+    }
+
+    fn finish(mut self) -> Result<(Catalog, Vec<Diagnostic>), Vec<Diagnostic>> {
+        diag::sort(&mut self.found);
+        if diag::has_errors(&self.found) {
+            return Err(self.found);
+        }
+        Ok((self.catalog, self.found))
+    }
+}
+
 /// M020.
-fn second_file(mapping: &Mapping, first: &Mapping) -> Diagnostic {
-    let place = |mapping: &Mapping| diag::Location {
-        file: Arc::clone(&mapping.source),
-        span: mapping.file.vendor.span,
-    };
-    debug_assert!(mapping.file.vendor.span != Span::new(0, 0));
-    let message = format!("a second file for the vendor `{}`", mapping.vendor);
-    Diagnostic::error("M020", place(mapping), message)
+fn second_file(vendor: &str, second: Location, first: Location) -> Diagnostic {
+    Diagnostic::error("M020", second, format!("a second file for the vendor `{vendor}`"))
         .label("one vendor has one file")
-        .also(place(first), "the first one")
+        .also(first, "the first one")
 }

@@ -264,6 +264,13 @@ fn not_utf8(name: &str, error: &std::string::FromUtf8Error) -> LoadError {
 }
 
 impl Config {
+    /// The vendors whose APIs its clients speak and its upstreams answer to, some more than once.
+    pub fn vendors(&self) -> Vec<&str> {
+        let clients = self.routes.iter().map(|route| &route.client);
+        let upstreams = self.upstreams.iter().map(|upstream| &upstream.vendor);
+        clients.chain(upstreams).map(|vendor| vendor.value.as_str()).collect()
+    }
+
     /// The upstream of a name.
     pub fn upstream(&self, name: &str) -> Option<&Upstream> {
         self.upstreams.iter().find(|upstream| upstream.name.value == name)

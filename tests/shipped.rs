@@ -39,10 +39,10 @@ fn the_shipped_mappings_are_those_of_the_folder_and_have_no_error() {
 fn every_example_and_every_law_holds() {
     let catalog = Catalog::shipped();
     for mapping in &catalog.mappings {
-        let examples = run_examples(&catalog.vocabulary, mapping);
+        let examples = run_examples(&catalog.vocabulary, mapping, catalog.examples(mapping));
         assert!(examples.findings.is_empty(), "{:#?}", examples.findings);
         assert!(examples.passed >= 15, "{} has examples", mapping.vendor);
-        let laws = try_laws(&catalog.vocabulary, mapping);
+        let laws = try_laws(&catalog.vocabulary, mapping, catalog.examples(mapping));
         assert!(laws.broken.is_empty(), "{}: {:#?}", mapping.vendor, laws.broken);
         assert!(laws.kept > 30, "{} was tried", mapping.vendor);
     }

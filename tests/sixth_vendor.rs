@@ -26,10 +26,10 @@ fn an_invented_vendor_with_every_feature_needs_no_rust() {
     let catalog = catalog();
     let orbit = catalog.mapping("orbit").unwrap();
     assert_eq!(orbit.operations.len(), 2);
-    let examples = run_examples(&catalog.vocabulary, orbit);
+    let examples = run_examples(&catalog.vocabulary, orbit, catalog.examples(orbit));
     assert!(examples.findings.is_empty(), "{:#?}", examples.findings);
     assert_eq!(examples.passed, 6);
-    let laws = try_laws(&catalog.vocabulary, orbit);
+    let laws = try_laws(&catalog.vocabulary, orbit, catalog.examples(orbit));
     assert!(laws.kept > 40, "{}", laws.kept);
     assert!(laws.broken.is_empty(), "{:#?}", laws.broken);
 }
@@ -46,10 +46,10 @@ fn a_new_operation_of_two_vendors_needs_no_rust() {
         .collect();
     assert_eq!(with, ["orbit", "relay"]);
     let relay = catalog.mapping("relay").unwrap();
-    let examples = run_examples(&catalog.vocabulary, relay);
+    let examples = run_examples(&catalog.vocabulary, relay, catalog.examples(relay));
     assert!(examples.findings.is_empty(), "{:#?}", examples.findings);
     assert_eq!(examples.passed, 2);
-    let laws = try_laws(&catalog.vocabulary, relay);
+    let laws = try_laws(&catalog.vocabulary, relay, catalog.examples(relay));
     assert!(laws.kept > 20, "{}", laws.kept);
     assert!(laws.broken.is_empty(), "{:#?}", laws.broken);
 }

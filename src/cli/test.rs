@@ -47,8 +47,8 @@ fn show(found: &[Diagnostic]) {
 fn test(catalog: &Catalog) -> u8 {
     let mut code = 0;
     for mapping in &catalog.mappings {
-        let examples = run_examples(&catalog.vocabulary, mapping);
-        let laws = try_laws(&catalog.vocabulary, mapping);
+        let examples = run_examples(&catalog.vocabulary, mapping, catalog.examples(mapping));
+        let laws = try_laws(&catalog.vocabulary, mapping, catalog.examples(mapping));
         let well = examples.findings.is_empty() && laws.broken.is_empty();
         print(&format!(
             "{}: {} of examples, {} cases of laws, {}\n",

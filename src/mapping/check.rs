@@ -14,6 +14,7 @@ pub use catalog::{check_catalog, check_clients};
 use crate::diag::{Diagnostic, Location, Severity, has_errors};
 use crate::mapping::examples::run_examples;
 use crate::mapping::model::{Mapping, Vocabulary};
+use crate::mapping::syntax::Example;
 
 /// Codes that say that something is not there.
 const ABSENCES: [&str; 4] = ["M008", "M009", "M016", "M017"];
@@ -25,11 +26,12 @@ const ABSENCES: [&str; 4] = ["M008", "M009", "M016", "M017"];
 pub fn check_mapping(
     vocabulary: &Vocabulary,
     mapping: &Mapping,
+    examples: &[Example],
     compiled: &[Diagnostic],
 ) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     if !has_errors(compiled) {
-        let mut run = run_examples(vocabulary, mapping);
+        let mut run = run_examples(vocabulary, mapping, examples);
         found.append(&mut run.findings);
         catalog::unshown(mapping, &run, &mut found);
     }

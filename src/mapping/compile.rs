@@ -42,7 +42,7 @@ pub struct TableOverride {
 /// Always gives a mapping; if an error was found it must not run.
 pub fn compile(
     vocabulary: &Vocabulary,
-    file: &Arc<syntax::File>,
+    file: &syntax::File,
     overrides: &[TableOverride],
 ) -> (Mapping, Vec<Diagnostic>) {
     let mut compiler = Compiler {
@@ -121,7 +121,7 @@ struct Compiler<'a> {
 }
 
 impl Compiler<'_> {
-    fn mapping(&mut self, file: &Arc<syntax::File>, overrides: &[TableOverride]) -> Mapping {
+    fn mapping(&mut self, file: &syntax::File, overrides: &[TableOverride]) -> Mapping {
         self.settings = self.settings(&file.settings);
         self.formats(&file.formats);
         self.namespaces = file
@@ -154,7 +154,6 @@ impl Compiler<'_> {
             vendor: file.vendor.text.clone(),
             title: file.title.as_ref().unwrap_or(&file.vendor).text.clone(),
             source: Arc::clone(&file.source),
-            file: Arc::clone(file),
             settings: std::mem::take(&mut self.settings),
             formats: std::mem::take(&mut self.formats),
             prefixes: self.prefixes(&file.prefixes),

@@ -43,10 +43,14 @@ struct Message<'e> {
     body: &'e [u8],
 }
 
-/// Runs every example of a mapping.
-pub fn run_examples(vocabulary: &Vocabulary, mapping: &Mapping) -> ExamplesRun {
+/// Runs the examples of a mapping.
+pub fn run_examples(
+    vocabulary: &Vocabulary,
+    mapping: &Mapping,
+    examples: &[Example],
+) -> ExamplesRun {
     let mut run = ExamplesRun::default();
-    for example in &mapping.file.examples {
+    for example in examples {
         let runner = Runner { vocabulary, mapping, example };
         for name in example.added.iter().filter(|name| !runner.has_header(&name.text)) {
             let file = std::sync::Arc::clone(&mapping.source);

@@ -15,6 +15,7 @@ use crate::mapping::run::{
     SessionFacts, Settings, Sources, WrittenAnswer, read_answer, read_request, write_answer,
     write_fault, write_request,
 };
+use crate::mapping::syntax::Example;
 use crate::value::{Fault, Record, Value, WordId};
 
 /// What trying the laws came to.
@@ -26,11 +27,11 @@ pub struct LawsRun {
     pub broken: Vec<String>,
 }
 
-/// Tries the laws on a mapping.
-pub fn try_laws(vocabulary: &Vocabulary, mapping: &Mapping) -> LawsRun {
+/// Tries the laws on a mapping, with values out of its examples.
+pub fn try_laws(vocabulary: &Vocabulary, mapping: &Mapping, examples: &[Example]) -> LawsRun {
     let mut run = LawsRun::default();
     for operation in &mapping.operations {
-        let trial = Trial::new(vocabulary, mapping, operation);
+        let trial = Trial::new(vocabulary, mapping, examples, operation);
         for word in trial.words() {
             run.take(trial.request(word), || {
                 format!("L1 {} request {}", operation.name, trial.name(word))
@@ -63,6 +64,7 @@ impl LawsRun {
 struct Trial<'a> {
     vocabulary: &'a Vocabulary,
     mapping: &'a Mapping,
+    examples: &'a [Example],
     operation: &'a Operation,
     settings: Settings,
     secrets: Secrets,
@@ -70,7 +72,12 @@ struct Trial<'a> {
 }
 
 impl<'a> Trial<'a> {
-    fn new(vocabulary: &'a Vocabulary, mapping: &'a Mapping, operation: &'a Operation) -> Self {
+    fn new(
+        vocabulary: &'a Vocabulary,
+        mapping: &'a Mapping,
+        examples: &'a [Example],
+        operation: &'a Operation,
+    ) -> Self {
         let settings = mapping.settings.iter().map(|setting| {
             let value = match setting.kind {
                 Type::Int => "7",
@@ -87,6 +94,7 @@ impl<'a> Trial<'a> {
             steps: steps.map(|step| vec!["1".to_owned(); step.take.len()]).collect(),
             vocabulary,
             mapping,
+            examples,
             operation,
         }
     }
@@ -113,8 +121,9 @@ impl<'a> Trial<'a> {
 
     /// A value of the field that fits its format, taken from the mapping's own examples.
     fn sample(&self, name: &str, kind: Type) -> String {
-        let examples = self.mapping.file.examples.iter();
-        let stated = examples
+        let stated = self
+            .examples
+            .iter()
             .flat_map(|example| [&example.means, &example.gives])
             .flatten()
             .flat_map(|(pairs, _)| pairs)

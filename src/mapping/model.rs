@@ -39,8 +39,6 @@ pub struct Mapping {
     pub title: String,
     /// The file that it was read from.
     pub source: Arc<SourceFile>,
-    /// The file as written, kept for its examples and for replacing tables.
-    pub file: Arc<syntax::File>,
     /// What an upstream or a route fills in; a setting's index is its [`SettingId`].
     pub settings: Vec<Setting>,
     /// What values look like.

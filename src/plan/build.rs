@@ -100,7 +100,7 @@ impl Builder<'_> {
         let mapping = self.catalog.mapping(&name.value).map(Arc::clone);
         if mapping.is_none() {
             let message = format!("no mapping for the vendor `{}`", name.value);
-            let known = self.catalog.mappings.iter().map(|mapping| mapping.vendor.as_str());
+            let known = self.catalog.vendors.iter().map(String::as_str);
             let finding = Diagnostic::error("C004", name.at.clone(), message);
             self.found.push(finding.suggest(&name.value, known));
         }
