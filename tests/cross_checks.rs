@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use latimer::catalog::Catalog;
+use latimer::catalog::{Catalog, LoadError};
 use latimer::diag::{self, Diagnostic, SourceFile};
 use latimer::{config, plan};
 
@@ -241,6 +241,33 @@ fn m020_two_files_for_one_vendor() {
     let found = Catalog::of_sources(&sources).unwrap_err();
     assert_eq!(marked(&found, "M020"), BTreeSet::from(["series"]));
     insta::assert_snapshot!(shown(&found, "M020"));
+}
+
+/// What a gateway does not run it does not keep, but is as strict with.
+#[test]
+fn mappings_that_are_not_wanted_are_checked_and_not_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    for file in shipped() {
+        let name = Path::new(&file.name).file_name().unwrap();
+        std::fs::write(folder.path().join(name), &file.text).unwrap();
+    }
+    let wanted = |vendor: &str| vendor == "series";
+    let (catalog, warnings) = Catalog::load_those(folder.path(), wanted).unwrap();
+    let kept: Vec<_> = catalog.mappings.iter().map(|mapping| &mapping.vendor).collect();
+    assert_eq!(kept, ["series"]);
+    assert_eq!(catalog.vendors, ["akana", "arena", "series", "thalamus", "zstack"]);
+    assert!(!catalog.examples(&catalog.mappings[0]).is_empty());
+    let (whole, all) = Catalog::load(folder.path()).unwrap();
+    assert_eq!(whole.mappings.len(), 5);
+    assert_eq!(shown(&warnings, "M101"), shown(&all, "M101"), "those of the others as well");
+
+    let again = read("mappings/zstack.yaml").text.clone();
+    std::fs::write(folder.path().join("again.yaml"), again).unwrap();
+    let found = match Catalog::load_those(folder.path(), wanted) {
+        Err(LoadError::Findings(found)) => found,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(marked(&found, "M020"), BTreeSet::from(["zstack"]));
 }
 
 #[test]
