@@ -10,6 +10,7 @@ use std::borrow::Cow;
 
 use http::request::Parts;
 
+use crate::call::decode::Decoded;
 use crate::call::forward::Unmapped;
 use crate::call::judge::{Verdict, judge};
 use crate::call::respond::{Learned, Responder, outcome_of};
@@ -160,10 +161,28 @@ impl Explainer<'_> {
         let pair = route.pairs[decoded.operation].as_ref().ok_or_else(|| {
             Stop::because(Fault::InvalidRequest, "the upstream has no such operation")
         })?;
+        let record = self.translate((operation, pair), &decoded, body, learned)?;
+        match reply {
+            Some(reply) => self.reply((operation, pair), &decoded.record, &record, reply, learned),
+            None => {
+                self.read_back((operation, pair), &record, None);
+                Ok(())
+            }
+        }
+    }
+
+    /// The request in the upstream's terms, and what would be sent of it.
+    fn translate<'d, 'r>(
+        &mut self,
+        (operation, pair): (&Operation, &Pair),
+        decoded: &'d Decoded<'r>,
+        body: &[u8],
+        learned: &mut Learned,
+    ) -> Result<Cow<'d, Record<'r>>, Stop> {
         let asks = self.show_ids(operation, pair, &decoded.record);
         let translated = outgoing::translate(
-            services,
-            route,
+            self.services,
+            self.route,
             (operation, pair),
             Cow::Borrowed(&decoded.record),
             learned.consumer,
@@ -181,15 +200,7 @@ impl Explainer<'_> {
             }
             written => written?,
         }
-        match reply {
-            Some(reply) => {
-                self.reply((operation, pair), &decoded.record, &translated.record, reply, learned)
-            }
-            None => {
-                self.read_back((operation, pair), &translated.record, None);
-                Ok(())
-            }
-        }
+        Ok(translated.record)
     }
 
     /// A request that the mapping does not know, on its way past it.
