@@ -16,8 +16,10 @@ mod operator;
 mod serve;
 mod signals;
 mod sim;
+mod state;
 mod test;
 
+use std::fmt;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
@@ -158,24 +160,17 @@ fn summary(found: &[Diagnostic]) -> String {
 /// Tells why the program does not start.
 fn fail(error: &StartError) -> u8 {
     match error {
-        StartError::Unreadable(why) => {
-            tell(&format!("error: {why}\n"));
-            COULD_NOT_TELL
-        }
+        StartError::Unreadable(why) => told(why),
         StartError::Findings(found) => {
             show(found);
             FINDINGS
         }
-        StartError::Bind(address, why) => {
-            tell(&format!("error: cannot listen on {address}: {why}\n"));
-            COULD_NOT_TELL
-        }
+        StartError::Bind(address, why) => told(format_args!("cannot listen on {address}: {why}")),
         StartError::Tls(why) => could_not(why),
         StartError::State(why) => could_not(why),
         StartError::Limits(why) => could_not(why),
         StartError::Random(why) => {
-            tell(&format!("error: the operating system gives no random numbers: {why}\n"));
-            COULD_NOT_TELL
+            told(format_args!("the operating system gives no random numbers: {why}"))
         }
     }
 }
@@ -183,16 +178,21 @@ fn fail(error: &StartError) -> u8 {
 /// Tells an error with its cause.
 fn could_not(why: &dyn std::error::Error) -> u8 {
     let cause = why.source().map(|cause| format!(": {cause}")).unwrap_or_default();
-    tell(&format!("error: {why}{cause}\n"));
+    told(format_args!("{why}{cause}"))
+}
+
+/// Tells why a command cannot do what it is for.
+fn told(why: impl fmt::Display) -> u8 {
+    tell(&format!("error: {why}\n"));
     COULD_NOT_TELL
 }
 
 /// A runtime for commands that serve. It has this thread and no other: the gateway's workers bring their own.
 fn runtime() -> Result<tokio::runtime::Runtime, u8> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
-        tell(&format!("error: cannot start the runtime: {error}\n"));
-        COULD_NOT_TELL
-    })
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| told(format_args!("cannot start the runtime: {error}")))
 }
 
 /// Listens for Ctrl-C and SIGTERM from now on, which is before anybody is told that we are there; the

@@ -10,17 +10,16 @@ mod lines;
 mod one;
 mod record;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clap::{Args, Subcommand, ValueEnum};
-use tokio::runtime::Runtime;
 
-use crate::app::StartError;
-use crate::cli::{COULD_NOT_TELL, could_not, fail, print, runtime, tell};
-use crate::config::{self, StateConfig};
+use crate::bounds;
+use crate::cli::state::{Opened, Place};
+use crate::cli::{could_not, print, runtime, tell, told};
+use crate::config::StateConfig;
 use crate::store::crosswalk::{Kind, SystemId, fit_id, fit_system};
-use crate::store::{self, Reason, Store};
-use crate::{app, bounds};
+use crate::store::{self, Reason};
 
 /// What the help of commands with files says about them.
 const FILES: &str = "A file is CSV with the header `kind,SYSTEM,SYSTEM[,note]`, where a kind is `ticket` or `user` and \
@@ -53,14 +52,6 @@ enum Command {
     Backup(check::Backup),
 }
 
-/// Where the crosswalk is.
-#[derive(Debug, Args)]
-struct Place {
-    /// The configuration whose `state:` it is in
-    #[arg(long, value_name = "FILE")]
-    config: PathBuf,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
     Csv,
@@ -79,18 +70,6 @@ enum Access {
     Look,
     Change,
 }
-
-/// The crosswalk, opened.
-struct Opened {
-    runtime: Runtime,
-    store: Store,
-    state: StateConfig,
-    /// True if a gateway has the file too.
-    beside: bool,
-}
-
-/// How a command ends: with a code, or one that says that it was told why not.
-type Done = Result<u8, u8>;
 
 impl Crosswalk {
     pub(super) fn run(self) -> u8 {
@@ -130,14 +109,7 @@ impl Format {
 }
 
 impl Place {
-    fn state(&self) -> Result<StateConfig, u8> {
-        match config::load(&self.config, app::environment()) {
-            Ok((config, _)) => Ok(config.state.value),
-            Err(error) => Err(fail(&StartError::from(error))),
-        }
-    }
-
-    fn open(&self, access: Access) -> Result<Opened, u8> {
+    fn open_crosswalk(&self, access: Access) -> Result<Opened, u8> {
         let state = self.state()?;
         // Where there is no file there is nothing, and looking makes none.
         let is_nothing = match &state {
@@ -170,24 +142,6 @@ impl Place {
 
 const IN_USE: &str = "the gateway is of another version, and its file has another form: stop it for that, or use the \
                       program that it runs\n";
-
-impl Opened {
-    /// What comes of an operation, or that it was told why not.
-    fn ask<T>(&self, asked: impl Future<Output = Result<T, store::StoreError>>) -> Result<T, u8> {
-        self.runtime.block_on(asked).map_err(|error| could_not(&error))
-    }
-
-    /// Lets go of the file, which then has no log beside it.
-    fn close(&self) {
-        self.runtime.block_on(self.store.close());
-    }
-}
-
-/// Tells what is wrong with a command.
-fn told(message: &str) -> u8 {
-    tell(&format!("error: {message}\n"));
-    COULD_NOT_TELL
-}
 
 /// `SYSTEM=ID`.
 fn parse_at(text: &str) -> Result<SystemId, String> {

@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::app::{self, Gateway};
 use crate::catalog::Catalog;
-use crate::cli::{COULD_NOT_TELL, FINDINGS, print, runtime, tell, told_to_stop};
+use crate::cli::{FINDINGS, print, runtime, told, told_to_stop};
 use crate::diag::SourceFile;
 use crate::sim::{self, Options, Simulator, Vendor};
 use crate::{config, plan};
@@ -134,10 +134,7 @@ impl Demo {
         runtime.block_on(async {
             match self.show().await {
                 Ok(code) => code,
-                Err(error) => {
-                    tell(&format!("error: {error}\n"));
-                    COULD_NOT_TELL
-                }
+                Err(error) => told(error),
             }
         })
     }

@@ -11,7 +11,7 @@ use http::{Method, Request, Response};
 use crate::app;
 use crate::bounds;
 use crate::call::{Services, Stage, explain};
-use crate::cli::{COULD_NOT_TELL, FINDINGS, ask, fail, print, tell};
+use crate::cli::{FINDINGS, ask, fail, print, told};
 use crate::upstream::{Reply, ReplyBody};
 
 /// What the arguments do not say.
@@ -57,10 +57,7 @@ impl Explain {
                 let told = stages.iter().any(|stage| stage.name == "client is told");
                 if told { FINDINGS } else { 0 }
             }
-            Err(why) => {
-                tell(&format!("error: {why}\n"));
-                COULD_NOT_TELL
-            }
+            Err(why) => told(why),
         }
     }
 

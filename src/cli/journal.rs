@@ -7,19 +7,15 @@ mod find;
 mod lines;
 mod tail;
 
-use std::path::PathBuf;
-
 use clap::{Args, Subcommand, ValueEnum};
 use jiff::Timestamp;
-use tokio::runtime::Runtime;
 
-use crate::app;
-use crate::app::StartError;
-use crate::cli::{COULD_NOT_TELL, could_not, fail, runtime, tell};
-use crate::config::{self, StateConfig};
+use crate::cli::state::{Done, Opened, Place};
+use crate::cli::{could_not, runtime, told};
+use crate::config::StateConfig;
 use crate::ident::CallId;
+use crate::store;
 use crate::store::journal::{Filter, Outcome, fitted};
-use crate::store::{self, Store, StoreError};
 
 /// What calls were about to change, and what came of it.
 #[derive(Debug, Args)]
@@ -36,14 +32,6 @@ enum Command {
     Find(find::Find),
     /// Print changes as NDJSON, in the order in which they were written down
     Export(export::Export),
-}
-
-/// Where the journal is.
-#[derive(Debug, Args)]
-struct Place {
-    /// The configuration whose `state:` it is in
-    #[arg(long, value_name = "FILE")]
-    config: PathBuf,
 }
 
 /// Which changes are looked for: those that are all of this.
@@ -82,15 +70,6 @@ enum OutcomeArg {
     No,
     Unknown,
 }
-
-/// The journal, opened.
-struct Opened {
-    runtime: Runtime,
-    store: Store,
-}
-
-/// How a command ends: with a code, or one that says that it was told why not.
-type Done = Result<u8, u8>;
 
 /// Records of one question to the store.
 const PAGE: u32 = 1_000;
@@ -134,30 +113,25 @@ impl Wanted {
 }
 
 impl Place {
-    fn open(&self) -> Result<Opened, u8> {
-        let state = match config::load(&self.config, app::environment()) {
-            Ok((config, _)) => config.state.value,
-            Err(error) => return Err(fail(&StartError::from(error))),
-        };
+    fn open_journal(&self) -> Result<Opened, u8> {
+        let state = self.state()?;
         if let StateConfig::Memory = &state {
             return Err(told("`state: memory` keeps no journal"));
         }
         if let StateConfig::Sqlite(path) = &state
             && !path.exists()
         {
-            return Err(told(&format!("there is no journal yet: {} is not there", path.display())));
+            return Err(told(format_args!(
+                "there is no journal yet: {} is not there",
+                path.display()
+            )));
         }
         let store = store::open_reading(&state).map_err(|error| could_not(&error))?;
-        Ok(Opened { runtime: runtime()?, store })
+        Ok(Opened { runtime: runtime()?, store, state, beside: false })
     }
 }
 
 impl Opened {
-    /// What comes of an operation, or that it was told why not.
-    fn ask<T>(&self, asked: impl Future<Output = Result<T, StoreError>>) -> Result<T, u8> {
-        self.runtime.block_on(asked).map_err(|error| could_not(&error))
-    }
-
     /// Hands over all records that are looked for, page by page; ends early where that says so.
     fn each(
         &self,
@@ -176,21 +150,10 @@ impl Opened {
                 Ok(()) => {}
                 // Nobody reads on.
                 Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(0),
-                Err(error) => return Err(told(&format!("cannot write all of it: {error}"))),
+                Err(error) => return Err(told(format_args!("cannot write all of it: {error}"))),
             }
         }
     }
-
-    /// Lets go of the file, which then has no log beside it.
-    fn close(&self) {
-        self.runtime.block_on(self.store.close());
-    }
-}
-
-/// Tells what is wrong with a command.
-fn told(message: &str) -> u8 {
-    tell(&format!("error: {message}\n"));
-    COULD_NOT_TELL
 }
 
 fn parse_call(text: &str) -> Result<[u8; 16], String> {

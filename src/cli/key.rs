@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use ring::digest;
 use zeroize::Zeroizing;
 
-use crate::cli::{COULD_NOT_TELL, ask, print, tell};
+use crate::cli::{ask, print, tell, told};
 use crate::config::{self, PepperPlace};
 use crate::secret::{PEPPER_CHARS_MIN, Pepper, Secret, hash_password, hexadecimal};
 use crate::{app, bounds};
@@ -58,10 +58,7 @@ impl Key {
         };
         match done {
             Ok(()) => 0,
-            Err(message) => {
-                tell(&format!("error: {message}\n"));
-                COULD_NOT_TELL
-            }
+            Err(message) => told(message),
         }
     }
 }

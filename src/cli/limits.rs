@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::app;
 use crate::cli::operator::Operator;
-use crate::cli::{COULD_NOT_TELL, print, tell};
+use crate::cli::{print, told};
 
 /// Show how limits stand in the running gateway, or give calls back
 #[derive(Debug, Args)]
@@ -72,10 +72,7 @@ impl Limits {
                 print(&text);
                 0
             }
-            Err(why) => {
-                tell(&format!("error: {why}\n"));
-                COULD_NOT_TELL
-            }
+            Err(why) => told(why),
         }
     }
 }

@@ -7,7 +7,7 @@ use clap::Args;
 use tokio::task::JoinHandle;
 
 use crate::cli::signals::{Stops, survive_hangups};
-use crate::cli::{COULD_NOT_TELL, fail, runtime, show, tell};
+use crate::cli::{COULD_NOT_TELL, fail, runtime, show, tell, told};
 use crate::config::Config;
 use crate::plan::Plan;
 use crate::systemd::{self, Notify, Sockets};
@@ -44,10 +44,7 @@ impl Serve {
         // While there is one thread.
         let sockets = match Sockets::take() {
             Ok(sockets) => sockets,
-            Err(error) => {
-                tell(&format!("error: {error}\n"));
-                return COULD_NOT_TELL;
-            }
+            Err(error) => return told(error),
         };
         if let Err(error) = telemetry::start(&config.log) {
             tell(&format!("cannot start the log: {error}\n"));

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use clap::Args;
 
-use crate::cli::{COULD_NOT_TELL, runtime, tell, told_to_stop};
+use crate::cli::{runtime, tell, told, told_to_stop};
 use crate::sim::{self, FaultSwitch, Options, Seed, Vendor};
 
 /// Run one simulated vendor.
@@ -39,8 +39,7 @@ impl Sim {
             let listener = match tokio::net::TcpListener::bind(self.listen).await {
                 Ok(listener) => listener,
                 Err(error) => {
-                    tell(&format!("error: cannot listen on {}: {error}\n", self.listen));
-                    return COULD_NOT_TELL;
+                    return told(format_args!("cannot listen on {}: {error}", self.listen));
                 }
             };
             let options = Options {
@@ -52,10 +51,7 @@ impl Sim {
             };
             let simulator = match sim::serve(self.vendor, listener, options) {
                 Ok(simulator) => simulator,
-                Err(error) => {
-                    tell(&format!("error: {error}\n"));
-                    return COULD_NOT_TELL;
-                }
+                Err(error) => return told(error),
             };
             let stop = told_to_stop();
             tell(&format!("sim {} listen={}\n", self.vendor, simulator.addr()));

@@ -8,8 +8,9 @@ use clap::Args;
 
 use super::lines::{Line, Lines};
 use super::one::contradicting;
-use super::{Access, Done, KindArg, Opened, Place, Shown, parse_system, shown, told};
-use crate::cli::{COULD_NOT_TELL, FINDINGS, could_not, print, tell};
+use super::{Access, KindArg, Shown, parse_system, shown};
+use crate::cli::state::{Done, Opened, Place};
+use crate::cli::{FINDINGS, could_not, print, told};
 use crate::config::StateConfig;
 use crate::store::Reason;
 use crate::store::crosswalk::{Kind, fit_id};
@@ -45,15 +46,15 @@ const BATCH: usize = 1_000;
 impl Check {
     pub(super) fn run(self) -> Done {
         let (Some(file), Some(system)) = (&self.file, &self.system) else {
-            let opened = self.place.open(Access::Look)?;
+            let opened = self.place.open_crosswalk(Access::Look)?;
             let done = whole(&opened);
             opened.close();
             return done;
         };
         let unreadable =
-            |error: io::Error| told(&format!("cannot read {}: {error}", file.display()));
+            |error: io::Error| told(format_args!("cannot read {}: {error}", file.display()));
         let mut lines = Lines::open(file).map_err(unreadable)?;
-        let opened = self.place.open(Access::Look)?;
+        let opened = self.place.open_crosswalk(Access::Look)?;
         let mut cover = Cover { kind: self.kind.into(), system, linked: 0, open: Shown::default() };
         let mut ids = Vec::new();
         loop {
@@ -146,19 +147,19 @@ impl Backup {
                 return Err(told("a PostgreSQL database is copied by `pg_dump --schema latimer`"));
             }
             StateConfig::Sqlite(path) if !path.exists() => {
-                return Err(told(&format!("there is no {}", path.display())));
+                return Err(told(format_args!("there is no {}", path.display())));
             }
             StateConfig::Sqlite(_) | StateConfig::Memory => {}
         }
         let shown = self.file.display();
         if self.file.exists() {
-            return Err(told(&format!("{shown} is there already")));
+            return Err(told(format_args!("{shown} is there already")));
         }
-        let opened = self.place.open(Access::Look)?;
+        let opened = self.place.open_crosswalk(Access::Look)?;
         let mut part = self.file.clone().into_os_string();
         part.push(".part");
         let part = PathBuf::from(part);
-        let unwritten = |error: io::Error| told(&format!("cannot write {shown}: {error}"));
+        let unwritten = |error: io::Error| told(format_args!("cannot write {shown}: {error}"));
         create(&part).map_err(unwritten)?;
         let copied = copy(&opened, &part);
         opened.close();
@@ -187,8 +188,7 @@ fn create(path: &Path) -> io::Result<()> {
 
 fn copy(opened: &Opened, to: &Path) -> Result<(), u8> {
     let Some(to) = to.to_str() else {
-        tell("error: the name of the copy is not UTF-8 text\n");
-        return Err(COULD_NOT_TELL);
+        return Err(told("the name of the copy is not UTF-8 text"));
     };
     opened.ask(opened.store.copy(to))
 }

@@ -5,7 +5,9 @@ use std::io::{self, BufWriter, ErrorKind, Write};
 use clap::Args;
 use serde_json::{Map, Value};
 
-use super::{Access, Done, FILES, Format, KindArg, Opened, Place, parse_system, told};
+use super::{Access, FILES, Format, KindArg, parse_system};
+use crate::cli::state::{Done, Opened, Place};
+use crate::cli::told;
 use crate::store::crosswalk::{Kind, Row};
 
 /// Print the pairs of two systems.
@@ -30,7 +32,7 @@ const PAGE: u32 = 1_000;
 
 impl Export {
     pub(super) fn run(self) -> Done {
-        let opened = self.place.open(Access::Look)?;
+        let opened = self.place.open_crosswalk(Access::Look)?;
         let done = self.print(&opened);
         opened.close();
         done
@@ -57,7 +59,7 @@ impl Export {
             Ok(()) => Ok(0),
             // Nobody reads on.
             Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(0),
-            Err(error) => Err(told(&format!("cannot write all of it: {error}"))),
+            Err(error) => Err(told(format_args!("cannot write all of it: {error}"))),
         }
     }
 
@@ -73,7 +75,9 @@ impl Export {
         }
         systems.try_into().map_err(|systems: Vec<String>| {
             let there = if systems.is_empty() { "none".to_owned() } else { systems.join(", ") };
-            told(&format!("an export is of two systems: write --systems A,B; there are {there}"))
+            told(format_args!(
+                "an export is of two systems: write --systems A,B; there are {there}"
+            ))
         })
     }
 }

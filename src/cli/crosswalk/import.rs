@@ -10,8 +10,9 @@ use tokio::time::Instant;
 
 use super::lines::{Line, Lines};
 use super::record::Records;
-use super::{Access, Done, FILES, Format, Opened, Place, Shown, shown, told};
-use crate::cli::{COULD_NOT_TELL, FINDINGS, could_not, print, tell};
+use super::{Access, FILES, Format, Shown, shown};
+use crate::cli::state::{Done, Opened, Place};
+use crate::cli::{FINDINGS, could_not, print, tell, told};
 use crate::config::StateConfig;
 use crate::store::crosswalk::{Outcome, Pair, SystemId};
 use crate::store::{self, Store, StoreError};
@@ -56,8 +57,9 @@ impl Import {
             return Err(told("say what the file is: --format csv, or --format ndjson"));
         };
         let mut lines = Lines::open(&self.file)
-            .map_err(|error| told(&format!("cannot read {}: {error}", self.file.display())))?;
-        let opened = self.place.open(if self.dry_run { Access::Look } else { Access::Change })?;
+            .map_err(|error| told(format_args!("cannot read {}: {error}", self.file.display())))?;
+        let opened =
+            self.place.open_crosswalk(if self.dry_run { Access::Look } else { Access::Change })?;
         let trial = match self.dry_run {
             true => Some(store::temporary().map_err(|error| could_not(&error))?),
             false => None,
@@ -112,12 +114,11 @@ impl Report {
                 Err(error) => {
                     lines.end();
                     let at = lines.number;
-                    tell(&format!(
-                        "error: {} cannot be read behind line {at}: {error}\n",
-                        self.name
-                    ));
+                    let name = &self.name;
+                    let code =
+                        told(format_args!("{name} cannot be read behind line {at}: {error}"));
                     self.merge(opened, trial, &mut numbers, &mut pairs)?;
-                    return Err(COULD_NOT_TELL);
+                    return Err(code);
                 }
             };
             match line {

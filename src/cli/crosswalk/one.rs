@@ -6,8 +6,9 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::import::both;
-use super::{Access, Done, KindArg, Place, parse_at, parse_system, shown, told};
-use crate::cli::{FINDINGS, print};
+use super::{Access, KindArg, parse_at, parse_system, shown};
+use crate::cli::state::{Done, Place};
+use crate::cli::{FINDINGS, print, told};
 use crate::clock;
 use crate::store::crosswalk::{
     Conflict, Entry, Found, Id, Outcome, Pair, State, SystemId, fit_note,
@@ -62,7 +63,7 @@ pub(super) struct Unlink {
 
 impl Find {
     pub(super) fn run(self) -> Done {
-        let opened = self.place.open(Access::Look)?;
+        let opened = self.place.open_crosswalk(Access::Look)?;
         let found = opened.ask(opened.store.find_crosswalk(&self.id, self.system.as_deref()));
         opened.close();
         let found = found?;
@@ -138,19 +139,19 @@ impl Link {
         let ids: [SystemId; 2] =
             self.ids.try_into().map_err(|_| told("a pair has two ids: SYSTEM=ID SYSTEM=ID"))?;
         if ids[0].system == ids[1].system {
-            return Err(told(&format!("both ids are of {}", ids[0].system)));
+            return Err(told(format_args!("both ids are of {}", ids[0].system)));
         }
         if let Some(Err(wrong)) = self.note.as_deref().map(fit_note) {
-            return Err(told(&format!("the note {wrong}")));
+            return Err(told(format_args!("the note {wrong}")));
         }
         if let Some(alias) =
             self.aliases.iter().find(|alias| ids.iter().all(|at| at.system != alias.system))
         {
-            return Err(told(&format!("the alias is of {}, and no id is", alias.system)));
+            return Err(told(format_args!("the alias is of {}, and no id is", alias.system)));
         }
         let note = self.note.filter(|note| !note.is_empty());
         let pair = Pair { kind: self.kind.into(), ids, note };
-        let opened = self.place.open(Access::Change)?;
+        let opened = self.place.open_crosswalk(Access::Change)?;
         let pairs = std::slice::from_ref(&pair);
         let outcome = opened.ask(opened.store.link_crosswalk(pairs, SOURCE, clock::now()))?.pop();
         let shown = both(&pair.ids);
@@ -181,7 +182,7 @@ impl Link {
 
 impl Unlink {
     pub(super) fn run(self) -> Done {
-        let opened = self.place.open(Access::Change)?;
+        let opened = self.place.open_crosswalk(Access::Change)?;
         let (kind, store) = (self.kind.into(), &opened.store);
         let (is_done, done, nothing) = match <[SystemId; 2]>::try_from(self.ids) {
             Ok(ids) => {

@@ -4,8 +4,9 @@ use std::io::{self, BufWriter, Write};
 
 use clap::Args;
 
+use super::Wanted;
 use super::lines::ndjson;
-use super::{Done, Place, Wanted};
+use crate::cli::state::{Done, Place};
 
 /// What the help says of the lines.
 const MEMBERS: &str = "Each line has the members call, time, route, consumer, operation, client_ticket, upstream_ticket, \
@@ -24,7 +25,7 @@ pub(super) struct Export {
 
 impl Export {
     pub(super) fn run(self) -> Done {
-        let opened = self.place.open()?;
+        let opened = self.place.open_journal()?;
         let mut out = BufWriter::with_capacity(64 * 1024, io::stdout().lock());
         let done = opened.each(&self.wanted.filter(), |page| {
             page.iter().try_for_each(|entry| writeln!(out, "{}", ndjson(entry)))?;

@@ -4,8 +4,9 @@ use std::io::{self, Write};
 
 use clap::Args;
 
+use super::Wanted;
 use super::lines::{ndjson, shown};
-use super::{Done, Place, Wanted};
+use crate::cli::state::{Done, Place};
 use crate::cli::{FINDINGS, print};
 
 /// Print the changes of a ticket, a call, or whatever else is known of them.
@@ -22,7 +23,7 @@ pub(super) struct Find {
 
 impl Find {
     pub(super) fn run(self) -> Done {
-        let opened = self.place.open()?;
+        let opened = self.place.open_journal()?;
         let mut is_found = false;
         let done = opened.each(&self.wanted.filter(), |page| {
             is_found = true;

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::PAGE;
 use super::lines::{ndjson, shown};
-use super::{Done, Opened, PAGE, Place};
-use crate::cli::told_to_stop;
+use crate::cli::state::{Done, Opened, Place};
+use crate::cli::{could_not, told_to_stop};
 use crate::store::journal::{Entry, Filter, Outcome};
 
 /// Time between two looks for more.
@@ -34,7 +35,7 @@ pub(super) struct Tail {
 
 impl Tail {
     pub(super) fn run(self) -> Done {
-        let opened = self.place.open()?;
+        let opened = self.place.open_journal()?;
         let done = self.print(&opened);
         opened.close();
         done
@@ -57,7 +58,7 @@ impl Tail {
                 }
                 let from = seen.open.front().map_or(seen.last, |first| first - 1);
                 let page = opened.store.journal_after(&Filter::default(), from, PAGE).await;
-                let page = page.map_err(|error| crate::cli::could_not(&error))?;
+                let page = page.map_err(|error| could_not(&error))?;
                 let news: Vec<Entry> =
                     page.into_iter().filter(|entry| seen.is_news(entry)).collect();
                 seen.add(&news);
