@@ -59,59 +59,50 @@ impl<'c> Ids<'c> {
         said: &Record<'a>,
         looked: &mut Looked,
     ) -> Result<Record<'a>, Stop> {
-        match self.at_once(said, looked)? {
-            Some(record) => Ok(record),
-            None => Box::pin(self.asked(visit, credential, said, looked)).await,
-        }
-    }
-
-    /// The request in the upstream's terms, if every id is known; `None` if one has to be asked for.
-    fn at_once<'a>(
-        &self,
-        said: &Record<'a>,
-        looked: &mut Looked,
-    ) -> Result<Option<Record<'a>>, Stop> {
-        let mut record = said.clone();
-        let mut known = Looked::default();
-        for id in &self.carrying.request {
-            let Some(own) = said.text(id.field) else { continue };
-            let Some(found) = self.crosswalk.known(id.way, own) else { return Ok(None) };
-            known.cached += 1;
-            self.put(&mut record, id, found, &mut known).inspect_err(|_| looked.add(known))?;
-        }
-        looked.add(known);
-        Ok(Some(record))
-    }
-
-    /// The same where some has to be asked for.
-    async fn asked<'a>(
-        &self,
-        visit: &mut Visit<'c, '_>,
-        credential: &'c Credential,
-        said: &Record<'a>,
-        looked: &mut Looked,
-    ) -> Result<Record<'a>, Stop> {
         let mut record = said.clone();
         for id in &self.carrying.request {
             let Some(own) = said.text(id.field) else { continue };
-            let mut found = self.find(id, own, visit.deadline, looked).await?;
-            // What no crosswalk can hold is no system's id.
-            let asks = found == Known::Missing
-                && id.missing == Missing::AskUpstream
-                && fit_id(own).is_ok();
-            if let Some(asking) = self.carrying.asking.as_ref().filter(|_| asks)
-                && self.crosswalk.known(id.way, own).is_none()
-            {
-                let has = self.upstream_has(visit, credential, (asking, said), own).await?;
-                self.crosswalk.note_asked(id.way, own, has);
-                found = if has { Known::Upstreams } else { Known::Missing };
-            }
+            let found = match self.at_once(id, own, looked) {
+                Some(known) => known,
+                None => Box::pin(self.asked(visit, credential, said, (id, own), looked)).await?,
+            };
             self.put(&mut record, id, found, looked)?;
         }
         Ok(record)
     }
 
-    /// What is known of an id, asked for if need be.
+    /// What is known of an id without asking.
+    fn at_once(&self, id: &CarriedId, text: &str, looked: &mut Looked) -> Option<Known> {
+        let known = self.crosswalk.known(id.way, text)?;
+        looked.cached += 1;
+        Some(known)
+    }
+
+    /// What is known of an id of the request once the crosswalk was asked, and the upstream where that is next.
+    async fn asked(
+        &self,
+        visit: &mut Visit<'c, '_>,
+        credential: &'c Credential,
+        said: &Record<'_>,
+        (id, own): (&CarriedId, &str),
+        looked: &mut Looked,
+    ) -> Result<Known, Stop> {
+        let found = self.find(id, own, visit.deadline, looked).await?;
+        // What no crosswalk can hold is no system's id.
+        let asks =
+            found == Known::Missing && id.missing == Missing::AskUpstream && fit_id(own).is_ok();
+        if let Some(asking) = self.carrying.asking.as_ref().filter(|_| asks)
+            // Another call may have asked meanwhile.
+            && self.crosswalk.known(id.way, own).is_none()
+        {
+            let has = self.upstream_has(visit, credential, (asking, said), own).await?;
+            self.crosswalk.note_asked(id.way, own, has);
+            return Ok(if has { Known::Upstreams } else { Known::Missing });
+        }
+        Ok(found)
+    }
+
+    /// What the crosswalk says of an id.
     async fn find(
         &self,
         id: &CarriedId,
@@ -119,10 +110,6 @@ impl<'c> Ids<'c> {
         deadline: Instant,
         looked: &mut Looked,
     ) -> Result<Known, Stop> {
-        if let Some(known) = self.crosswalk.known(id.way, text) {
-            looked.cached += 1;
-            return Ok(known);
-        }
         let stop = match timeout_at(deadline, self.crosswalk.find(id.way, text)).await {
             Ok(Ok(found)) => {
                 looked.asked += 1;
@@ -234,7 +221,11 @@ impl<'c> Ids<'c> {
     ) -> Record<'static> {
         for id in self.of_answer(said) {
             let Some(theirs) = answer.text(id.field) else { continue };
-            let own = match self.find(id, theirs, deadline, looked).await {
+            let found = match self.at_once(id, theirs, looked) {
+                Some(known) => Ok(known),
+                None => self.find(id, theirs, deadline, looked).await,
+            };
+            let own = match found {
                 Ok(Known::Linked(own)) => Some(own),
                 Ok(Known::Upstreams | Known::Missing) => {
                     looked.missing += 1;

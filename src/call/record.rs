@@ -195,17 +195,6 @@ impl CallRecord {
     }
 }
 
-impl Looked {
-    /// Counts those of another part of the call.
-    pub(super) fn add(&mut self, more: Self) {
-        let Self { cached, asked, failed, missing } = more;
-        self.cached = self.cached.saturating_add(cached);
-        self.asked = self.asked.saturating_add(asked);
-        self.missing = self.missing.saturating_add(missing);
-        self.failed = self.failed.saturating_add(failed);
-    }
-}
-
 impl Translation {
     /// Every one, in the order of a call.
     pub const ALL: [Self; 4] =

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::crosswalk::{lacks, send};
 use crate::harness::{Answer, Gateway, Home, KEY, upstream};
+use crate::metrics::scrape;
 use crate::scripted::{Scripted, message};
 use crate::vendors::{Request, crosswalk, request, ticket};
 
@@ -95,6 +96,37 @@ async fn a_person_whom_the_upstream_is_not_told_of_need_not_be_known() {
     let got = send(&gateway, "any.test", &said).await;
     assert_eq!(got.header("x-latimer-outcome"), Some("yes"), "{got:?}");
     assert_eq!(got.header("x-latimer-dropped"), Some("actor"), "{got:?}");
+    gateway.stop().await;
+}
+
+/// Also where one of them is known and another one has to be asked for.
+#[tokio::test]
+async fn each_id_of_a_request_is_counted_once() {
+    let desk = Scripted::start(message("200 OK", "application/json", YES)).await;
+    let text = format!(
+        "workers: 1\nupstreams:\n{}routes:\n  main:\n    client: series\n    upstream: series\n    \
+         consumers: [tester]\n    ids: {{ticket: crosswalk, user: crosswalk, missing: pass, \
+         systems: {{client: hr, upstream: desk}}}}\n",
+        upstream(Vendor::Series, &desk.url)
+    );
+    let home = Home::new("127.0.0.1:0", "mappings", &text, &[]);
+    let own = ticket(Vendor::Series, 1);
+    let (code, told) = home.crosswalk(&["link", &format!("hr={own}"), "desk=THEIRS"]).await;
+    assert_eq!(code, Some(0), "{told}");
+    let gateway = Gateway::launch(&home, home.command()).await;
+    let headers = [("apikey", KEY), ("Content-Type", "application/json")];
+    for person in [7, 8] {
+        let body = json!({"status": "open", "staffUserId": person}).to_string();
+        let got = gateway.call(&format!("POST /tickets/{own}/status"), &headers, &body).await;
+        assert_eq!(got.header("x-latimer-outcome"), Some("yes"), "{got:?}");
+    }
+    let page = scrape(&gateway).await;
+    for (result, count) in [("cached", 1), ("asked", 3), ("failed", 0)] {
+        let line = format!(
+            "latimer_crosswalk_lookups_total{{route=\"main\",result=\"{result}\"}} {count}"
+        );
+        assert!(page.lines().any(|known| known == line), "no {line} in\n{page}");
+    }
     gateway.stop().await;
 }
 
