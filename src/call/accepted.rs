@@ -20,9 +20,7 @@ use crate::call::send::REQUEST_ID;
 use crate::call::{CallRecord, Outcome, Stop, admit};
 use crate::codec::percent;
 use crate::ident::CallId;
-use crate::mapping::model::{
-    Accepted, Body, Content, GatewayField, Operation, Pattern, Poll, Slot,
-};
+use crate::mapping::model::{Accepted, Body, JobId, Pattern, Poll};
 use crate::mapping::run::{Gateway, RequestParts, WrittenAnswer, write_body_answer};
 use crate::plan::Target;
 use crate::store::{AddedJob, Job, JobAnswer, NewJob, Store};
@@ -45,12 +43,11 @@ pub(super) struct Open {
 /// If it cannot be one: its id was used before, too many are under way, or it could not be kept.
 pub(super) async fn begin(
     responder: &Responder<'_>,
-    operation: &Operation,
     (poll, accepted): (&Poll, &Accepted),
     learned: &mut Learned,
 ) -> Result<Response<Full<Bytes>>, Stop> {
     let Responder { services, route, .. } = *responder;
-    let id = id_of(responder, operation)?;
+    let id = id_of(responder, accepted)?;
     let store = services.jobs.as_ref().ok_or_else(|| Stop::new(Fault::Overloaded))?;
     let consumer = learned.consumer.map(|index| services.plan.consumers[index].clone());
     let consumer = consumer.ok_or_else(|| Stop::new(Fault::Unauthenticated))?;
@@ -79,7 +76,6 @@ pub(super) async fn begin(
 pub(super) async fn refused(
     responder: &Responder<'_>,
     (poll, accepted): (&Poll, &Accepted),
-    operation: &Operation,
     (stop, response): (&Stop, &Response<Full<Bytes>>),
     learned: &mut Learned,
 ) -> Option<Response<Full<Bytes>>> {
@@ -89,9 +85,9 @@ pub(super) async fn refused(
         return None;
     }
     if learned.consumer.is_some() {
-        return begin(responder, operation, (poll, accepted), learned).await.ok();
+        return begin(responder, (poll, accepted), learned).await.ok();
     }
-    let id = id_of(responder, operation).ok()?;
+    let id = id_of(responder, accepted).ok()?;
     Some(answer(responder, (poll, accepted), id, learned))
 }
 
@@ -233,18 +229,13 @@ fn location(responder: &Responder<'_>, accepted: &Accepted, id: [u8; 16]) -> Str
 }
 
 /// The id by which the client knows its call: its own, where it has sent one, or ours.
-fn id_of(responder: &Responder<'_>, operation: &Operation) -> Result<[u8; 16], Stop> {
-    let named = operation.request.headers.iter().find(|named| {
-        let is_call = matches!(&named.place.content, Content::Hole(hole)
-            if hole.slot == Slot::Gateway(GatewayField::Call));
-        is_call && named.place.arrow.reads()
-    });
-    let header = named.and_then(|named| named.header.as_ref());
-    let Some(value) = header.and_then(|name| responder.head.headers.get(name)) else {
+fn id_of(responder: &Responder<'_>, accepted: &Accepted) -> Result<[u8; 16], Stop> {
+    let Some(JobId { header, member }) = &accepted.id else { return Ok(responder.call.bytes()) };
+    let Some(value) = responder.head.headers.get(header) else {
         return Ok(responder.call.bytes());
     };
     let wrong = || Stop {
-        field: named.map(|named| named.place.member.clone()).unwrap_or_default(),
+        field: member.clone(),
         ..Stop::because(Fault::InvalidRequest, "a job's id is 32 hexadecimal digits")
     };
     value.to_str().ok().and_then(bytes_of).ok_or_else(wrong)

@@ -76,9 +76,9 @@ where
             }
             record.translation = stop.translation;
             let mut response = responder.fault(&stop, &learned);
-            if let (Some((operation, kinds)), None) = (accepting, &learned.job) {
+            if let (Some(kinds), None) = (accepting, &learned.job) {
                 let told = (&stop, &response);
-                let refused = accepted::refused(&responder, kinds, operation, told, &mut learned);
+                let refused = accepted::refused(&responder, kinds, told, &mut learned);
                 if let Some(accepted) = Box::pin(refused).await {
                     settle(services, &mut learned, &response).await;
                     response = accepted;
@@ -104,14 +104,14 @@ async fn settle(services: &Services, learned: &mut Learned, response: &Response<
     }
 }
 
-/// The operation of a call that may be answered before it is over, and how.
+/// How a call is answered that may be answered before it is over.
 fn accepting<'r>(
     route: &'r Route,
     matched: &Matched<'_>,
-) -> Option<(&'r Operation, (&'r model::Poll, &'r Accepted))> {
+) -> Option<(&'r model::Poll, &'r Accepted)> {
     let Ok(Way::Mapped([target, ..])) = &matched.way else { return None };
     let operation = &route.client.operations[target.operation];
-    route.accepts(operation).filter(|_| !target.asks).map(|kinds| (operation, kinds))
+    route.accepts(operation).filter(|_| !target.asks)
 }
 
 /// What came of a call that was not stopped.
@@ -252,7 +252,7 @@ async fn translate(
     })?;
     if let Some(kinds) = route.accepts(operation) {
         // From here on the client asks.
-        early(Box::pin(accepted::begin(responder, operation, kinds, learned)).await?);
+        early(Box::pin(accepted::begin(responder, kinds, learned)).await?);
     }
     let bytes = if decoded.whole && pair.passes_bytes() { bytes } else { &[] };
     let sides = (operation, pair);

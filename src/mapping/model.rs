@@ -18,7 +18,7 @@ use std::sync::Arc;
 pub use answer::{FaultMap, FaultRow, JsonPath, StandIn, Success};
 pub use format::{DEFAULT_PATH_FORMAT, Format, fits_default_path};
 pub use pattern::{Content, Hole, OrElse, Pattern, Piece, Place, Slot};
-pub use poll::{Accepted, Poll};
+pub use poll::{Accepted, JobId, Poll};
 pub use session::{Expired, Life, LogIn, Session, Source};
 pub use shape::{Body, BodyKind, Key, MediaType, Member, Shape};
 pub use table::{Table, TableRow};

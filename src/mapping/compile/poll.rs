@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::bounds;
 use crate::mapping::compile::Compiler;
 use crate::mapping::model::{
-    Accepted, GatewayField, Hole, OperationKind, Pattern, Place, Poll, Request, Slot,
+    Accepted, Content, GatewayField, Hole, JobId, Named, OperationKind, Pattern, Place, Poll,
+    Request, Slot,
 };
 use crate::mapping::syntax;
 
@@ -73,7 +74,8 @@ impl Compiler<'_> {
             demands: Vec::new(),
             at: compiled.at.clone(),
         };
-        compiled.accepted = Some(Accepted { answer, pending, question, refuse });
+        let id = job_id(request);
+        compiled.accepted = Some(Accepted { answer, pending, question, id, refuse });
     }
 
     fn every(&mut self, poll: &syntax::Poll) -> Option<Duration> {
@@ -121,6 +123,15 @@ impl Compiler<'_> {
 
 fn names_call(hole: &Hole) -> bool {
     hole.slot == Slot::Gateway(GatewayField::Call)
+}
+
+/// The header field that says the call's id.
+fn job_id(request: &Request) -> Option<JobId> {
+    let says_call =
+        |place: &Place| matches!(&place.content, Content::Hole(hole) if names_call(hole));
+    let mut read = request.headers.iter().filter(|named| named.place.arrow.reads());
+    let Named { header, place, .. } = read.find(|named| says_call(&named.place))?;
+    Some(JobId { header: header.clone()?, member: place.member.clone() })
 }
 
 /// True if an upstream is sent the call's id; of several body forms the first is written.

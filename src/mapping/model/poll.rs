@@ -35,6 +35,17 @@ pub struct Accepted {
     pub pending: Vec<Body>,
     /// The question; the job's id is the call's, in its path.
     pub question: Request,
+    /// By what a client names its call itself, where it may.
+    pub id: Option<JobId>,
     /// A header field by which a client asks to be called back, which it never is.
     pub refuse: Option<http::HeaderName>,
+}
+
+/// Where a client's request has the id of its job.
+#[derive(Debug)]
+pub struct JobId {
+    /// The header field.
+    pub header: http::HeaderName,
+    /// Its name as the client's faults show it.
+    pub member: String,
 }
