@@ -82,7 +82,7 @@ pub use ids::{CrosswalkIds, Ids, Missing};
 pub use journal::{Journal, Records};
 pub use limits::{
     Limit, LimitForm, LimitScope, LimitStore, Limits, NamedLimit, OnStoreFailure, RATE,
-    RedisConfig, UpstreamLimit,
+    RedisConfig, SharedLimits, UpstreamLimit,
 };
 pub use operator::{AdminPlace, admin_place};
 pub use pepper::{PepperPlace, pepper_place};

@@ -29,6 +29,6 @@ pub use memory::{Keep, Memory};
 pub use overview::{Counted, Overview};
 pub use quota::{Quota, Span};
 pub use rule::{Charge, Form, Now, Rule, Scope, Subject};
-pub use shared::{OnFailure, Shared};
+pub use shared::Shared;
 pub use single::{Decision, Limiter};
 pub use verdict::{Charged, Refuser, Standing, Verdict};

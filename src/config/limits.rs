@@ -4,7 +4,7 @@ mod store;
 
 use std::time::Duration;
 
-pub use store::{LimitStore, OnStoreFailure, RedisConfig};
+pub use store::{LimitStore, OnStoreFailure, RedisConfig, SharedLimits};
 
 use jiff::civil::Time;
 use jiff::tz::TimeZone;

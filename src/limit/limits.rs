@@ -7,10 +7,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use smallvec::SmallVec;
 
-use crate::bounds;
-use crate::config::{Limit, LimitForm, LimitScope, LimitStore, OnStoreFailure, RedisConfig};
-use crate::limit::redis::{self, Redis, Unavailable};
-use crate::limit::shared::{OnFailure, Shared};
+use crate::config::{Limit, LimitForm, LimitScope, LimitStore};
+use crate::limit::redis::{Redis, Unavailable};
+use crate::limit::shared::Shared;
 use crate::limit::{
     Charge, Charged, Form, Keep, Ledger, Limiter, Memory, Now, Pace, Quota, Room, Rule, Scope,
     Span, Standing, Subject, Verdict,
@@ -86,8 +85,10 @@ impl Limits {
         let rules: Arc<[Rule]> = plan.limits.iter().map(rule).collect();
         let keep = ledger.as_ref().map_or(Keep::Not, |ledger| ledger.keep());
         let counts = match store {
-            LimitStore::Redis(config) if !rules.is_empty() => {
-                Counts::Shared(Box::new(shared(config, Arc::clone(&rules))?))
+            LimitStore::Redis(shared) if !rules.is_empty() => {
+                let redis = Redis::new(&shared.server, Arc::clone(&rules))?;
+                let shared = Shared::new(redis, shared.on_failure, shared.gateways);
+                Counts::Shared(Box::new(shared))
             }
             LimitStore::Redis(_) | LimitStore::Memory => {
                 Counts::Here(Memory::kept(Arc::clone(&rules), keep))
@@ -307,26 +308,6 @@ impl Limits {
             guard.is_used.store(guard.counts.callers(0) > 0, Ordering::Relaxed);
         }
     }
-}
-
-fn shared(config: &RedisConfig, rules: Arc<[Rule]>) -> Result<Shared, Unavailable> {
-    let settings = redis::Settings {
-        host: config.host.clone(),
-        port: config.port,
-        database: config.database,
-        user: config.user.clone(),
-        password: config.password.clone(),
-        tls: config.tls.clone(),
-        prefix: config.prefix.clone(),
-        deadline: config.timeout,
-        connections: bounds::LIMIT_STORE_CONNECTIONS,
-    };
-    let on_failure = match config.on_failure {
-        OnStoreFailure::Local => OnFailure::Local,
-        OnStoreFailure::Open => OnFailure::Open,
-        OnStoreFailure::Closed => OnFailure::Closed,
-    };
-    Ok(Shared::new(Redis::new(&settings, rules)?, on_failure, config.gateways))
 }
 
 fn alone(limit: &Limit) -> Option<Limiter> {

@@ -28,40 +28,16 @@ use tokio::task::LocalSet;
 use tokio::time::timeout;
 
 use crate::bounds;
+use crate::config::RedisConfig;
 use crate::limit::bucket::Room;
 use crate::limit::rule::{Charge, Rule};
 use crate::limit::verdict::Verdict;
-use crate::secret::Secret;
-use crate::tls::ClientSettings;
 
 use connect::Server;
 use error::Fault;
 pub use error::{Reason, Unavailable};
 use lane::{Link, State};
 use script::{Act, Check, Limits};
-
-/// A server and how it is used.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// A host name in lower case, an IPv4 address, or an IPv6 address without brackets.
-    pub host: String,
-    /// The port.
-    pub port: u16,
-    /// The number of the database.
-    pub database: u32,
-    /// Who logs in, where that is not the one whom all are.
-    pub user: Option<String>,
-    /// With what, if it is asked for.
-    pub password: Option<Secret>,
-    /// Whose certificate the server must have; none for plain text.
-    pub tls: Option<ClientSettings>,
-    /// What the keys begin with: gateways with the same prefix count together. Without braces, and not empty.
-    pub prefix: String,
-    /// Time for one check, [`bounds::LIMIT_STORE_TIMEOUT`] if nothing says otherwise.
-    pub deadline: Duration,
-    /// Connections, [`bounds::LIMIT_STORE_CONNECTIONS`] if nothing says otherwise.
-    pub connections: usize,
-}
 
 /// The counts of some rules, in a server that others count in, too.
 pub struct Redis {
@@ -82,12 +58,12 @@ impl Redis {
     ///
     /// # Errors
     /// If no certificate can be for the host, or no thread can be had.
-    pub fn new(settings: &Settings, rules: Arc<[Rule]>) -> Result<Self, Unavailable> {
-        let place: Arc<str> = format!("{}:{}", settings.host, settings.port).into();
+    pub fn new(config: &RedisConfig, rules: Arc<[Rule]>) -> Result<Self, Unavailable> {
+        let place: Arc<str> = format!("{}:{}", config.host, config.port).into();
         let (alive, over) = oneshot::channel();
-        let lanes = start(settings, over).map_err(|fault| fault.at(&place))?;
-        let keys = rules.iter().map(|rule| format!("{{{}}}:{}:", settings.prefix, rule.name));
-        let (keys, deadline, next) = (keys.collect(), settings.deadline, AtomicUsize::new(0));
+        let lanes = start(config, over).map_err(|fault| fault.at(&place))?;
+        let keys = rules.iter().map(|rule| format!("{{{}}}:{}:", config.prefix, rule.name));
+        let (keys, deadline, next) = (keys.collect(), config.timeout, AtomicUsize::new(0));
         Ok(Self { rules, keys, place, deadline, lanes, next, _alive: alive })
     }
 
@@ -204,14 +180,14 @@ impl fmt::Debug for Redis {
 
 /// Starts the thread, and a lane for each connection on it.
 fn start(
-    settings: &Settings,
+    config: &RedisConfig,
     over: oneshot::Receiver<()>,
 ) -> Result<Vec<watch::Receiver<State>>, Fault> {
-    let server = Arc::new(Server::new(settings)?);
+    let server = Arc::new(Server::new(config)?);
     let unexpected = |error| Fault::caused(Reason::Unreachable, error);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(unexpected)?;
-    let lanes = 0..settings.connections.max(1);
+    let lanes = 0..bounds::LIMIT_STORE_CONNECTIONS;
     let (told, lanes): (Vec<_>, Vec<_>) = lanes.map(|_| watch::channel(State::Begun)).unzip();
     let most = (bounds::LIMIT_STORE_IN_FLIGHT_MAX / told.len()).max(1);
     let serve = move || {

@@ -16,22 +16,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::bounds;
+use crate::config::OnStoreFailure;
 use crate::limit::bucket::Room;
 use crate::limit::memory::Memory;
 use crate::limit::redis::{Redis, Unavailable};
 use crate::limit::rule::{Charge, Now};
 use crate::limit::verdict::Verdict;
-
-/// What holds while the store decides nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnFailure {
-    /// Each gateway counts its share by itself.
-    Local,
-    /// All calls pass.
-    Open,
-    /// None does.
-    Closed,
-}
 
 /// Whose time the store counts by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +36,7 @@ pub enum Clock {
 #[derive(Debug)]
 pub struct Shared {
     redis: Redis,
-    on_failure: OnFailure,
+    on_failure: OnStoreFailure,
     clock: Clock,
     /// This gateway's share.
     share: Memory,
@@ -77,7 +67,7 @@ enum Turn {
 
 impl Shared {
     /// Limits in a store that so many gateways share.
-    pub fn new(redis: Redis, on_failure: OnFailure, gateways: u32) -> Self {
+    pub fn new(redis: Redis, on_failure: OnStoreFailure, gateways: u32) -> Self {
         let share = redis.rules().iter().map(|rule| rule.share(gateways)).collect();
         let (share, health) = (Memory::new(share), Health::new(bounds::LIMIT_STORE_REST));
         Self { redis, on_failure, clock: Clock::Store, share, health }
@@ -90,10 +80,10 @@ impl Shared {
     }
 
     /// Checks all limits of a call, and charges all of them or none. Their rules must differ, and be named in the
-    /// order of their index. With [`OnFailure::Open`] a store that fails leaves a verdict without any standings.
+    /// order of their index. With [`OnStoreFailure::Open`] a store that fails leaves a verdict without any standings.
     ///
     /// # Errors
-    /// If the store decides nothing and [`OnFailure::Closed`] holds.
+    /// If the store decides nothing and [`OnStoreFailure::Closed`] holds.
     pub async fn charge(&self, charges: &[Charge], now: Now) -> Result<Verdict, Unavailable> {
         let fault = match self.health.turn() {
             Turn::Rest => None,
@@ -109,9 +99,9 @@ impl Shared {
             },
         };
         match self.on_failure {
-            OnFailure::Local => Ok(self.share.charge(charges, now)),
-            OnFailure::Open => Ok(Verdict::default()),
-            OnFailure::Closed => match fault.or_else(|| self.health.fault()) {
+            OnStoreFailure::Local => Ok(self.share.charge(charges, now)),
+            OnStoreFailure::Open => Ok(Verdict::default()),
+            OnStoreFailure::Closed => match fault.or_else(|| self.health.fault()) {
                 Some(fault) => Err(fault),
                 // It is well again, just now.
                 None => self.redis.charge(charges, self.time(now)).await,
@@ -186,7 +176,7 @@ impl Health {
         }
     }
 
-    fn note_failure(&self, turn: Turn, fault: &Unavailable, on_failure: OnFailure) {
+    fn note_failure(&self, turn: Turn, fault: &Unavailable, on_failure: OnStoreFailure) {
         *self.known_fault() = Some(fault.clone());
         let end = self.end(self.micros());
         let before = self.rests_until.swap(end, Ordering::Relaxed);
@@ -217,11 +207,11 @@ impl Health {
     }
 }
 
-fn meanwhile(on_failure: OnFailure) -> &'static str {
+fn meanwhile(on_failure: OnStoreFailure) -> &'static str {
     match on_failure {
-        OnFailure::Local => "this gateway counts its share by itself",
-        OnFailure::Open => "all calls pass",
-        OnFailure::Closed => "no call passes",
+        OnStoreFailure::Local => "this gateway counts its share by itself",
+        OnStoreFailure::Open => "all calls pass",
+        OnStoreFailure::Closed => "no call passes",
     }
 }
 
@@ -233,7 +223,7 @@ mod tests {
     use tokio::time::advance;
 
     use super::*;
-    use crate::limit::redis::Settings;
+    use crate::config::RedisConfig;
     use crate::limit::{Form, Quota, Rule, Scope, Span, Subject};
 
     const REST: Duration = Duration::from_secs(1);
@@ -261,7 +251,7 @@ mod tests {
     }
 
     async fn fault() -> Unavailable {
-        let settings = Settings {
+        let server = RedisConfig {
             host: "127.0.0.1".to_owned(),
             port: 1,
             database: 0,
@@ -269,12 +259,11 @@ mod tests {
             password: None,
             tls: None,
             prefix: "latimer".to_owned(),
-            deadline: Duration::from_secs(1),
-            connections: 1,
+            timeout: Duration::from_secs(1),
         };
         let form = Form::Quota(Quota { calls: 1, span: Span::Sliding(1) });
         let rule = Rule { name: "one".into(), scope: Scope::Consumer, form };
-        let redis = Redis::new(&settings, Arc::new([rule])).unwrap();
+        let redis = Redis::new(&server, Arc::new([rule])).unwrap();
         let charge = Charge { rule: 0, subject: Subject(0) };
         redis.charge(&[charge], None).await.expect_err("nobody is there")
     }
@@ -283,13 +272,13 @@ mod tests {
     async fn one_that_failed_rests_and_then_one_call_tries_it() {
         let (health, fault) = (Health::new(REST), fault().await);
         assert_eq!([health.turn(), health.turn()], [Turn::Usual, Turn::Usual]);
-        health.note_failure(Turn::Usual, &fault, OnFailure::Open);
+        health.note_failure(Turn::Usual, &fault, OnStoreFailure::Open);
         for _ in 0..3 {
             advance(REST - Duration::from_millis(1)).await;
             assert_eq!(health.turn(), Turn::Rest);
             advance(Duration::from_millis(1)).await;
             assert_eq!([health.turn(), health.turn()], [Turn::Trial, Turn::Rest]);
-            health.note_failure(Turn::Trial, &fault, OnFailure::Open);
+            health.note_failure(Turn::Trial, &fault, OnStoreFailure::Open);
         }
         advance(REST).await;
         assert_eq!(health.turn(), Turn::Trial);
@@ -310,7 +299,7 @@ mod tests {
         let _told = tracing::subscriber::set_default(log);
         for outage in 1..=2 {
             for turn in [Turn::Usual, Turn::Usual, Turn::Trial] {
-                health.note_failure(turn, &fault, OnFailure::Closed);
+                health.note_failure(turn, &fault, OnStoreFailure::Closed);
             }
             assert_eq!(lines.count("are not counted in Redis: no call passes"), outage);
             assert_eq!(lines.count(&fault.to_string()), outage);

@@ -18,8 +18,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use divan::{Bencher, black_box};
+use latimer::config::RedisConfig;
 use latimer::limit::memory::Memory;
-use latimer::limit::redis::Settings;
 use latimer::limit::{Charge, Form, Limiter, Now, Pace, Quota, Redis, Rule, Scope, Span, Subject};
 use tokio::task::JoinSet;
 
@@ -147,7 +147,7 @@ fn in_redis() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     for (name, rules) in [("one limit", vec![rate("rate")]), ("three limits", three())] {
         for together in [1, 16, 256] {
-            let settings: Settings = server.settings();
+            let settings: RedisConfig = server.settings();
             let redis = Arc::new(Redis::new(&settings, rules.clone().into()).unwrap());
             let limits = rules.len();
             let figures = runtime.block_on(checks(redis, limits, together));

@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use jiff::civil::Time;
 use jiff::tz::TimeZone;
+use latimer::config::RedisConfig;
 use latimer::limit::memory::Memory;
-use latimer::limit::redis::Settings;
 use latimer::limit::{
     Charge, Form, Now, Pace, Quota, Redis, Room, Rule, Scope, Span, Subject, Verdict,
 };
@@ -92,7 +92,7 @@ impl Counts for Stored {
     }
 }
 
-pub(crate) fn open(settings: &Settings, rules: Vec<Rule>) -> Redis {
+pub(crate) fn open(settings: &RedisConfig, rules: Vec<Rule>) -> Redis {
     Redis::new(settings, rules.into()).unwrap()
 }
 

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use latimer::bounds;
-use latimer::limit::redis::{Reason, Settings};
+use latimer::config::{OnStoreFailure, RedisConfig};
+use latimer::limit::redis::Reason;
 use latimer::limit::shared::Clock;
-use latimer::limit::{Charge, OnFailure, Redis, Rule, Shared, Unavailable, Verdict};
+use latimer::limit::{Charge, Redis, Rule, Shared, Unavailable, Verdict};
 use tokio::task::JoinSet;
 use tokio::time::interval;
 
@@ -16,10 +17,11 @@ use crate::{DAY, HOUR, THEN, charge, now, open, rate, runtime, sliding};
 const DEADLINE: Duration = Duration::from_millis(300);
 /// What a slow machine may take for itself.
 const SLACK: Duration = Duration::from_millis(900);
-const POLICIES: [OnFailure; 3] = [OnFailure::Local, OnFailure::Open, OnFailure::Closed];
+const POLICIES: [OnStoreFailure; 3] =
+    [OnStoreFailure::Local, OnStoreFailure::Open, OnStoreFailure::Closed];
 
-fn settings(server: &Server) -> Settings {
-    Settings { deadline: DEADLINE, ..server.settings() }
+fn settings(server: &Server) -> RedisConfig {
+    RedisConfig { timeout: DEADLINE, ..server.settings() }
 }
 
 fn rules() -> Vec<Rule> {
@@ -28,7 +30,7 @@ fn rules() -> Vec<Rule> {
 
 const ONE: [Charge; 1] = [Charge { rule: 0, subject: latimer::limit::Subject(1) }];
 
-fn shared(settings: &Settings, on_failure: OnFailure) -> Shared {
+fn shared(settings: &RedisConfig, on_failure: OnStoreFailure) -> Shared {
     let redis = Redis::new(settings, rules().into()).unwrap();
     Shared::new(redis, on_failure, 2).with_clock(Clock::Caller)
 }
@@ -57,18 +59,18 @@ async fn until_well(shared: &Shared) -> Verdict {
 }
 
 /// What holds without the store: five of ten for each of two gateways, all, or none. Never later than the deadline.
-async fn holds_alone(shared: &Shared, on_failure: OnFailure) {
+async fn holds_alone(shared: &Shared, on_failure: OnStoreFailure) {
     let began = Instant::now();
     for call in 0..7 {
         let answer = ask(shared).await;
         match on_failure {
-            OnFailure::Local => {
+            OnStoreFailure::Local => {
                 let verdict = answer.unwrap();
                 assert_eq!(verdict.refused.is_none(), call < 5, "{call}");
                 assert_eq!(verdict.standings[0].room.calls, 4u64.saturating_sub(call));
             }
-            OnFailure::Open => assert_eq!(answer.unwrap(), Verdict::default()),
-            OnFailure::Closed => {
+            OnStoreFailure::Open => assert_eq!(answer.unwrap(), Verdict::default()),
+            OnStoreFailure::Closed => {
                 let reason = answer.unwrap_err().reason();
                 assert!(matches!(reason, Reason::Unreachable | Reason::Late), "{reason:?}");
             }
@@ -83,7 +85,8 @@ async fn holds_alone(shared: &Shared, on_failure: OnFailure) {
 fn a_server_that_is_stopped_and_started_in_mid_run() {
     for on_failure in POLICIES {
         let mut server = Server::start_own();
-        let shared = shared(&Settings { deadline: 20 * DEADLINE, ..server.settings() }, on_failure);
+        let shared =
+            shared(&RedisConfig { timeout: 20 * DEADLINE, ..server.settings() }, on_failure);
         runtime().block_on(async {
             for calls in (7..10).rev() {
                 assert_eq!(left(&shared).await, Some(calls));
@@ -102,11 +105,11 @@ fn a_server_that_is_stopped_and_started_in_mid_run() {
 fn a_server_that_hangs() {
     for on_failure in POLICIES {
         let mut server = Server::start_own();
-        let settings = Settings { deadline: 20 * DEADLINE, ..server.settings() };
+        let settings = RedisConfig { timeout: 20 * DEADLINE, ..server.settings() };
         runtime().block_on(async {
             // Connected before it must be quick.
             drop(shared(&settings, on_failure).charge(&ONE, now(THEN)).await.unwrap());
-            let shared = shared(&Settings { deadline: DEADLINE, ..settings }, on_failure);
+            let shared = shared(&RedisConfig { timeout: DEADLINE, ..settings }, on_failure);
             until_well(&shared).await;
             server.pause();
             holds_alone(&shared, on_failure).await;
@@ -120,7 +123,7 @@ fn a_server_that_hangs() {
 #[test]
 fn many_calls_at_once_find_a_server_that_hangs() {
     let mut server = Server::start_own();
-    let shared = Arc::new(shared(&settings(&server), OnFailure::Open));
+    let shared = Arc::new(shared(&settings(&server), OnStoreFailure::Open));
     runtime().block_on(async {
         until_well(&shared).await;
         server.pause();
@@ -143,8 +146,8 @@ fn many_calls_at_once_find_a_server_that_hangs() {
 fn a_server_that_hangs_has_no_more_than_so_many_wait() {
     let mut server = Server::start_own();
     let most = bounds::LIMIT_STORE_IN_FLIGHT_MAX;
-    let deadline = Duration::from_millis(1_500);
-    let redis = Arc::new(open(&Settings { deadline, ..server.settings() }, rules()));
+    let timeout = Duration::from_millis(1_500);
+    let redis = Arc::new(open(&RedisConfig { timeout, ..server.settings() }, rules()));
     let ask = |number: usize| {
         let mut calls = JoinSet::new();
         for _ in 0..number {
@@ -174,7 +177,7 @@ fn a_server_that_hangs_has_no_more_than_so_many_wait() {
 /// Nobody is there, from the start: who asks is told when that is known, and not at the deadline.
 #[test]
 fn a_server_that_is_not_there() {
-    let settings = Settings { deadline: Duration::from_secs(20), ..nowhere() };
+    let settings = RedisConfig { timeout: Duration::from_secs(20), ..nowhere() };
     for on_failure in POLICIES {
         let shared = shared(&settings, on_failure);
         runtime().block_on(holds_alone(&shared, on_failure));
@@ -220,7 +223,7 @@ fn a_server_that_is_started_anew_counts_anew() {
 fn a_server_that_takes_no_writes_is_one_that_is_away() {
     let server = Server::start_own();
     let settings = server.settings();
-    let shared = shared(&settings, OnFailure::Closed);
+    let shared = shared(&settings, OnStoreFailure::Closed);
     let mut beside = server.beside();
     let mut configure = |setting: &str, value: &str| {
         redis::cmd("CONFIG").arg("SET").arg(setting).arg(value).exec(&mut beside).unwrap();

@@ -6,10 +6,11 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::time::{Duration, Instant};
 
+use latimer::config::{OnStoreFailure, RedisConfig};
 use latimer::limit::memory::Memory;
-use latimer::limit::redis::{Reason, Settings};
+use latimer::limit::redis::Reason;
 use latimer::limit::shared::Clock;
-use latimer::limit::{OnFailure, Redis, Rule, Shared, Unavailable};
+use latimer::limit::{Redis, Rule, Shared, Unavailable};
 use latimer::secret::Secret;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -33,7 +34,7 @@ fn chain(error: &Unavailable) -> String {
     text
 }
 
-fn refused(settings: &Settings) -> Unavailable {
+fn refused(settings: &RedisConfig) -> Unavailable {
     let redis = open(settings, three());
     runtime().block_on(redis.charge(&[charge(0, 1)], None)).expect_err("it is not let in")
 }
@@ -139,7 +140,7 @@ fn a_wrong_password_is_told_and_never_shown() {
     let wrong = "wrong-sesame-2";
     for (password, database) in [(Some(wrong), 0), (None, 0), (Some(wrong), 3)] {
         let password = password.map(Secret::new);
-        let error = refused(&Settings { password, database, ..right.clone() });
+        let error = refused(&RedisConfig { password, database, ..right.clone() });
         assert_eq!(error.reason(), Reason::Refused, "{}", chain(&error));
         let place =
             format!("the limits in Redis at 127.0.0.1:{}: it does not let us in", right.port);
@@ -147,8 +148,8 @@ fn a_wrong_password_is_told_and_never_shown() {
         assert!(!chain(&error).contains(wrong), "{}", chain(&error));
     }
     let user = Some("nobody".to_owned());
-    assert_eq!(refused(&Settings { user, ..right.clone() }).reason(), Reason::Refused);
-    let error = refused(&Settings { database: 99, ..right });
+    assert_eq!(refused(&RedisConfig { user, ..right.clone() }).reason(), Reason::Refused);
+    let error = refused(&RedisConfig { database: 99, ..right });
     assert_eq!(error.reason(), Reason::Unfit, "{}", chain(&error));
 }
 
@@ -172,7 +173,7 @@ fn what_a_server_says_of_a_log_in_is_not_repeated() {
         }
     });
     for password in [Some(Secret::new(PASSWORD)), None] {
-        let error = refused(&Settings { port, password, ..nowhere() });
+        let error = refused(&RedisConfig { port, password, ..nowhere() });
         assert!(!chain(&error).contains(PASSWORD), "{}", chain(&error));
     }
 }
@@ -188,14 +189,14 @@ fn a_server_is_believed_by_its_certificate_alone() {
     let other = Server::start_secured();
     let error = refused(&server::secured(server.settings(), &other.root()));
     assert_eq!(error.reason(), Reason::Tls, "{}", chain(&error));
-    let plain = Settings { tls: None, ..server.settings() };
+    let plain = RedisConfig { tls: None, ..server.settings() };
     assert_eq!(refused(&plain).reason(), Reason::Unreachable);
 }
 
-fn gateways(settings: &Settings, rules: &[Rule], clock: Clock) -> Vec<Shared> {
+fn gateways(settings: &RedisConfig, rules: &[Rule], clock: Clock) -> Vec<Shared> {
     let gateway = || {
         let redis = Redis::new(settings, rules.into()).unwrap();
-        Shared::new(redis, OnFailure::Closed, 2).with_clock(clock)
+        Shared::new(redis, OnStoreFailure::Closed, 2).with_clock(clock)
     };
     vec![gateway(), gateway()]
 }
@@ -226,7 +227,7 @@ fn gateways_admit_together_what_one_would() {
 fn gateways_admit_together_what_one_would_in_real_time() {
     const RATE: u32 = 200;
     let server = Server::start();
-    let settings = Settings { deadline: Duration::from_secs(5), ..server.settings() };
+    let settings = RedisConfig { timeout: Duration::from_secs(5), ..server.settings() };
     let gateways = gateways(&settings, &[rate("rate", RATE, 1, RATE)], Clock::Store);
     let (admitted, passed) = runtime().block_on(async {
         let mut admitted = 0u32;

@@ -13,7 +13,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use latimer::limit::redis::Settings;
+use latimer::config::RedisConfig;
 use latimer::secret::Secret;
 use latimer::tls::ClientSettings;
 
@@ -27,7 +27,7 @@ const LOOK: Duration = Duration::from_millis(10);
 
 /// A server that runs, hangs, or has been stopped.
 pub(crate) struct Server {
-    at: Settings,
+    at: RedisConfig,
     own: Option<Own>,
 }
 
@@ -65,7 +65,7 @@ impl Server {
     }
 
     fn of(own: Own) -> Self {
-        let at = Settings {
+        let at = RedisConfig {
             host: if own.is_secured { "localhost" } else { "127.0.0.1" }.to_owned(),
             port: own.port,
             password: own.password.as_ref().map(Secret::new),
@@ -75,12 +75,12 @@ impl Server {
     }
 
     /// How it is used, with a prefix that nobody has had. No answer is late for a slow machine.
-    pub(crate) fn settings(&self) -> Settings {
+    pub(crate) fn settings(&self) -> RedisConfig {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let now = SystemTime::UNIX_EPOCH.elapsed().expect("it is later").as_micros();
         let prefix = format!("latimer-test-{now}-{}-{number}", std::process::id());
-        Settings { prefix, ..self.at.clone() }
+        RedisConfig { prefix, ..self.at.clone() }
     }
 
     /// The certificate that its own comes from, for `localhost`.
@@ -128,9 +128,9 @@ impl Server {
     }
 }
 
-/// Settings for a place where nobody is.
-pub(crate) fn nowhere() -> Settings {
-    Settings {
+/// A configuration for a place where nobody is.
+pub(crate) fn nowhere() -> RedisConfig {
+    RedisConfig {
         host: "127.0.0.1".to_owned(),
         port: 1,
         database: 0,
@@ -138,18 +138,17 @@ pub(crate) fn nowhere() -> Settings {
         password: None,
         tls: None,
         prefix: "latimer-test".to_owned(),
-        deadline: Duration::from_secs(20),
-        connections: 2,
+        timeout: Duration::from_secs(20),
     }
 }
 
 /// The same, believing a root.
-pub(crate) fn secured(at: Settings, root: &std::path::Path) -> Settings {
+pub(crate) fn secured(at: RedisConfig, root: &std::path::Path) -> RedisConfig {
     let roots = latimer::tls::Roots::read(root).expect("a root");
-    Settings { tls: Some(ClientSettings { roots, identity: None }), ..at }
+    RedisConfig { tls: Some(ClientSettings { roots, identity: None }), ..at }
 }
 
-fn named(url: &str) -> Settings {
+fn named(url: &str) -> RedisConfig {
     let read = || {
         let rest = url.strip_prefix("redis://")?;
         let (authority, database) = rest.split_once('/').unwrap_or((rest, "0"));
@@ -162,7 +161,7 @@ fn named(url: &str) -> Settings {
             Some(login) => login.split_once(':').map(|(user, word)| (user, Some(word)))?,
             None => ("", None),
         };
-        Some(Settings {
+        Some(RedisConfig {
             host: host.to_owned(),
             port: port.parse().ok()?,
             database: database.parse().ok()?,

@@ -28,7 +28,18 @@ pub enum LimitStore {
     #[default]
     Memory,
     /// In a server that several gateways count in.
-    Redis(Box<RedisConfig>),
+    Redis(Box<SharedLimits>),
+}
+
+/// A server that several gateways count in, and what holds without it.
+#[derive(Clone, Debug)]
+pub struct SharedLimits {
+    /// The server.
+    pub server: RedisConfig,
+    /// What holds while it decides nothing.
+    pub on_failure: OnStoreFailure,
+    /// Gateways that share it.
+    pub gateways: u32,
 }
 
 /// A server of Redis, and how it is used.
@@ -46,14 +57,10 @@ pub struct RedisConfig {
     pub password: Option<Secret>,
     /// Whose certificate the server must have; none for plain text.
     pub tls: Option<ClientSettings>,
-    /// What the keys begin with.
+    /// What the keys begin with: gateways with the same prefix count together. Without braces, and not empty.
     pub prefix: String,
-    /// Time for one check.
+    /// Time for one check, [`bounds::LIMIT_STORE_TIMEOUT`] if nothing says otherwise.
     pub timeout: Duration,
-    /// What holds while the server decides nothing.
-    pub on_failure: OnStoreFailure,
-    /// Gateways that share it.
-    pub gateways: u32,
 }
 
 /// What holds while the store decides nothing.
@@ -125,7 +132,7 @@ fn server(
     section: &Section<'_>,
     (url, at): (RedisUrl, &Location),
     long: Option<&Section<'_>>,
-) -> Option<RedisConfig> {
+) -> Option<SharedLimits> {
     let words = [
         ("local", OnStoreFailure::Local),
         ("open", OnStoreFailure::Open),
@@ -165,7 +172,7 @@ fn server(
         let message = "the password would be sent in plain text";
         reader.error(codes::UNSAFE, &password.at, message, "write `rediss://` in the URL");
     }
-    Some(RedisConfig {
+    let server = RedisConfig {
         host: url.host,
         port: url.port,
         database: url.database,
@@ -174,9 +181,8 @@ fn server(
         tls,
         prefix: prefix.map_or_else(|| PREFIX.to_owned(), |prefix| prefix.value),
         timeout,
-        on_failure,
-        gateways: gateways.unwrap_or(1),
-    })
+    };
+    Some(SharedLimits { server, on_failure, gateways: gateways.unwrap_or(1) })
 }
 
 /// `memory`, which is none, or a URL. The messages repeat no part that may hold a password.

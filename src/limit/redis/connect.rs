@@ -12,9 +12,9 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
-use super::Settings;
 use super::error::{Fault, Reason, Said};
 use crate::bounds;
+use crate::config::RedisConfig;
 use crate::secret::Secret;
 use crate::tls;
 
@@ -38,20 +38,20 @@ pub(super) struct Connected {
 }
 
 impl Server {
-    pub(super) fn new(settings: &Settings) -> Result<Self, Fault> {
-        let tls = match &settings.tls {
+    pub(super) fn new(config: &RedisConfig) -> Result<Self, Fault> {
+        let tls = match &config.tls {
             Some(tls) => {
-                let client = tls::Client::new(tls, &settings.host, tls::Offer::Nothing);
+                let client = tls::Client::new(tls, &config.host, tls::Offer::Nothing);
                 Some(client.map_err(|error| Fault::caused(Reason::Tls, error))?)
             }
             None => None,
         };
         Ok(Self {
-            host: settings.host.clone(),
-            port: settings.port,
-            database: settings.database,
-            user: settings.user.clone(),
-            password: settings.password.clone(),
+            host: config.host.clone(),
+            port: config.port,
+            database: config.database,
+            user: config.user.clone(),
+            password: config.password.clone(),
             tls,
         })
     }
