@@ -7,9 +7,8 @@ use latimer::store::crosswalk::{
     Conflict, Counts, Entry, Found, Id, Kind, Outcome, Pair, Past, Row, SystemId,
 };
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
 
-use crate::{Fresh, runtime};
+use crate::{Fresh, random};
 
 #[derive(Clone, Debug)]
 enum Call {
@@ -332,20 +331,11 @@ async fn real(store: &Store, call: &Call, now: i64) -> Answer {
 
 /// Holds a store against the model, in so many cases.
 pub(crate) fn hold(fresh: &mut impl Fresh, cases: u32) {
-    let runtime = runtime();
-    let fresh = std::cell::RefCell::new(fresh);
-    let config = Config { cases, failure_persistence: None, ..Config::default() };
-    let outcome = TestRunner::new(config).run(&calls(), |calls| {
-        let store = fresh.borrow_mut().store();
+    random::hold(fresh, cases, &calls(), async |store, calls| {
         let mut model = Model::default();
-        runtime.block_on(async {
-            for (now, call) in (0..).zip(&calls) {
-                prop_assert_eq!(real(&store, call, now).await, model.call(call, now), "{:?}", call);
-            }
-            Ok(())
-        })
+        for (now, call) in (0..).zip(calls) {
+            prop_assert_eq!(real(store, call, now).await, model.call(call, now), "{:?}", call);
+        }
+        Ok(())
     });
-    if let Err(found) = outcome {
-        panic!("{found}");
-    }
 }

@@ -6,9 +6,8 @@ use latimer::bounds;
 use latimer::store::Store;
 use latimer::store::journal::{By, Entry, Filter, Intent, Outcome, Settlement};
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
 
-use crate::{Fresh, all, id, runtime};
+use crate::{Fresh, all, id, random, runtime};
 
 /// One that is written down at that time, and cannot be under way ten milliseconds later.
 fn intent(number: u32, began: i64) -> Intent {
@@ -416,23 +415,13 @@ async fn real(store: &Store, step: &Step, now: i64) -> Told {
 }
 
 fn hold_model(fresh: &mut impl Fresh, cases: u32) {
-    let runtime = runtime();
-    let fresh = std::cell::RefCell::new(fresh);
-    let config = Config { cases, failure_persistence: None, ..Config::default() };
-    let outcome = TestRunner::new(config).run(&steps(), |steps| {
-        let store = fresh.borrow_mut().store();
+    random::hold(fresh, cases, &steps(), async |store, steps| {
         let mut model = Model::default();
         let mut now = 1_000;
-        runtime.block_on(async {
-            for (time, step) in &steps {
-                now += time;
-                let (real, model) = (real(&store, step, now).await, model.step(step, now));
-                prop_assert_eq!(real, model, "{:?}", step);
-            }
-            Ok(())
-        })
+        for (time, step) in steps {
+            now += time;
+            prop_assert_eq!(real(store, step, now).await, model.step(step, now), "{:?}", step);
+        }
+        Ok(())
     });
-    if let Err(found) = outcome {
-        panic!("{found}");
-    }
 }

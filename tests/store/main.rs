@@ -10,6 +10,7 @@ mod crosswalk_model;
 mod journal;
 mod model;
 mod postgres;
+mod random;
 #[path = "../support/postgres.rs"]
 mod server;
 mod sqlite;

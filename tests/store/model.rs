@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use latimer::bounds;
 use latimer::store::{AddedJob, Job, NewJob, NewSession, Session, SharedSession, Store, Swept};
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
 
-use crate::{Fresh, answer, hash, id, runtime};
+use crate::{Fresh, answer, hash, id, random};
 
 /// A call, over so few names and times that calls meet.
 #[derive(Clone, Debug)]
@@ -279,22 +278,13 @@ async fn real(store: &Store, call: &Call, now: i64) -> Answer {
 pub(crate) fn hold(fresh: &mut impl Fresh, cases: u32) {
     assert_eq!(i64::try_from(bounds::JOB_LOST_KEPT.as_millis()).unwrap(), KEPT);
     assert_eq!(bounds::UPSTREAM_SESSION_KEPT, bounds::JOB_LOST_KEPT);
-    let runtime = runtime();
-    let fresh = std::cell::RefCell::new(fresh);
-    let config = Config { cases, failure_persistence: None, ..Config::default() };
-    let outcome = TestRunner::new(config).run(&calls(), |calls| {
-        let store = fresh.borrow_mut().store();
+    random::hold(fresh, cases, &calls(), async |store, calls| {
         let mut model = Model::default();
         let mut now = 10 * KEPT;
-        runtime.block_on(async {
-            for (step, call) in &calls {
-                now += step;
-                prop_assert_eq!(real(&store, call, now).await, model.call(call, now), "{:?}", call);
-            }
-            Ok(())
-        })
+        for (step, call) in calls {
+            now += step;
+            prop_assert_eq!(real(store, call, now).await, model.call(call, now), "{:?}", call);
+        }
+        Ok(())
     });
-    if let Err(found) = outcome {
-        panic!("{found}");
-    }
 }
