@@ -1,6 +1,9 @@
 //! The commands as somebody at a terminal, or a script, meets them.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
+#[path = "support/configuration.rs"]
+mod configuration;
+
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
@@ -9,21 +12,13 @@ use std::process::{Command, Output, Stdio};
 /// The configuration of a test, in a folder of its own.
 fn folder(more: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let mappings = Path::new(env!("CARGO_MANIFEST_DIR")).join("mappings");
-    let text = format!(
-        "mappings: {}\nupstreams:\n  desk: {{vendor: arena, url: \"http://127.0.0.1:1\", \
-         credential: {{token: {{env: DESK}}}}}}\nconsumers:\n  acme: {{key: {{env: ACME_KEY}}}}\n\
-         routes:\n  main: {{client: series, upstream: desk, consumers: [acme]}}\n{more}",
-        mappings.display()
-    );
-    std::fs::write(folder.path().join("latimer.yaml"), text).unwrap();
+    configuration::write(folder.path(), more);
     folder
 }
 
 fn command(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_latimer"));
-    command.args(arguments).current_dir(folder).stdin(Stdio::null());
-    command.env("DESK", "t").env("ACME_KEY", "k");
+    let mut command = configuration::program(folder);
+    command.args(arguments).stdin(Stdio::null());
     command
 }
 

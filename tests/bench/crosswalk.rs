@@ -2,10 +2,13 @@
 #![allow(clippy::unwrap_used, reason = "a bench that cannot go on says where")]
 #![allow(clippy::print_stdout, reason = "it prints what it measured")]
 
+#[path = "../support/configuration.rs"]
+mod configuration;
+
 use std::fmt::Write as _;
 use std::hint::black_box;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -120,19 +123,9 @@ fn import(folder: &Path, first: u32) -> Child {
         writeln!(text, "ticket,{},{}", own(number), theirs(number)).unwrap();
     }
     std::fs::write(folder.join("pairs.csv"), text).unwrap();
-    let mappings = Path::new(env!("CARGO_MANIFEST_DIR")).join("mappings");
-    let text = format!(
-        "mappings: {}\nupstreams:\n  desk: {{vendor: arena, url: \"http://127.0.0.1:1\", \
-         credential: {{token: {{env: DESK}}}}}}\nconsumers:\n  acme: {{key: {{env: ACME_KEY}}}}\n\
-         routes:\n  main: {{client: series, upstream: desk, consumers: [acme]}}\n",
-        mappings.display()
-    );
-    std::fs::write(folder.join("latimer.yaml"), text).unwrap();
-    Command::new(env!("CARGO_BIN_EXE_latimer"))
+    configuration::write(folder, "");
+    configuration::program(folder)
         .args(["crosswalk", "import", "pairs.csv", "--config", "latimer.yaml"])
-        .current_dir(folder)
-        .env("DESK", "t")
-        .env("ACME_KEY", "k")
         .stdout(Stdio::null())
         .spawn()
         .unwrap()

@@ -3,6 +3,8 @@
 
 #[path = "../end_to_end/authority.rs"]
 mod authority;
+#[path = "../support/configuration.rs"]
+mod configuration;
 mod postgres;
 mod progress;
 #[path = "../support/postgres.rs"]
@@ -10,7 +12,7 @@ mod server;
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -27,14 +29,7 @@ struct Place {
 impl Place {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mappings = Path::new(env!("CARGO_MANIFEST_DIR")).join("mappings");
-        let text = format!(
-            "mappings: {}\nupstreams:\n  desk: {{vendor: arena, url: \"http://127.0.0.1:1\", \
-             credential: {{token: {{env: DESK}}}}}}\nconsumers:\n  acme: {{key: {{env: ACME_KEY}}}}\n\
-             routes:\n  main: {{client: series, upstream: desk, consumers: [acme]}}\n",
-            mappings.display()
-        );
-        std::fs::write(folder.path().join("latimer.yaml"), text).unwrap();
+        configuration::write(folder.path(), "");
         Self { folder, password: String::new() }
     }
 
@@ -55,10 +50,9 @@ impl Place {
 
     /// `crosswalk WORD … --config latimer.yaml`.
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_latimer"));
+        let mut command = configuration::program(self.folder.path());
         command.arg("crosswalk").args(arguments).args(["--config", "latimer.yaml"]);
-        command.current_dir(self.folder.path()).stdin(Stdio::null());
-        command.env("DESK", "t").env("ACME_KEY", "k").env("STATE_PASSWORD", &self.password);
+        command.stdin(Stdio::null()).env("STATE_PASSWORD", &self.password);
         command
     }
 
