@@ -9,6 +9,8 @@
 
 #[path = "../end_to_end/authority.rs"]
 mod authority;
+#[path = "../support/process.rs"]
+mod process;
 #[path = "../support/redis.rs"]
 mod redis;
 

@@ -6,6 +6,8 @@
 mod authority;
 #[path = "../support/postgres.rs"]
 mod postgres;
+#[path = "../support/process.rs"]
+mod process;
 
 use std::time::{Duration, Instant};
 

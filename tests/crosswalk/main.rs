@@ -6,6 +6,8 @@ mod authority;
 #[path = "../support/configuration.rs"]
 mod configuration;
 mod postgres;
+#[path = "../support/process.rs"]
+mod process;
 mod progress;
 #[path = "../support/postgres.rs"]
 mod server;

@@ -41,6 +41,8 @@ mod overload;
 mod pairs;
 mod places;
 mod policies;
+#[path = "../support/process.rs"]
+mod process;
 mod quotas;
 mod read_back;
 mod reading;

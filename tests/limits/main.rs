@@ -8,6 +8,8 @@ mod authority;
 mod behaviours;
 mod model;
 mod outages;
+#[path = "../support/process.rs"]
+mod process;
 mod property;
 #[path = "../support/redis.rs"]
 mod server;

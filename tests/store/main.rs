@@ -10,6 +10,8 @@ mod crosswalk_model;
 mod journal;
 mod model;
 mod postgres;
+#[path = "../support/process.rs"]
+mod process;
 mod random;
 #[path = "../support/postgres.rs"]
 mod server;

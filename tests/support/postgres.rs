@@ -8,12 +8,10 @@
 
 use std::fs;
 use std::io;
-use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
 
 use latimer::config::{PostgresConfig, StateConfig};
 use latimer::secret::Secret;
@@ -21,15 +19,12 @@ use tokio_postgres::NoTls;
 
 // Whoever has this module has that one too.
 use crate::authority::Authority;
+use crate::process::{self, Process};
 
 /// Where Debian puts the server's programs, a folder for each version.
 const PROGRAMS: &str = "/usr/lib/postgresql";
 const USER: &str = "latimer";
 const PASSWORD: &str = "s3cr3t";
-/// Time for the server to start or to stop.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// Time between two looks at whether it has.
-const LOOK: Duration = Duration::from_millis(20);
 
 /// A server that runs, or has been stopped.
 pub(crate) struct Server {
@@ -39,9 +34,7 @@ pub(crate) struct Server {
 
 /// A cluster of our own; it stops when it is dropped, and when the thread that started it dies.
 struct Cluster {
-    folder: tempfile::TempDir,
-    port: u16,
-    process: Option<Child>,
+    process: Process,
 }
 
 /// A connection beside those of the store.
@@ -71,7 +64,7 @@ impl Server {
         let cluster = Cluster::start();
         let at = PostgresConfig {
             host: "127.0.0.1".to_owned(),
-            port: cluster.port,
+            port: cluster.process.port,
             database: "postgres".to_owned(),
             user: USER.to_owned(),
             password: Some(Secret::new(PASSWORD)),
@@ -93,18 +86,18 @@ impl Server {
 
     /// The certificate that its own comes from, for `localhost`.
     pub(crate) fn root(&self) -> PathBuf {
-        self.own().folder.path().join("root.pem")
+        self.own().process.folder().join("root.pem")
     }
 
     /// Stops it as an administrator does: what is connected is cut off.
     pub(crate) fn stop(&mut self) {
-        self.own_mut().stop();
+        self.own_mut().process.interrupt();
     }
 
     /// Starts it again, at the same place.
     pub(crate) fn start_again(&mut self) {
         let cluster = self.own_mut();
-        assert!(cluster.run(), "{}", cluster.log());
+        assert!(cluster.run(), "{}", cluster.process.log());
     }
 
     fn own(&self) -> &Cluster {
@@ -170,16 +163,10 @@ fn named(url: &str) -> PostgresConfig {
 
 impl Cluster {
     fn start() -> Self {
-        // Somebody may take the port before the server does.
-        let mut said = String::new();
-        for _ in 0..3 {
+        process::start("PostgreSQL", || {
             let mut cluster = Self::made();
-            if cluster.run() {
-                return cluster;
-            }
-            said = cluster.log();
-        }
-        panic!("PostgreSQL does not start:\n{said}");
+            if cluster.run() { Ok(cluster) } else { Err(cluster.process.log()) }
+        })
     }
 
     fn made() -> Self {
@@ -187,8 +174,11 @@ impl Cluster {
         let folder = tempfile::tempdir().expect("a folder");
         own(folder.path(), account);
         let secret = folder.path().join("password");
-        write(&secret, PASSWORD.as_bytes(), account);
-        certify(folder.path(), account);
+        fs::write(&secret, PASSWORD).expect("there is room");
+        own(&secret, account);
+        for file in process::certify(folder.path(), "database") {
+            own(&file, account);
+        }
         let made = command("initdb", account)
             .args(["--no-sync", "--encoding=UTF8", "--locale=C", "--auth=scram-sha-256"])
             .arg(format!("--username={USER}"))
@@ -197,17 +187,12 @@ impl Cluster {
             .output()
             .expect("initdb runs");
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-            .and_then(|listener| listener.local_addr())
-            .expect("a port")
-            .port();
-        Self { folder, port, process: None }
+        Self { process: Process::new(folder) }
     }
 
     /// Starts the server; true when it answers.
     fn run(&mut self) -> bool {
-        let path = self.folder.path();
-        let log = fs::File::options().create(true).append(true).open(path.join("log"));
+        let (path, port) = (self.process.folder(), self.process.port);
         let mut server = command("postgres", account());
         server.arg("-D").arg(path.join("data"));
         for setting in [
@@ -215,7 +200,7 @@ impl Cluster {
             "shared_buffers=16MB".to_owned(),
             "max_connections=60".to_owned(),
             "listen_addresses=127.0.0.1".to_owned(),
-            format!("port={}", self.port),
+            format!("port={port}"),
             format!("unix_socket_directories={}", path.display()),
             "ssl=on".to_owned(),
             format!("ssl_cert_file={}", path.join("server.pem").display()),
@@ -223,53 +208,20 @@ impl Cluster {
         ] {
             server.arg("-c").arg(setting);
         }
-        server.stdout(Stdio::null()).stderr(log.expect("a log"));
-        let mut process = server.spawn().expect("postgres runs");
-        let ready = poll(|| {
-            if process.try_wait().expect("is ours").is_some() {
-                return Some(false);
-            }
+        self.process.run(&mut server, "", || {
             let asked = command("pg_isready", account())
-                .args(["-q", "-h", "127.0.0.1", "-p", &self.port.to_string()])
+                .args(["-q", "-h", "127.0.0.1", "-p", &port.to_string()])
                 .status();
-            asked.expect("pg_isready runs").success().then_some(true)
-        });
-        self.process = Some(process);
-        ready.unwrap_or(false)
-    }
-
-    fn stop(&mut self) {
-        let Some(mut process) = self.process.take() else { return };
-        // The fast way: connections are cut off, and the next start has nothing to repair.
-        let told = Command::new("kill").args(["-INT", &process.id().to_string()]).status();
-        let ended = || process.try_wait().ok().flatten();
-        if !told.is_ok_and(|status| status.success()) || poll(ended).is_none() {
-            let _ = process.kill();
-            let _ = process.wait();
-        }
-    }
-
-    fn log(&self) -> String {
-        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+            asked.expect("pg_isready runs").success()
+        })
     }
 }
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        self.stop();
+        // The fast way: connections are cut off, and no process of it is left behind.
+        self.process.interrupt();
     }
-}
-
-/// Looks again and again, for so long as there is patience.
-fn poll<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
-    let end = Instant::now() + PATIENCE;
-    while Instant::now() < end {
-        if let Some(seen) = look() {
-            return Some(seen);
-        }
-        std::thread::park_timeout(LOOK);
-    }
-    None
 }
 
 /// One of the server's programs. It ends when the thread that started it does.
@@ -324,20 +276,6 @@ fn own(path: &Path, account: Option<Account>) {
     if let Some(Account { user, group }) = account {
         chown(path, Some(user), Some(group)).expect("root may");
     }
-}
-
-fn write(path: &Path, bytes: &[u8], account: Option<Account>) {
-    fs::write(path, bytes).expect("there is room");
-    own(path, account);
-}
-
-/// A root of its own, and a certificate for `localhost` by it.
-fn certify(folder: &Path, account: Option<Account>) {
-    let root = Authority::new("database");
-    let issued = root.issue("localhost");
-    write(&folder.join("root.pem"), root.pem().as_bytes(), account);
-    write(&folder.join("server.pem"), issued.cert.as_bytes(), account);
-    write(&folder.join("server.key"), issued.key.as_bytes(), account);
 }
 
 /// A root that nothing comes from.

@@ -5,25 +5,19 @@
 
 #![allow(dead_code, reason = "each of the tests that share it uses a part of it")]
 
-use std::fs;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use latimer::config::RedisConfig;
 use latimer::secret::Secret;
 use latimer::tls::ClientSettings;
 
 // Whoever has this module has that one too.
-use crate::authority::Authority;
-
-/// Time for the server to start.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// Time between two looks at whether it has.
-const LOOK: Duration = Duration::from_millis(10);
+use crate::process::{self, Process};
 
 /// A server that runs, hangs, or has been stopped.
 pub(crate) struct Server {
@@ -33,11 +27,9 @@ pub(crate) struct Server {
 
 /// A server of our own; it stops when it is dropped, and when the thread that started it dies.
 struct Own {
-    folder: tempfile::TempDir,
-    port: u16,
+    process: Process,
     password: Option<String>,
     is_secured: bool,
-    process: Option<Child>,
 }
 
 impl Server {
@@ -67,7 +59,7 @@ impl Server {
     fn of(own: Own) -> Self {
         let at = RedisConfig {
             host: if own.is_secured { "localhost" } else { "127.0.0.1" }.to_owned(),
-            port: own.port,
+            port: own.process.port,
             password: own.password.as_ref().map(Secret::new),
             ..nowhere()
         };
@@ -85,7 +77,7 @@ impl Server {
 
     /// The certificate that its own comes from, for `localhost`.
     pub(crate) fn root(&self) -> PathBuf {
-        self.own.as_ref().expect("it is our own").folder.path().join("root.pem")
+        self.own.as_ref().expect("it is our own").process.folder().join("root.pem")
     }
 
     /// A connection beside those of the limits.
@@ -104,23 +96,23 @@ impl Server {
 
     /// Stops it, at once and with all that it holds: what is connected is cut off.
     pub(crate) fn stop(&mut self) {
-        self.own_mut().stop();
+        self.own_mut().process.kill();
     }
 
     /// Starts it again, at the same place and with nothing in it.
     pub(crate) fn start_again(&mut self) {
         let own = self.own_mut();
-        assert!(own.run(), "{}", own.log());
+        assert!(own.run(), "{}", own.process.log());
     }
 
     /// Has it hang: it is there, and does nothing.
     pub(crate) fn pause(&mut self) {
-        self.own_mut().signal("STOP");
+        assert!(self.own_mut().process.signal("STOP"));
     }
 
     /// Has it go on.
     pub(crate) fn resume(&mut self) {
-        self.own_mut().signal("CONT");
+        assert!(self.own_mut().process.signal("CONT"));
     }
 
     fn own_mut(&mut self) -> &mut Own {
@@ -175,55 +167,32 @@ fn named(url: &str) -> RedisConfig {
 
 impl Own {
     fn start(password: Option<&str>, is_secured: bool) -> Self {
-        // Somebody may take the port before the server does.
-        let mut said = String::new();
-        for _ in 0..3 {
+        process::start("Redis", || {
             let folder = tempfile::tempdir().expect("a folder");
             if is_secured {
-                certify(&folder);
+                process::certify(folder.path(), "limits");
             }
-            let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-                .and_then(|listener| listener.local_addr())
-                .expect("a port")
-                .port();
-            let password = password.map(str::to_owned);
-            let mut own = Self { folder, port, password, is_secured, process: None };
-            if own.run() {
-                return own;
-            }
-            said = own.log();
-        }
-        panic!("Redis does not start:\n{said}");
+            let process = Process::new(folder);
+            let mut own = Self { process, password: password.map(str::to_owned), is_secured };
+            if own.run() { Ok(own) } else { Err(own.process.log() + INSTALL) }
+        })
     }
 
     /// Starts the server; true when it answers.
     fn run(&mut self) -> bool {
-        let path = self.folder.path();
-        let log = fs::File::options().create(true).append(true).open(path.join("log"));
-        let log = log.expect("a log");
         // It ends when the thread that started it does.
         let mut server = Command::new("setpriv");
-        server.args(["--pdeathsig", "KILL", "redis-server", "-"]).current_dir(path);
-        server.stdin(Stdio::piped()).stderr(log.try_clone().expect("a log")).stdout(log);
-        let mut process = server.spawn().expect("setpriv runs");
-        let mut input = process.stdin.take().expect("a pipe");
+        server.args(["--pdeathsig", "KILL", "redis-server", "-"]);
+        server.current_dir(self.process.folder());
         // Not on the command line, where everybody may read a password.
-        input.write_all(self.config().as_bytes()).expect("it reads");
-        drop(input);
-        let port = self.port;
-        let ready = poll(|| {
-            if process.try_wait().expect("is ours").is_some() {
-                return Some(false);
-            }
-            answers(port, self.is_secured).then_some(true)
-        });
-        self.process = Some(process);
-        ready.unwrap_or(false)
+        let config = self.config();
+        let (port, is_secured) = (self.process.port, self.is_secured);
+        self.process.run(&mut server, &config, || answers(port, is_secured))
     }
 
     fn config(&self) -> String {
-        let path = self.folder.path().display();
-        let port = self.port;
+        let path = self.process.folder().display();
+        let port = self.process.port;
         let mut config = format!("bind 127.0.0.1\nsave \"\"\nappendonly no\ndir {path}\n");
         if let Some(password) = &self.password {
             config += &format!("requirepass {password}\n");
@@ -239,34 +208,10 @@ impl Own {
         };
         config
     }
-
-    fn stop(&mut self) {
-        // The hard way, which ends one that hangs, too; there is nothing to save.
-        if let Some(mut process) = self.process.take() {
-            let _ = process.kill();
-            let _ = process.wait();
-        }
-    }
-
-    fn signal(&self, name: &str) {
-        let process = self.process.as_ref().expect("it runs").id().to_string();
-        let told = Command::new("kill").args([&format!("-{name}"), &process]).status();
-        assert!(told.is_ok_and(|status| status.success()), "{name}");
-    }
-
-    fn log(&self) -> String {
-        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default() + INSTALL
-    }
 }
 
 const INSTALL: &str = "\nthese tests want Redis: install Debian's `redis-server` (tests/run does), or name a \
                        server by LATIMER_TEST_REDIS=redis://HOST:PORT";
-
-impl Drop for Own {
-    fn drop(&mut self) {
-        self.stop();
-    }
-}
 
 /// True if it says a word, whichever.
 fn answers(port: u16, is_secured: bool) -> bool {
@@ -277,27 +222,4 @@ fn answers(port: u16, is_secured: bool) -> bool {
     let _ = stream.set_read_timeout(Some(Duration::from_secs(1)));
     let mut word = [0; 1];
     stream.write_all(b"PING\r\n").is_ok() && stream.read_exact(&mut word).is_ok()
-}
-
-/// Looks again and again, for so long as there is patience.
-fn poll<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
-    let end = Instant::now() + PATIENCE;
-    while Instant::now() < end {
-        if let Some(seen) = look() {
-            return Some(seen);
-        }
-        std::thread::park_timeout(LOOK);
-    }
-    None
-}
-
-/// A root of its own, and a certificate for `localhost` by it.
-fn certify(folder: &tempfile::TempDir) {
-    let root = Authority::new("limits");
-    let issued = root.issue("localhost");
-    for (name, text) in
-        [("root.pem", root.pem()), ("server.pem", issued.cert), ("server.key", issued.key)]
-    {
-        fs::write(folder.path().join(name), text).expect("there is room");
-    }
 }
