@@ -102,9 +102,26 @@ fn refusals(desk: &Desk, act: &Act) -> Vec<(&'static str, Vec<Act>, &'static [&'
     refusals
 }
 
+/// The same for every form of the vendor's.
+fn every_refusal(desk: &Desk) -> Vec<(String, Vec<Act>, &'static [&'static str])> {
+    let mut every = Vec::new();
+    for Said { what, act } in forms(desk.vendor) {
+        for (place, refusal, steps) in refusals(desk, &act) {
+            every.push((format!("{}: {what} {place}", desk.vendor), refusal, steps));
+        }
+    }
+    every
+}
+
 /// The requests of a try by a session.
 fn tried(steps: &[&str], session: usize) -> Vec<String> {
     steps.iter().map(|step| format!("{step} {session}")).collect()
+}
+
+/// The requests of a try by a session that is over, and of another one by the next.
+fn tried_again(steps: &[&str], session: usize, again: &[&str]) -> Vec<String> {
+    let log_in = vec!["log in".to_owned()];
+    [tried(steps, session), log_in, tried(again, session + 1)].concat()
 }
 
 #[tokio::test]
@@ -112,23 +129,15 @@ async fn a_change_comes_once_more_by_a_new_session() {
     let mappings = mappings();
     for vendor in LOGGED_IN_TO {
         let desk = open(vendor, &mappings).await;
-        let mut session = 1;
-        for Said { what, act } in forms(vendor) {
-            for (place, refusal, steps) in refusals(&desk, &act) {
-                let what = format!("{vendor}: {what} {place}");
-                let again = vec![given(vendor, session + 1)];
-                desk.scripted.act(Act::InTurn([refusal, again, desk.taken()].concat()));
-                let got = desk.change(Vendor::Series).await;
-                assert_eq!((got.status, &got.json()["success"]), (200, &json!(true)), "{what}");
-                assert_eq!(got.header("x-latimer-outcome"), Some("yes"), "{what}: {got:?}");
-                assert_eq!(got.header("x-latimer-fault"), None, "{what}: {got:?}");
-                let taken: &[&str] =
-                    if vendor == Vendor::Zstack { &["call", "ask"] } else { &["call"] };
-                let log_in = vec!["log in".to_owned()];
-                let wanted = [tried(steps, session), log_in, tried(taken, session + 1)].concat();
-                assert_eq!(desk.told(), wanted, "{what}");
-                session += 1;
-            }
+        let taken: &[&str] = if vendor == Vendor::Zstack { &["call", "ask"] } else { &["call"] };
+        for (session, (what, refusal, steps)) in (1..).zip(every_refusal(&desk)) {
+            let again = vec![given(vendor, session + 1)];
+            desk.scripted.act(Act::InTurn([refusal, again, desk.taken()].concat()));
+            let got = desk.change(Vendor::Series).await;
+            assert_eq!((got.status, &got.json()["success"]), (200, &json!(true)), "{what}");
+            assert_eq!(got.header("x-latimer-outcome"), Some("yes"), "{what}: {got:?}");
+            assert_eq!(got.header("x-latimer-fault"), None, "{what}: {got:?}");
+            assert_eq!(desk.told(), tried_again(steps, session, taken), "{what}");
         }
         desk.gateway.terminate().await;
     }
@@ -207,23 +216,19 @@ async fn a_second_refusal_is_the_last_one() {
     for vendor in LOGGED_IN_TO {
         let desk = open(vendor, &mappings).await;
         let mut session = 1;
-        for Said { what, act } in forms(vendor) {
-            for (place, refusal, steps) in refusals(&desk, &act) {
-                for client in Vendor::ALL {
-                    let what = format!("{client}'s of {vendor}: {what} {place}");
-                    let log_in = vec![given(vendor, session + 1)];
-                    // What would come then is a success, so that nothing but a third try could get it.
-                    let acts = [refusal.clone(), log_in, refusal.clone(), desk.taken()];
-                    desk.scripted.act(Act::InTurn(acts.concat()));
-                    let got = desk.change(client).await;
-                    assert_eq!(got.header("x-latimer-fault"), Some("upstream_failed"), "{what}");
-                    assert_eq!(got.header("x-latimer-outcome"), Some("no"), "{what}: {got:?}");
-                    is_a_failure_of(client, &got);
-                    let log_in = vec!["log in".to_owned()];
-                    let wanted = [tried(steps, session), log_in, tried(steps, session + 1)];
-                    assert_eq!(desk.told(), wanted.concat(), "{what}");
-                    session += 1;
-                }
+        for (what, refusal, steps) in every_refusal(&desk) {
+            for client in Vendor::ALL {
+                let what = format!("{client}'s of {what}");
+                let log_in = vec![given(vendor, session + 1)];
+                // What would come then is a success, so that nothing but a third try could get it.
+                let acts = [refusal.clone(), log_in, refusal.clone(), desk.taken()];
+                desk.scripted.act(Act::InTurn(acts.concat()));
+                let got = desk.change(client).await;
+                assert_eq!(got.header("x-latimer-fault"), Some("upstream_failed"), "{what}");
+                assert_eq!(got.header("x-latimer-outcome"), Some("no"), "{what}: {got:?}");
+                is_a_failure_of(client, &got);
+                assert_eq!(desk.told(), tried_again(steps, session, steps), "{what}");
+                session += 1;
             }
         }
         desk.gateway.terminate().await;

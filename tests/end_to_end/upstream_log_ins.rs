@@ -23,7 +23,11 @@ async fn start_with(vendor: Vendor, url: &str, settings: &str) -> Gateway {
     );
     let (ours, theirs) = (ticket(Vendor::Series, 1), ticket(vendor, 1));
     let files = [("pairs.csv".to_owned(), format!("client_id,upstream_id\n{ours},{theirs}\n"))];
-    let home = Home::new("127.0.0.1:0", "mappings", &text, &files);
+    launch(&text, &files).await
+}
+
+async fn launch(text: &str, files: &[(String, String)]) -> Gateway {
+    let home = Home::new("127.0.0.1:0", "mappings", text, files);
     let mut command = home.command();
     command.env("DESK_USER", "jo@example.com").env("DESK_PASSWORD", "the-upstreams-password");
     Gateway::launch(&home, command).await
@@ -56,10 +60,7 @@ async fn a_forwarded_call_comes_once_more_by_a_new_session() {
              ids: {{ticket: same}}\n",
             scripted.url
         );
-        let home = Home::new("127.0.0.1:0", "mappings", &text, &[]);
-        let mut command = home.command();
-        command.env("DESK_USER", "jo@example.com").env("DESK_PASSWORD", "the-upstreams-password");
-        let gateway = Gateway::launch(&home, command).await;
+        let gateway = launch(&text, &[]).await;
         let got = gateway.call("POST /v1/items", &[("arena_session_id", KEY)], "as it is").await;
         assert_eq!(
             (got.status, got.header("x-latimer-outcome")),
@@ -195,6 +196,16 @@ struct LogIn {
     headers: &'static [(&'static str, &'static str)],
 }
 
+/// FACTS §1.2 and §1.3: the clients' name of the action.
+const ZSTACK: LogIn = LogIn {
+    vendor: Vendor::Zstack,
+    below: "",
+    settings: "{}",
+    line: "PUT /v1/accounts/login HTTP/1.1",
+    body: r#"{"logInByAccount":{"accountName":"jo@example.com","password":"the-upstreams-password"}}"#,
+    headers: &[("content-type", "application/json")],
+};
+
 const LOG_INS: [LogIn; 6] = [
     // FACTS §2: the base URL ends in /v1; the workspace is a number, and may be left out.
     LogIn {
@@ -213,23 +224,9 @@ const LOG_INS: [LogIn; 6] = [
         body: r#"{"email":"jo@example.com","password":"the-upstreams-password","workspaceId":200002}"#,
         headers: &[("content-type", "application/json")],
     },
-    // FACTS §1.2 and §1.3: the clients' name of the action, with the servlet's context and without it.
-    LogIn {
-        vendor: Vendor::Zstack,
-        below: "",
-        settings: "{}",
-        line: "PUT /v1/accounts/login HTTP/1.1",
-        body: r#"{"logInByAccount":{"accountName":"jo@example.com","password":"the-upstreams-password"}}"#,
-        headers: &[("content-type", "application/json")],
-    },
-    LogIn {
-        vendor: Vendor::Zstack,
-        below: "/zstack",
-        settings: "{}",
-        line: "PUT /zstack/v1/accounts/login HTTP/1.1",
-        body: r#"{"logInByAccount":{"accountName":"jo@example.com","password":"the-upstreams-password"}}"#,
-        headers: &[("content-type", "application/json")],
-    },
+    // With the servlet's context and without it.
+    ZSTACK,
+    LogIn { below: "/zstack", line: "PUT /zstack/v1/accounts/login HTTP/1.1", ..ZSTACK },
     // FACTS §4: both types are JSON.
     LogIn {
         vendor: Vendor::Akana,
