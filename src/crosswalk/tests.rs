@@ -35,9 +35,7 @@ impl Stage {
         let crosswalk = Crosswalk::new(Arc::clone(&followed));
         let follow = Arc::clone(&followed);
         let following = tokio::spawn(async move { follow.follow().await });
-        let stage = Self { store, followed, crosswalk, following };
-        stage.until(1).await;
-        stage
+        Self { store, followed, crosswalk, following }
     }
 
     /// Waits for an epoch; the store answers by a thread that knows no paused clock.
