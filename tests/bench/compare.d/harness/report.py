@@ -9,6 +9,9 @@ OTHERS_MAX = 0.05
 
 KINDS = {"direct": "–", "plain": "no", "translate": "yes"}
 
+# The gateway as it was built, which the others are compared with.
+OURS = ["latimer", "latimer_tuned"]
+
 # What is compared: label, figure, peer, unit, decimals.
 RATIOS = [
     ("CPU per call ÷ nginx plain", "cpu_us", "nginx_plain", "µs", 1),
@@ -46,9 +49,9 @@ class Results:
         middle = median(values) if values else 0
         return (max(values) - min(values)) / 2 / abs(middle) if middle else 0.0
 
-    def ratios(self, figure, peer):
-        """Latimer's figure over the peer's, in each round that has both."""
-        pairs = ((row.get("latimer", {}).get(figure), row.get(peer, {}).get(figure)) for row in self.rounds)
+    def ratios(self, ours, figure, peer):
+        """Our figure over the peer's, in each round that has both."""
+        pairs = ((row.get(ours, {}).get(figure), row.get(peer, {}).get(figure)) for row in self.rounds)
         return [ours / theirs for ours, theirs in pairs if ours is not None and theirs and theirs > 0]
 
 
@@ -116,16 +119,16 @@ def absolute_row(results, target):
     ])
 
 
-def ratio_table(results):
-    """Latimer beside the peers."""
-    rows = [ratio_row(results, *ratio) for ratio in RATIOS if results.ratios(*ratio[1:3])]
-    return heading(["figure", "Latimer", "peer", "ratio", "lowest and highest round"]) + rows
+def ratio_table(results, name):
+    """One of ours beside the peers."""
+    rows = [ratio_row(results, name, *ratio) for ratio in RATIOS if results.ratios(name, *ratio[1:3])]
+    return heading(["figure", name, "peer", "ratio", "lowest and highest round"]) + rows
 
 
-def ratio_row(results, label, figure, peer, unit, decimals):
-    """Latimer's median, the peer's, and what is between them, in all and in single rounds."""
-    ours, theirs = (results.median(name, figure) for name in ("latimer", peer))
-    ratios = results.ratios(figure, peer)
+def ratio_row(results, name, label, figure, peer, unit, decimals):
+    """Our median, the peer's, and what is between them, in all and in single rounds."""
+    ours, theirs = (results.median(target, figure) for target in (name, peer))
+    ratios = results.ratios(name, figure, peer)
     ratio = f"{ours / theirs:.2f}" if theirs > 0 else "–"
     return row([label, f"{number(ours, decimals)} {unit}", f"{number(theirs, decimals)} {unit}",
                 ratio, f"{min(ratios):.2f} – {max(ratios):.2f}"])
@@ -162,7 +165,10 @@ def disturbance(results):
 def text(results, targets, left_out, about, seconds):
     """The whole report."""
     lines = [f"- {label}: {value}" for label, value in about.items()]
-    lines += ["", *absolute_table(results, targets), "", *ratio_table(results), ""]
+    lines += ["", *absolute_table(results, targets), ""]
+    for target in targets:
+        if target.name in OURS:
+            lines += [*ratio_table(results, target.name), ""]
     lines += [f"- {note}" for note in notes(results, targets, seconds)]
     lines += [f"- Left out: {name}: {why}" for name, why in left_out.items()]
     return "\n".join(lines)

@@ -39,6 +39,7 @@ class Place:
     gateway: Path
     root: Path
     upstream_port: int = 0
+    tuned: Path | None = None
 
 
 def nginx(name):
@@ -60,12 +61,20 @@ def all_targets(place):
         Target("haproxy_plain", "plain", "HAProxy", haproxy("haproxy_plain"), ["haproxy"]),
         Target("hyper_plain", "plain", "stock hyper, no features",
                [place.tools / "hyper_plain", "@PORT@", "@UPSTREAM@"]),
+        Target("hyper_floor", "plain", "hyper's server, the least client",
+               [place.tools / "hyper_floor", "@PORT@", "@UPSTREAM@"]),
         Target("nginx_lua", "translate", "nginx + Lua", nginx("nginx_lua"), lua),
         Target("nginx_njs", "translate", "nginx + njs", nginx("nginx_njs"), ["nginx-light", "libnginx-mod-http-js"]),
         Target("haproxy_lua", "translate", "HAProxy + Lua", haproxy("haproxy_lua"), ["haproxy", "lua-cjson"]),
-        Target("latimer", "translate", "Latimer",
-               [place.gateway, "serve", "--config", "@RUN@/latimer.yaml"], env={"THALAMUS_TOKEN": TOKEN, "PEPPER": PEPPER}),
+        latimer("latimer", place.gateway),
+        *([latimer("latimer_tuned", place.tuned)] if place.tuned else []),
     ]
+
+
+def latimer(name, program):
+    """The gateway as it was built."""
+    return Target(name, "translate", "Latimer", [program, "serve", "--config", "@RUN@/latimer.yaml"],
+                  env={"THALAMUS_TOKEN": TOKEN, "PEPPER": PEPPER})
 
 
 def consumers():
