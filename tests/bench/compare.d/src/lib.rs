@@ -6,6 +6,7 @@
 //! answer what is beyond it by closing the connection.
 
 pub mod calls;
+pub mod listener;
 pub mod message;
 pub mod options;
 pub mod readiness;

@@ -19,10 +19,10 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use latimer_compare::listener::{listen, port};
 use latimer_compare::message;
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 
-const BACKLOG: u32 = 4096;
 const READ: usize = 4096;
 
 /// The upstream, and connections to it that are free.
@@ -126,18 +126,10 @@ async fn serve(stream: TcpStream, upstream: Arc<Upstream>) {
     let _ended = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
-fn port(number: usize) -> io::Result<u16> {
-    let port = std::env::args().nth(number).and_then(|port| port.parse().ok());
-    port.ok_or_else(|| io::Error::other("usage: hyper_floor PORT UPSTREAM_PORT"))
-}
-
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> io::Result<()> {
     let upstream = Arc::new(Upstream { port: port(2)?, free: Mutex::default() });
-    let socket = TcpSocket::new_v4()?;
-    socket.set_reuseaddr(true)?;
-    socket.bind((Ipv4Addr::LOCALHOST, port(1)?).into())?;
-    let listener = socket.listen(BACKLOG)?;
+    let listener = listen()?;
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;

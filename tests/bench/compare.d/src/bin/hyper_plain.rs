@@ -4,7 +4,6 @@
 //! metrics: what a proxy over this stack costs before it does anything.
 
 use std::io;
-use std::net::Ipv4Addr;
 
 use hyper::body::Incoming;
 use hyper::header::HOST;
@@ -15,9 +14,8 @@ use hyper::{Request, Response, Uri};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::net::{TcpSocket, TcpStream};
-
-const BACKLOG: u32 = 4096;
+use latimer_compare::listener::{listen, port};
+use tokio::net::TcpStream;
 
 type Upstream = Client<HttpConnector, Incoming>;
 
@@ -52,18 +50,10 @@ async fn serve(stream: TcpStream, proxy: Proxy) {
     let _ended = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
-fn port(number: usize) -> io::Result<u16> {
-    let port = std::env::args().nth(number).and_then(|port| port.parse().ok());
-    port.ok_or_else(|| io::Error::other("usage: hyper_plain PORT UPSTREAM_PORT"))
-}
-
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> io::Result<()> {
     let proxy = Proxy::new(port(2)?)?;
-    let socket = TcpSocket::new_v4()?;
-    socket.set_reuseaddr(true)?;
-    socket.bind((Ipv4Addr::LOCALHOST, port(1)?).into())?;
-    let listener = socket.listen(BACKLOG)?;
+    let listener = listen()?;
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
